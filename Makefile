@@ -1,0 +1,36 @@
+# make repro   set up, run the whole pipeline, print the comparison
+# make test    set up, run the tests
+# make check   set up, lint, format check, types
+PYTHON ?= python3
+VENV   := .venv
+STAMP  := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# BLAS and OpenMP stay on one thread: cells run side by side instead (docs/architecture.md).
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro test check setup
+.DELETE_ON_ERROR:
+
+repro: $(STAMP)
+	dvc repro
+	fathom table
+
+test: $(STAMP)
+	pytest
+
+check: $(STAMP)
+	ruff check
+	ruff format --check
+	mypy
+
+setup: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "fathom needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: run 'make PYTHON=python3.11'"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

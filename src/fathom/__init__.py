@@ -1,0 +1,1 @@
+"""How deep should a network be for your nuclei, and if the deeper one is worse, why."""

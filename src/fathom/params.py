@@ -1,0 +1,171 @@
+"""Every number of the pipeline: one frozen class a section of params.yaml.
+
+Values live in params.yaml alone: no class here has a default. Bounds are in the types, units in
+the names. An unknown key, a missing one or a value out of bounds is an error that names its key.
+"""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fathom.errors import FathomError
+
+PARAMS_FILE = Path("params.yaml")  # DVC's own name for it, relative to the project's root
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml; `key` is its name there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    key: ClassVar[str]
+
+
+class Classes(Section):
+    """The two classes: their names come from the data, this names the positive one."""
+
+    key: ClassVar[str] = "classes"
+    positive: str
+
+
+class Segmentation(Section):
+    """How nuclei are found in a micrograph."""
+
+    key: ClassVar[str] = "segmentation"
+    method: Literal["threshold", "masks"]
+    stain: Literal["fluorescence", "haematoxylin"]
+
+
+class Crop(Section):
+    """How a nucleus becomes a square picture."""
+
+    key: ClassVar[str] = "crop"
+    crop_px: Annotated[int, Field(ge=8, le=512)]
+    normalisation: Literal["none", "slide", "nucleus"]
+
+
+class Split(Section):
+    """How nuclei are divided into outer folds and an inner validation part."""
+
+    key: ClassVar[str] = "split"
+    group: Literal["image", "slide", "patient"]
+    folds: Annotated[int, Field(ge=2)]
+    validation_share: Share
+    seed: Seed
+
+
+class Baseline(Section):
+    """The statistical classifiers: grids that are searched on the inner part only."""
+
+    key: ClassVar[str] = "baseline"
+    seed: Seed
+
+
+class Recipe(Section):
+    """How a network is trained."""
+
+    key: ClassVar[str] = "recipe"
+    optimiser: Literal["rmsprop"]
+    learning_rate: Positive
+    alpha: Share
+    eps: Positive
+    initialisation: Literal["torch", "glorot", "he"]
+    norm: Literal["none", "batch"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    input_scale: Literal["unit", "byte"]
+    augmentation: bool
+    precision: Literal["float32", "bfloat16"]
+    weights: Literal["best", "last"]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+
+    def changed(self, changes: dict[str, object], where: str) -> Self:
+        """Return this recipe with `changes` made; `where` names their place in params.yaml."""
+        return _validated(type(self), {**self.model_dump(), **changes}, where)
+
+
+class Run(Section):
+    """One architecture, under the recipe with the named interventions' changes made in order."""
+
+    key: ClassVar[str] = "runs"
+    architecture: str
+    interventions: dict[str, dict[str, object]]
+
+    def recipe(self, recipe: Recipe, name: str) -> Recipe:
+        """Return `recipe` with every intervention of the run called `name`."""
+        for intervention, changes in self.interventions.items():
+            recipe = recipe.changed(changes, f"runs.{name}.interventions.{intervention}")
+        return recipe
+
+
+class Comparison(Section):
+    """How runs are compared."""
+
+    key: ClassVar[str] = "comparison"
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Share
+    seed: Seed
+    baseline: Literal["logistic", "svm", "forest"]
+
+
+S = TypeVar("S", bound=Section)
+
+
+def read_section(section: type[S], file: Path = PARAMS_FILE) -> S:
+    """Read one section of params.yaml; a stage can read only the sections it names."""
+    return _validated(section, _value(file, section.key), section.key)
+
+
+def read_runs(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the table of runs, in the order of the file."""
+    runs = _value(file, Run.key)
+    if not isinstance(runs, dict) or not runs:
+        raise FathomError(f"params.yaml: 'runs' must list at least one run, not {runs!r}")
+    return {str(name): _validated(Run, row, f"{Run.key}.{name}") for name, row in runs.items()}
+
+
+def read_run(name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
+    """Read the run called `name` and its architecture's line."""
+    run = _validated(Run, _value(file, Run.key, name), f"{Run.key}.{name}")
+    line = _value(file, "architectures", run.architecture)
+    if not isinstance(line, str):
+        raise FathomError(
+            f"{file}: 'architectures.{run.architecture}' must be one line of text, not {line!r}"
+        )
+    return run, line
+
+
+def _value(file: Path, *keys: str) -> object:
+    """Return the value under `keys`, or say which key is missing and which there are."""
+    try:
+        value: object = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FathomError(f"{file} is missing: run this in the project's folder") from None
+    except yaml.YAMLError as error:
+        raise FathomError(f"{file} is not valid YAML: {error}") from None
+    for depth, key in enumerate(keys):
+        if not isinstance(value, dict) or key not in value:
+            there = ", ".join(map(str, value)) if isinstance(value, dict) else repr(value)
+            path = ".".join(keys[: depth + 1])
+            raise FathomError(f"{file}: '{path}' is missing; there is only: {there}")
+        value = value[key]
+    return value
+
+
+def _validated(section: type[S], value: object, where: str) -> S:
+    try:
+        return section.model_validate(value)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"'{'.'.join([where, *map(str, fault['loc'])])}' = {fault['input']!r}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise FathomError(f"params.yaml: {faults}") from None
