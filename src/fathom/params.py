@@ -5,10 +5,10 @@ the names. An unknown key, a missing one or a value out of bounds is an error th
 """
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fathom.errors import FathomError
 
@@ -17,8 +17,11 @@ PARAMS_FILE = Path("params.yaml")  # DVC's own name for it, relative to the proj
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Percentile = Annotated[float, Field(ge=0, le=100)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Classifier = Literal["logistic", "svm", "forest"]
+CLASSIFIERS: tuple[Classifier, ...] = get_args(Classifier)
 
 
 class Section(BaseModel):
@@ -36,11 +39,26 @@ class Classes(Section):
 
 
 class Segmentation(Section):
-    """How nuclei are found in a micrograph."""
+    """How nuclei are found in a micrograph; lengths are in typical diameters of its nuclei."""
 
     key: ClassVar[str] = "segmentation"
     method: Literal["threshold", "masks"]
     stain: Literal["fluorescence", "haematoxylin"]
+    first_diameter_share: Share
+    background_diameters: Annotated[float, Field(ge=1, le=20)]
+    smoothing_diameters: Annotated[float, Field(ge=0, le=1)]
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    global_threshold: Positive
+    local_threshold: NonNegative
+    local_mean_diameters: Annotated[float, Field(gt=0, le=20)]
+    least_contrast: NonNegative
+    opening_diameters: Annotated[float, Field(ge=0, lt=1)]
+    split_depth: Annotated[float, Field(gt=0, lt=1)]
+    split_brightness: NonNegative
+    split_smoothing_diameters: Annotated[float, Field(ge=0, le=1)]
+    outline_share: Annotated[float, Field(ge=0, lt=1)]
+    smallest_area_share: Annotated[float, Field(ge=0, lt=1)]
+    faintest_share: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Crop(Section):
@@ -48,7 +66,17 @@ class Crop(Section):
 
     key: ClassVar[str] = "crop"
     crop_px: Annotated[int, Field(ge=8, le=512)]
+    # `nucleus` stretches each nucleus to [0, 255] and so destroys absolute stain density: a bright
+    # and a dim nucleus of the same texture become the same crop.
     normalisation: Literal["none", "slide", "nucleus"]
+    low_percentile: Percentile
+    high_percentile: Percentile
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low_percentile >= self.high_percentile:
+            raise ValueError("crop.low_percentile must be below crop.high_percentile")
+        return self
 
 
 class Split(Section):
@@ -61,11 +89,61 @@ class Split(Section):
     seed: Seed
 
 
+def _ascending(values: tuple[int, ...]) -> tuple[int, ...]:
+    if list(values) != sorted(set(values)):
+        raise ValueError("must ascend, each value once")
+    return values
+
+
+Ascending = AfterValidator(_ascending)
+
+
+class Features(Section):
+    """What is measured of a nucleus for the statistical classifiers."""
+
+    key: ClassVar[str] = "features"
+    percentiles: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=100)], ...], Field(strict=False), Ascending
+    ]
+    grey_levels: Annotated[int, Field(ge=2, le=255)]
+    distances_px: Annotated[tuple[Count, ...], Field(min_length=1, strict=False), Ascending]
+
+
+class Grid(BaseModel):
+    """The values tried of each hyperparameter, under scikit-learn's names: all combinations."""
+
+    model_config = Section.model_config
+
+
+class LogisticGrid(Grid):
+    """Logistic regression: C is the inverse of the L2 penalty."""
+
+    C: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]
+
+
+class SvmGrid(Grid):
+    """Support vector machine with a Gaussian kernel of width gamma."""
+
+    C: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]
+    gamma: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]
+
+
+class ForestGrid(Grid):
+    """Random forest; `max_features` is the share of the features a node may choose from."""
+
+    n_estimators: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)]
+    max_features: Annotated[tuple[Share, ...], Field(min_length=1, strict=False)]
+    min_samples_leaf: Annotated[tuple[Count, ...], Field(min_length=1, strict=False)]
+
+
 class Baseline(Section):
     """The statistical classifiers: grids that are searched on the inner part only."""
 
     key: ClassVar[str] = "baseline"
     seed: Seed
+    logistic: LogisticGrid
+    svm: SvmGrid
+    forest: ForestGrid
 
 
 class Recipe(Section):
@@ -113,7 +191,7 @@ class Comparison(Section):
     resamples: Annotated[int, Field(ge=100)]
     confidence: Share
     seed: Seed
-    baseline: Literal["logistic", "svm", "forest"]
+    baseline: Classifier
 
 
 S = TypeVar("S", bound=Section)
@@ -141,6 +219,14 @@ def read_run(name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
             f"{file}: 'architectures.{run.architecture}' must be one line of text, not {line!r}"
         )
     return run, line
+
+
+def read_architectures(file: Path = PARAMS_FILE) -> dict[str, str]:
+    """Read the lines of all architectures, by name."""
+    lines = _value(file, "architectures")
+    if not isinstance(lines, dict) or not all(isinstance(line, str) for line in lines.values()):
+        raise FathomError(f"{file}: 'architectures' must give each name one line of text")
+    return {str(name): line for name, line in lines.items()}
 
 
 def _value(file: Path, *keys: str) -> object:

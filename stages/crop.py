@@ -1,0 +1,21 @@
+"""Stage `crop`: square crops of labelled nuclei, background 0, one shard a slide and one table."""
+
+from pathlib import Path
+
+from fathom.crop_dataset import crop_dataset
+from fathom.dataset import read_dataset
+from fathom.output import write_metrics
+from fathom.params import Classes, Crop, read_section
+from fathom.stage import run_stage
+
+
+def crop(dataset: Path, labels: Path, out: Path, metrics: Path) -> None:
+    """Cut the nuclei of `dataset` with the label images in `labels`; count who is left out."""
+    counts = crop_dataset(
+        read_dataset(dataset), labels, read_section(Classes), read_section(Crop), out
+    )
+    write_metrics(metrics, counts)
+
+
+if __name__ == "__main__":
+    run_stage(crop)

@@ -1,0 +1,17 @@
+"""Stage `split`: outer folds and inner validation parts, groups whole, classes balanced."""
+
+from pathlib import Path
+
+from fathom.folds import write_splits
+from fathom.nuclei import read_nuclei
+from fathom.params import Split, read_section
+from fathom.stage import run_stage
+
+
+def split(nuclei: Path, out: Path) -> None:
+    """Write splits.parquet and the certificate of what was checked."""
+    write_splits(read_nuclei(nuclei), read_section(Split), out)
+
+
+if __name__ == "__main__":
+    run_stage(split)

@@ -1,0 +1,75 @@
+"""What several test modules share: nuclei and data sets made on the spot."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from fathom.nuclei import Nuclei
+
+
+def nuclei_of(groups: list[str], positive: list[bool]) -> Nuclei:
+    """Return a table of nuclei, one a list entry, without crops."""
+    n = len(groups)
+    table = pd.DataFrame(
+        {
+            "nucleus": [f"images/{group}.tif#{i}" for i, group in enumerate(groups)],
+            "image": [f"images/{group}.tif" for group in groups],
+            "slide": groups,
+            "patient": groups,
+            "label": np.where(positive, "ill", "well"),
+            "positive": positive,
+            "left_out": [""] * n,
+        }
+    )
+    return Nuclei(Path("nowhere"), table, table)
+
+
+def draw_field(seed: int, nuclei: int = 12, side: int = 160) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return a simulated (side, side) uint16 field and its annotations (x, y, label).
+
+    Discs on a dark, noisy background; the `ill` half carries a bright spot each, so that the label
+    can be learned from the crop.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:side, :side]
+    field = rng.normal(300, 15, (side, side))
+    step = side // 4
+    spots = [(r, c) for r in range(step // 2, side, step) for c in range(step // 2, side, step)]
+    annotations = []
+    for number, spot in enumerate(rng.permutation(len(spots))[:nuclei]):
+        y, x = np.add(spots[spot], rng.integers(-2, 3, 2))
+        radius = rng.uniform(9, 12)
+        inside = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+        field[inside] += 1500 + rng.normal(0, 60, inside.sum())
+        if ill := number % 2 == 0:
+            angle = rng.uniform(0, 2 * np.pi)
+            dy, dx = radius / 2 * np.sin(angle), radius / 2 * np.cos(angle)
+            spot_inside = (rows - y - dy) ** 2 + (columns - x - dx) ** 2 < 9
+            field[spot_inside] += 2500
+        annotations.append({"x": x + 0.5, "y": y + 0.5, "label": "ill" if ill else "well"})
+    return np.clip(field, 0, 65535).astype(np.uint16), pd.DataFrame(annotations)
+
+
+def write_simulated_dataset(folder: Path, slides: int = 8, nuclei: int = 12) -> None:
+    """Write a data set of one simulated field a slide; two slides a patient."""
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(slides):
+        name = f"images/field{number:02d}.tif"
+        field, points = draw_field(number, nuclei)
+        tifffile.imwrite(folder / name, field)
+        images.append({"image": name, "slide": f"s{number}", "patient": f"p{number // 2}"})
+        annotations.append(points.assign(image=name)[["image", "x", "y", "label"]])
+    pd.DataFrame(images).to_csv(folder / "images.csv", index=False)
+    pd.concat(annotations).to_csv(folder / "annotations.csv", index=False)
+
+
+@pytest.fixture(scope="session")
+def simulated_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a simulated data set; read it, do not change it."""
+    folder = tmp_path_factory.mktemp("simulated") / "dataset"
+    write_simulated_dataset(folder)
+    return folder

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from fathom.crop_dataset import crop_dataset
+from fathom.dataset import read_dataset
+from fathom.errors import FathomError
+from fathom.images import write_labels
+from fathom.nuclei import COLUMNS, read_nuclei
+from fathom.params import Classes, Crop
+
+PARAMS = Crop(crop_px=12, normalisation="none", low_percentile=0.0, high_percentile=100.0)
+ILL = Classes(positive="ill")
+
+
+def write_field(folder: Path, name: str, colour: bool = False) -> np.ndarray:
+    """Write a field of nine squares of 6 x 6 px, and return its label image."""
+    labels = np.zeros((60, 60), dtype=np.int32)
+    for number in range(9):
+        top, left = 5 + 18 * (number // 3), 5 + 18 * (number % 3)
+        labels[top : top + 6, left : left + 6] = number + 1
+    pixels = np.where(labels > 0, 100 + labels, 7).astype(np.uint8)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(
+        folder / "images" / name, np.stack([pixels] * 3, axis=-1) if colour else pixels
+    )
+    write_labels(folder.parent / "labels" / name, labels)
+    return labels
+
+
+def write_tables(folder: Path, images: list[dict], annotations: list[dict]) -> None:
+    pd.DataFrame(images).to_csv(folder / "images.csv", index=False)
+    if annotations:
+        pd.DataFrame(annotations).to_csv(folder / "annotations.csv", index=False)
+
+
+def point(image: str, number: int, label: str) -> dict:
+    """Return an annotation in the middle of square `number` (from 1)."""
+    row, column = divmod(number - 1, 3)
+    return {"image": image, "x": 8 + 18 * column, "y": 8 + 18 * row, "label": label}
+
+
+def run(folder: Path, classes: Classes = ILL, params: Crop = PARAMS) -> dict[str, int]:
+    return crop_dataset(
+        read_dataset(folder), folder.parent / "labels", classes, params, folder.parent / "nuclei"
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "set"
+    write_field(folder, "a.tif")
+    write_field(folder, "b.tif")
+    a, b = "images/a.tif", "images/b.tif"
+    images = [{"image": name, "slide": name, "patient": "p"} for name in (b, a)]
+    points = [point(a, 1, "ill"), point(a, 2, "well"), point(a, 3, "well"), point(a, 3, "ill")]
+    twice = [point(b, 9, "ill"), point(b, 9, "ill") | {"x": 45}]
+    write_tables(folder, images, points + twice)
+    return folder
+
+
+def test_a_nucleus_takes_the_annotation_inside_it(folder):
+    counts = run(folder)
+    nuclei = read_nuclei(folder.parent / "nuclei")
+    assert nuclei.kept["nucleus"].tolist() == ["images/a.tif#1", "images/a.tif#2", "images/b.tif#9"]
+    assert nuclei.kept["label"].tolist() == ["ill", "well", "ill"]
+    assert nuclei.kept["positive"].tolist() == [True, False, True]
+    assert tuple(nuclei.table.columns) == COLUMNS
+    assert counts == {
+        "found": 18,
+        "kept": 3,
+        "kept_positive": 2,
+        "slides": 2,
+        "patients": 1,
+        "left_out_touches_border": 0,
+        "left_out_larger_than_crop": 0,
+        "left_out_two_labels": 1,
+        "left_out_no_label": 14,
+    }
+
+
+def test_crops_come_in_the_order_of_the_table(folder):
+    run(folder)
+    crops = read_nuclei(folder.parent / "nuclei").crops()
+    assert crops.shape == (3, 12, 12, 1)
+    assert crops.max(axis=(1, 2, 3)).tolist() == [101, 102, 109]
+
+
+def test_same_data_same_bytes(folder):
+    def content():
+        run(folder)
+        return {p.name: p.read_bytes() for p in (folder.parent / "nuclei").iterdir()}
+
+    assert content() == content()
+
+
+def test_the_label_of_an_image_is_that_of_all_its_nuclei(tmp_path):
+    folder = tmp_path / "set"
+    images = []
+    for name, label in (("a.tif", "ill"), ("b.tif", "well")):
+        write_field(folder, name)
+        images.append({"image": f"images/{name}", "slide": name, "patient": name, "label": label})
+    write_tables(folder, images, [])
+    assert run(folder)["kept_positive"] == 9
+
+
+def test_a_positive_class_that_the_data_lack_is_named(folder):
+    with pytest.raises(FathomError, match=r"classes\.positive = 'sick'.*'ill', 'well'"):
+        run(folder, Classes(positive="sick"))
+    assert not (folder.parent / "nuclei").exists()
+
+
+def test_grey_and_colour_are_not_mixed(folder):
+    write_field(folder, "b.tif", colour=True)
+    with pytest.raises(FathomError, match="mixes grey and colour"):
+        run(folder)
+    assert not (folder.parent / "nuclei").exists()
+
+
+def test_a_class_without_a_nucleus_is_an_error_with_the_counts(folder):
+    small = PARAMS.model_copy(update={"crop_px": 5})
+    with pytest.raises(FathomError, match="left_out_larger_than_crop 18"):
+        run(folder, params=small)
+    assert not (folder.parent / "nuclei").exists()

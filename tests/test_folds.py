@@ -1,0 +1,179 @@
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import nuclei_of
+from hypothesis import given, settings
+
+from fathom.errors import FathomError
+from fathom.folds import make_splits, write_splits
+from fathom.nuclei import read_nuclei, write_nuclei
+from fathom.params import Split
+from fathom.splits import FINAL, check_splits, part_rows, read_splits
+
+
+def params(folds=3, share=0.25, seed=0):
+    return Split(group="patient", folds=folds, validation_share=share, seed=seed)
+
+
+def cohort(patients=12, each=10, seed=0):
+    rng = np.random.default_rng(seed)
+    groups = [f"p{i}" for i in range(patients) for _ in range(each)]
+    return nuclei_of(groups, (rng.random(len(groups)) < 0.4).tolist())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=120),
+    st.integers(2, 6),
+    st.sampled_from([0.1, 0.25, 0.5]),
+    st.integers(0, 3),
+)
+def test_splits_keep_every_promise_or_refuse_with_the_reason(rows, folds, share, seed):
+    rows = sorted(rows)
+    nuclei = nuclei_of([f"p{group}" for group, _ in rows], [label for _, label in rows])
+    try:
+        splits = make_splits(nuclei, params(folds, share, seed))
+        check_splits(splits, nuclei, "patient")
+    except FathomError as error:
+        assert "split.folds" in str(error)  # noqa: PT017
+    else:
+        assert set(splits["fold"]) == {FINAL, *range(folds)}
+
+
+def test_groups_stay_whole_and_every_nucleus_is_tested_once():
+    nuclei = cohort()
+    splits = make_splits(nuclei, params())
+    groups = dict(zip(nuclei.kept["nucleus"], nuclei.kept["patient"], strict=True))
+    for _, fold in splits.groupby("fold"):
+        parts = fold.assign(group=fold["nucleus"].map(groups)).groupby("group")["part"].nunique()
+        assert (parts == 1).all()
+    tested = splits[splits["part"] == "test"]
+    assert sorted(tested["nucleus"]) == sorted(nuclei.kept["nucleus"])
+
+
+def test_training_and_validation_are_balanced_and_the_test_part_is_left_as_it_is():
+    nuclei = cohort()
+    splits = make_splits(nuclei, params())
+    positive = nuclei.kept["positive"].to_numpy()
+    for fold in (0, 1, 2, FINAL):
+        for part in ("train", "validation"):
+            rows = part_rows(nuclei, splits, fold, part)
+            assert len(rows) > 0
+            assert positive[rows].mean() == 0.5
+    assert splits.loc[splits["part"] == "test", "kept"].all()
+
+
+def test_the_validation_part_is_near_its_share():
+    nuclei = cohort(patients=40)
+    splits = make_splits(nuclei, params(share=0.2))
+    for fold in range(3):
+        here = splits[(splits["fold"] == fold) & (splits["part"] != "test")]
+        assert (here["part"] == "validation").mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_same_seed_same_bytes_and_another_seed_others(tmp_path):
+    nuclei = cohort()
+    written = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        write_splits(nuclei, params(seed=seed), tmp_path / name)
+        written.append((tmp_path / name / "splits.parquet").read_bytes())
+    assert written[0] == written[1] != written[2]
+
+
+def test_more_folds_do_not_change_what_is_taken_out_of_the_final_split():
+    nuclei = cohort()
+    three, four = (make_splits(nuclei, params(folds=folds)) for folds in (3, 4))
+    pd.testing.assert_frame_equal(three[three["fold"] == FINAL], four[four["fold"] == FINAL])
+
+
+def test_too_few_groups_says_how_many_there_are():
+    with pytest.raises(FathomError, match=r"at least 5 patients, and there are 3 .*\(3 in all\)"):
+        make_splits(cohort(patients=3), params(folds=5))
+
+
+def test_a_fold_that_leaves_one_group_of_a_class_is_refused():
+    # Each class stands in three patients; whole patients leave a fold with one of them outside.
+    nuclei = nuclei_of(["a", "a", "b", "b", "c", "d"], [False, True, False, True, False, True])
+    with pytest.raises(FathomError, match=r"fold \d: .*a class stands in 1 patient only"):
+        make_splits(nuclei, params(folds=3))
+
+
+@pytest.fixture
+def broken():
+    """Return sound splits for a test to break, and their nuclei."""
+    nuclei = cohort()
+    return make_splits(nuclei, params()), nuclei
+
+
+def move(splits, fold, part, to, rows=1):
+    chosen = splits.index[(splits["fold"] == fold) & (splits["part"] == part)][:rows]
+    splits.loc[chosen, "part"] = to
+
+
+def test_a_group_on_two_sides_is_caught(broken):
+    splits, nuclei = broken
+    here = splits.index[(splits["fold"] == 0) & (splits["part"] == "train") & ~splits["kept"]]
+    splits.loc[here[:1], "part"] = "validation"
+    with pytest.raises(FathomError, match=r"fold 0: patient 'p\d+' stands in more than one part"):
+        check_splits(splits, nuclei, "patient")
+
+
+def test_a_nucleus_tested_twice_is_caught(broken):
+    splits, nuclei = broken
+    move(splits, 0, "train", "test")
+    with pytest.raises(FathomError, match="exactly one test fold"):
+        check_splits(splits, nuclei, "patient")
+
+
+def test_a_missing_nucleus_is_caught(broken):
+    splits, nuclei = broken
+    with pytest.raises(FathomError, match="does not hold every nucleus"):
+        check_splits(splits.iloc[1:], nuclei, "patient")
+
+
+def test_an_unbalanced_part_is_caught(broken):
+    splits, nuclei = broken
+    splits.loc[splits["part"] == "train", "kept"] = True
+    with pytest.raises(FathomError, match="train part: keeps"):
+        check_splits(splits, nuclei, "patient")
+
+
+def test_a_test_part_with_a_hole_is_caught(broken):
+    splits, nuclei = broken
+    splits.loc[splits.index[splits["part"] == "test"][:1], "kept"] = False
+    with pytest.raises(FathomError, match="test part: a nucleus was taken out"):
+        check_splits(splits, nuclei, "patient")
+
+
+def test_a_part_out_of_balance_in_the_final_split_is_caught():
+    nuclei = nuclei_of([f"p{i}" for i in range(6)], [True, False] * 3)
+    parts = ["train", "train", "validation", "validation", "test", "test"]
+    splits = pd.DataFrame(
+        {"nucleus": nuclei.kept["nucleus"], "fold": 0, "part": parts, "kept": True}
+    )
+    others = [
+        splits.assign(fold=1, part=parts[2:] + parts[:2]),
+        splits.assign(fold=2, part=parts[4:] + parts[:4]),
+        splits.assign(
+            fold=FINAL, part=["train"] * 4 + ["validation"] * 2, kept=[True] * 5 + [False]
+        ),
+    ]
+    with pytest.raises(FathomError, match="fold -1, validation part: keeps 1 positive"):
+        check_splits(pd.concat([splits, *others]), nuclei, "patient")
+
+
+def test_training_refuses_splits_of_other_nuclei(tmp_path):
+    def nuclei_in(folder, seed):
+        table = cohort(seed=seed).table
+        columns = dict.fromkeys(("y", "x", "top", "left", "bottom", "right", "area_px"), 0)
+        more = {"touches_border": False, "focus": 1.0, "shard": "0.npy"}
+        table = table.assign(**columns, **more, row=range(len(table)))
+        write_nuclei(folder, table, {"0.npy": np.zeros((len(table), 8, 8, 1), np.uint8)})
+        return read_nuclei(folder)
+
+    first, second = nuclei_in(tmp_path / "first", 0), nuclei_in(tmp_path / "second", 1)
+    write_splits(first, params(), tmp_path / "splits")
+    assert len(read_splits(tmp_path / "splits", first)) == 4 * len(first.kept)
+    with pytest.raises(FathomError, match="made from other nuclei"):
+        read_splits(tmp_path / "splits", second)

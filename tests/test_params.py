@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fathom.errors import FathomError
+from fathom.params import Crop, Recipe, Section, Split, read_run, read_runs, read_section
+
+FILE = Path(__file__).parents[1] / "params.yaml"
+CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def edited(tmp_path):
+    def edit(**sections):
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(CONTENT | sections), encoding="utf-8")
+        return path
+
+    return edit
+
+
+@pytest.mark.parametrize("section", [s for s in Section.__subclasses__() if s.key != "runs"])
+def test_every_section_of_the_file_is_valid_and_no_class_has_a_default(section):
+    read_section(section, FILE)
+    assert all(field.is_required() for field in section.model_fields.values())
+
+
+def test_every_run_names_an_architecture_and_sound_interventions():
+    recipe = read_section(Recipe, FILE)
+    for name in read_runs(FILE):
+        run, line = read_run(name, FILE)
+        assert line.endswith("- o")
+        run.recipe(recipe, name)
+
+
+def test_every_top_level_key_is_known():
+    known = {section.key for section in Section.__subclasses__()}
+    assert set(CONTENT) == known | {"dataset", "new_slides", "architectures", "interventions"}
+
+
+def test_an_unknown_key_is_named(edited):
+    file = edited(crop=CONTENT["crop"] | {"crop_size": 48})
+    with pytest.raises(FathomError, match=r"'crop\.crop_size' = 48: Extra inputs"):
+        read_section(Crop, file)
+
+
+def test_a_missing_key_and_a_value_out_of_bounds_are_named_in_one_go(edited):
+    file = edited(split={"group": "slide", "folds": 1, "validation_share": 0.2})
+    with pytest.raises(FathomError, match=r"'split\.folds' = 1: .*'split\.seed'.*required"):
+        read_section(Split, file)
+
+
+def test_a_number_in_quotes_is_not_a_number(edited):
+    file = edited(split=CONTENT["split"] | {"folds": "3"})
+    with pytest.raises(FathomError, match=r"'split\.folds' = '3': .*valid integer"):
+        read_section(Split, file)
+
+
+def test_percentiles_in_the_wrong_order_are_refused(edited):
+    file = edited(crop=CONTENT["crop"] | {"low_percentile": 99.95})
+    with pytest.raises(FathomError, match="low_percentile must be below"):
+        read_section(Crop, file)
+
+
+def test_a_missing_section_lists_what_there_is(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("crop: {}\n", encoding="utf-8")
+    with pytest.raises(FathomError, match="'split' is missing; there is only: crop"):
+        read_section(Split, file)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(FathomError, match="run this in the project's folder"):
+        read_section(Split, tmp_path / "params.yaml")
+
+
+def test_broken_yaml_is_a_sentence(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("crop: [", encoding="utf-8")
+    with pytest.raises(FathomError, match="not valid YAML"):
+        read_section(Split, file)
+
+
+def test_an_unknown_architecture_is_named(edited):
+    file = edited(runs={"deep": {"architecture": "vgg-99", "interventions": {}}})
+    with pytest.raises(
+        FathomError, match=r"'architectures\.vgg-99' is missing; there is only: .*shallow"
+    ):
+        read_run("deep", file)
+
+
+def test_an_intervention_changes_what_it_says_and_nothing_else():
+    recipe = read_section(Recipe, FILE)
+    run, _ = read_run("vgg-13-batchnorm", FILE)
+    changed = run.recipe(recipe, "vgg-13-batchnorm")
+    assert changed.model_dump() == recipe.model_dump() | {"norm": "batch"}
+
+
+def test_an_intervention_on_an_unknown_key_names_its_place(edited):
+    row = {"architecture": "shallow", "interventions": {"faster": {"lr": 1.0}}}
+    run, _ = read_run("fast", edited(runs={"fast": row}))
+    with pytest.raises(FathomError, match=r"'runs\.fast\.interventions\.faster\.lr' = 1\.0"):
+        run.recipe(read_section(Recipe, FILE), "fast")
