@@ -1,0 +1,17 @@
+"""Stage `score_segmentation`: how well the label images agree with the data set's own masks."""
+
+from pathlib import Path
+
+from fathom.dataset import read_dataset
+from fathom.output import write_metrics
+from fathom.segmentation_score import score_dataset
+from fathom.stage import run_stage
+
+
+def score_segmentation(dataset: Path, labels: Path, metrics: Path) -> None:
+    """Score the label images in `labels` where `dataset` has masks, and write the means."""
+    write_metrics(metrics, score_dataset(read_dataset(dataset), labels))
+
+
+if __name__ == "__main__":
+    run_stage(score_segmentation)
