@@ -1,0 +1,26 @@
+"""Stage `baseline`: logistic regression, SVM and random forest on the features, fold by fold."""
+
+from pathlib import Path
+
+from fathom.baseline import classify, write_results
+from fathom.features import read_features
+from fathom.nuclei import read_nuclei
+from fathom.params import Baseline, read_section
+from fathom.splits import read_splits
+from fathom.stage import run_stage
+
+
+def baseline(features: Path, nuclei: Path, splits: Path, out: Path) -> None:
+    """Write predictions of every part (`<classifier>.parquet`) and chosen.json to `out`."""
+    table = read_nuclei(nuclei)
+    results = classify(
+        read_features(features, table),
+        table,
+        read_splits(splits, table),
+        read_section(Baseline),
+    )
+    write_results(out, results)
+
+
+if __name__ == "__main__":
+    run_stage(baseline)

@@ -1,0 +1,18 @@
+"""Stage `features`: shape, intensity and texture of every nucleus, as a table to open."""
+
+from pathlib import Path
+
+from fathom.features import feature_table
+from fathom.nuclei import read_nuclei
+from fathom.output import write_table
+from fathom.params import Features, read_section
+from fathom.stage import run_stage
+
+
+def features(nuclei: Path, out: Path) -> None:
+    """Measure the crops in `nuclei` and write one row a nucleus to `out` (Parquet)."""
+    write_table(out, feature_table(read_nuclei(nuclei), read_section(Features)))
+
+
+if __name__ == "__main__":
+    run_stage(features)
