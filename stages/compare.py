@@ -1,0 +1,38 @@
+"""Stage `compare`: every run and classifier with intervals and paired differences; pictures."""
+
+from pathlib import Path
+
+from fathom import comparison
+from fathom.nuclei import read_nuclei
+from fathom.output import write_metrics
+from fathom.params import Comparison, Split, read_architectures, read_runs, read_section
+from fathom.plot_tables import tables, write_tables
+from fathom.plots import draw_all
+from fathom.scores import study_of
+from fathom.stage import run_stage
+
+
+def compare(
+    nuclei: Path,
+    baseline: Path,
+    runs: Path,
+    metrics: Path,
+    summary: Path,
+    plots: Path,
+    pictures: Path,
+) -> None:
+    """Write one JSON a run, the summary of all, the tables of the plots and the pictures."""
+    networks, params = read_runs(), read_section(Comparison)
+    study = study_of(read_nuclei(nuclei), read_section(Split).group)
+    everyone = comparison.read_all_cells(networks, runs, baseline, study)
+    depths = comparison.depths(networks, read_architectures())
+    results = comparison.compare(everyone, study, depths, params)
+    comparison.write_results(metrics, results)
+    write_metrics(summary, comparison.summary(results))
+    drawn = tables(everyone, study, results, networks, runs)
+    write_tables(plots, drawn)
+    draw_all(drawn, results, params.confidence, pictures)
+
+
+if __name__ == "__main__":
+    run_stage(compare)

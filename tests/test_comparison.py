@@ -1,0 +1,259 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import simulated_runs as simulated
+from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
+
+import compare as compare_stage
+from fathom.architecture import parse
+from fathom.comparison import SUMMARY_SIZE, compare, measure, summary, weight_layers
+from fathom.errors import FathomError
+from fathom.intervals import draw_groups
+from fathom.metrics import choose_threshold
+from fathom.names import names_in_order
+from fathom.output import write_table
+from fathom.params import read_architectures
+from fathom.scores import read_cells
+
+STUDY = simulated.study()
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function that passes a prediction table through its file."""
+
+    def read(table, study=STUDY):
+        write_table(tmp_path / "predictions.parquet", table)
+        return read_cells(tmp_path / "predictions.parquet", study)
+
+    return read
+
+
+def compared(runs, **changes):
+    params = simulated.PARAMS.model_copy(update=changes)
+    return compare(runs, STUDY, {"shallow": 3}, params)
+
+
+@pytest.fixture
+def everyone(read):
+    effects = {**simulated.EFFECTS, "baseline-forest": 0.5}
+    return {name: read(simulated.predictions(STUDY, effect)) for name, effect in effects.items()}
+
+
+def drawn_nuclei(table, weights):
+    """Return the rows of a prediction table with each group's nuclei as often as it was drawn."""
+    place = STUDY.nucleus.get_indexer(pd.Index(table["nucleus"]))
+    table = table.assign(positive=STUDY.positive[place])
+    return table.loc[table.index.repeat(weights[STUDY.group[place]].astype(int))]
+
+
+def test_every_draw_is_what_scikit_learn_finds_on_the_drawn_nuclei(read):
+    table = simulated.predictions(STUDY, 0.8, seeds=(0, 1))
+    table["probability"] = table["probability"].round(1)  # ties
+    draws = draw_groups(STUDY.groups, 20, seed=0)
+    measured = measure(read(table), draws)
+    outer = table[table["fold"] >= 0].reset_index(drop=True)
+    for draw, weights in enumerate(draws):
+        called, pairs, ordered = [], 0, 0.0
+        for _, cell in outer.groupby(["fold", "seed"]):
+            everything = drawn_nuclei(cell, np.ones(STUDY.groups))
+            validation = everything[everything["part"] == "validation"]
+            threshold = choose_threshold(
+                validation["probability"].to_numpy(), validation["positive"].to_numpy()
+            )
+            test = drawn_nuclei(cell[cell["part"] == "test"], weights)
+            called.append(test.assign(called=test["probability"] >= threshold))
+            here = test["positive"].sum() * (~test["positive"]).sum()
+            if here:
+                pairs += here
+                ordered += here * roc_auc_score(test["positive"], test["probability"])
+        test = pd.concat(called)
+        expected = {
+            "balanced_accuracy": balanced_accuracy_score(test["positive"], test["called"]),
+            "sensitivity": recall_score(test["positive"], test["called"]),
+            "specificity": recall_score(~test["positive"], ~test["called"]),
+            "auroc": ordered / pairs,
+        }
+        train = drawn_nuclei(outer[outer["part"] == "train"].reset_index(drop=True), weights)
+        expected["training_accuracy"] = balanced_accuracy_score(
+            train["positive"], train["probability"] >= 0.5
+        )
+        for name, value in expected.items():
+            assert measured[name][draw] == pytest.approx(value, abs=1e-12), (draw, name)
+
+
+def test_training_accuracy_is_the_plain_one_where_classes_are_balanced(read):
+    table = simulated.predictions(STUDY, 1.0)
+    train = drawn_nuclei(table, np.ones(STUDY.groups)).query("part == 'train' and fold >= 0")
+    balanced = train.groupby(["fold", "positive"]).head(15)
+    rest = table[table["part"] != "train"]
+    found = measure(read(pd.concat([rest, balanced])), np.ones((1, STUDY.groups)))
+    plain = ((balanced["probability"] >= 0.5) == balanced["positive"]).mean()
+    assert found["training_accuracy"][0] == pytest.approx(plain)
+
+
+def test_auroc_counts_no_pairs_across_networks(read):
+    table = simulated.predictions(STUDY, 1.0)
+    scaled = table.assign(
+        probability=table["probability"].where(table["fold"] != 1, table["probability"] / 10)
+    )
+    one, other = (
+        compared({"shallow": read(t), "baseline-forest": read(t)}) for t in (table, scaled)
+    )
+    assert one["shallow"]["auroc"] == other["shallow"]["auroc"]
+
+
+def test_the_threshold_comes_from_the_validation_part_alone(read):
+    table = simulated.predictions(STUDY, 1.0)
+    other = table["part"] != "validation"
+    moved = table.assign(probability=table["probability"].where(~other, 0.123))
+    assert [c.threshold for c in read(table)] == [c.threshold for c in read(moved)]
+
+
+def test_each_seed_weighs_the_same_and_equal_seeds_change_nothing(read):
+    table = simulated.predictions(STUDY, 0.8)
+    twice = pd.concat([table, table.assign(seed=1)])
+    forest = read(table)
+    one = compared({"shallow": read(table), "baseline-forest": forest})["shallow"]
+    two = compared({"shallow": read(twice), "baseline-forest": forest})["shallow"]
+    assert two.pop("cells") == 2 * one.pop("cells")
+    assert one == two
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: np.full(n, 0.7),
+        lambda n: 0.4 + np.random.default_rng(0).normal(0, 1e-8, n),
+        lambda n: np.full(n, np.nan),
+    ],
+    ids=["constant", "float noise", "diverged"],
+)
+def test_a_network_that_says_nothing_scores_half_with_no_spread(everyone, read, make):
+    table = simulated.predictions(STUDY, 1.0)
+    table["probability"] = make(len(table))
+    # another constant in each fold, on either side of .5: no advantage from the folds' shares
+    table["probability"] += table["fold"].map({-1: 0, 0: 0.2, 1: -0.3, 2: 0.1})
+    numbers = compared({**everyone, "stuck": read(table)})["stuck"]
+    assert numbers["constant_cells"] == numbers["cells"] == simulated.FOLDS
+    for name in ("balanced_accuracy", "auroc", "sensitivity", "specificity", "training_accuracy"):
+        assert [numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"]] == [0.5] * 3
+
+
+def test_differences_are_paired_and_none_is_to_itself(everyone):
+    results = compared(everyone)
+    assert "difference_to_first" not in results["shallow"]
+    assert "difference_to_baseline" not in results["baseline-forest"]
+    assert results["deep"]["constant_cells"] == simulated.FOLDS
+    for prefix, of in (("", "balanced_accuracy"), ("auroc_", "auroc")):
+        for reference, other in (("first", "shallow"), ("baseline", "baseline-forest")):
+            found = results["deep-normed"][f"{prefix}difference_to_{reference}"]
+            assert found == pytest.approx(results["deep-normed"][of] - results[other][of])
+    # two runs with the same predictions differ by nothing, in every draw
+    same = compared({"shallow": everyone["shallow"], "baseline-forest": everyone["shallow"]})
+    ends = [same["shallow"][f"difference_to_baseline{end}"] for end in ("", "_low", "_high")]
+    assert ends == [0, 0, 0]
+
+
+def test_an_effect_is_found_and_its_absence_too(everyone):
+    results = compared(everyone)
+    assert results["shallow"]["balanced_accuracy_low"] > 0.55
+    assert results["deep"]["difference_to_first_high"] < 0
+    assert results["shallow"]["weight_layers"] == 3
+    assert "weight_layers" not in results["baseline-forest"]
+    for numbers in results.values():
+        for name in ("balanced_accuracy", "auroc", "training_accuracy"):
+            assert numbers[f"{name}_low"] <= numbers[name] <= numbers[f"{name}_high"]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_confidence_widens(everyone):
+    assert compared(everyone) == compared(everyone)
+    assert compared(everyone) != compared(everyone, seed=1)
+    narrow, wide = (compared(everyone, confidence=c)["shallow"] for c in (0.5, 0.95))
+    assert wide["auroc_high"] > narrow["auroc_high"]
+
+
+def test_draws_that_lack_a_class_are_counted(read):
+    # groups 0 to 2 are all validation parts, 3 to 5 hold what is positive in training
+    study = replace(STUDY, positive=STUDY.positive & (STUDY.group < 6))
+    cells = read(simulated.predictions(study, 1.0), study)
+    runs = {"shallow": cells, "baseline-forest": cells}
+    numbers = compare(runs, study, {}, simulated.PARAMS)["shallow"]
+    draws = draw_groups(study.groups, simulated.PARAMS.resamples, simulated.PARAMS.seed)
+    lacking = (draws[:, :3].sum(axis=1) == 0) | (draws[:, 3:6].sum(axis=1) == 0)
+    assert numbers["degenerate_resamples"] == lacking.sum() > 0
+    assert all(np.isfinite(value) for value in numbers.values())
+
+
+def test_the_final_models_rows_are_left_out(read):
+    table = simulated.predictions(STUDY, 1.0)
+    without = table[table["fold"] >= 0]
+    assert len(read(table)) == len(read(without)) == simulated.FOLDS
+
+
+def test_predictions_of_other_nuclei_are_refused(read, tmp_path):
+    table = simulated.predictions(STUDY, 1.0)
+    for wrong in (
+        table.assign(nucleus=table["nucleus"].str.replace("s0", "s99")),
+        table.drop(table.index[(table["part"] == "test")][0]),
+        pd.concat([table, table[(table["part"] == "test")].head(1)]),
+    ):
+        with pytest.raises(FathomError, match="seed 0 does not test each of the 108 nuclei"):
+            read(wrong)
+    with pytest.raises(FathomError, match=r"nothing\.parquet is missing"):
+        read_cells(tmp_path / "nothing.parquet", STUDY)
+
+
+def test_a_run_with_the_name_of_a_classifier_is_refused():
+    with pytest.raises(FathomError, match="'baseline-svm'"):
+        names_in_order(["shallow", "baseline-svm"])
+
+
+@pytest.mark.parametrize(("runs", "each"), [(8, 5), (9, 4), (12, 3), (20, 1), (60, 1)])
+def test_the_summary_is_never_too_long_to_compare(runs, each):
+    keys = ("balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high")
+    numbers = dict.fromkeys((*keys, "training_accuracy", "auroc", "specificity"), 0.5)
+    found = summary({f"run-{number}": numbers for number in range(runs)})
+    assert len(found) == each * min(runs, SUMMARY_SIZE)
+    assert "run-0.balanced_accuracy" in found
+
+
+def test_depth_is_the_number_in_the_networks_name():
+    lines = read_architectures(Path(__file__).parents[1] / "params.yaml")
+    depths = {name: weight_layers(parse(line)) for name, line in lines.items()}
+    assert {"shallow": 6, "vgg-11": 11, "vgg-13": 13, "res-20": 20}.items() <= depths.items()
+
+
+def test_the_stage_writes_the_same_bytes_twice(tmp_path, monkeypatch):
+    simulated.write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    written = []
+    for out in (Path("one"), Path("two")):
+        compare_stage.compare(
+            Path("nuclei"),
+            Path("baseline"),
+            Path("runs"),
+            out / "metrics" / "runs",
+            out / "metrics" / "summary.json",
+            out / "plots",
+            out / "pictures",
+        )
+        files = sorted(path for path in out.rglob("*") if path.is_file())
+        written.append({str(path.relative_to(out)): path.read_bytes() for path in files})
+    assert written[0] == written[1]
+    runs = [*simulated.RUNS, "baseline-logistic", "baseline-svm", "baseline-forest"]
+    pictures = ("confusion", "curves", "depth", "results", "roc")
+    assert set(written[0]) == {
+        "metrics/summary.json",
+        *(f"metrics/runs/{run}.json" for run in runs),
+        *(f"plots/{table}.csv" for table in ("confusion", "curves", "depth", "roc")),
+        *(f"pictures/{picture}.png" for picture in pictures),
+    }
+    numbers = json.loads(written[0]["metrics/runs/deep-normed.json"])
+    assert numbers["weight_layers"] == 5
+    assert all(isinstance(value, int | float) for value in numbers.values())

@@ -1,0 +1,179 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import simulated_runs as simulated
+import yaml
+
+from fathom.errors import FathomError
+from fathom.numerals import decimal, difference, signed
+from fathom.report import print_comparison
+
+LONGEST = "vgg-13-batchnorm"
+NAMES = ["shallow", LONGEST, "res-20", "baseline-logistic", "baseline-svm", "baseline-forest"]
+
+
+def numbers(name):
+    made = {"nuclei": 2100, "groups": 23, "cells": 3, "constant_cells": 0, "confidence": 0.95}
+    for measure in ("balanced_accuracy", "auroc"):
+        made |= {measure: 0.6561, f"{measure}_low": 0.601, f"{measure}_high": 0.7124}
+    made |= {"sensitivity": 0.6, "specificity": 0.7, "training_accuracy": 1.0}
+    for reference, own in (("first", "shallow"), ("baseline", "baseline-forest")):
+        if name != own:
+            key = f"difference_to_{reference}"
+            made |= {key: -0.1012, f"{key}_low": -0.203, f"{key}_high": -0.0104}
+    if not name.startswith("baseline"):
+        made["weight_layers"] = 13
+    return made
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return the folder of a project whose runs are compared."""
+    runs = {
+        name: {"architecture": name, "interventions": {}}
+        for name in NAMES
+        if not name.startswith("baseline")
+    }
+    params = {"runs": runs, "comparison": simulated.PARAMS.model_dump()}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (tmp_path / "metrics" / "runs").mkdir(parents=True)
+    for name in NAMES:
+        write(tmp_path, name, numbers(name))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return tmp_path
+
+
+def write(project, name, content):
+    (project / "metrics" / "runs" / f"{name}.json").write_text(json.dumps(content))
+
+
+def printed(capsys, *, markdown=False):
+    print_comparison(Path("metrics"), markdown=markdown)
+    return capsys.readouterr().out
+
+
+def rows(text, start):
+    return [line for line in text.splitlines() if line.startswith(start)]
+
+
+def test_a_log_of_80_columns_shows_every_number_whole(project, capsys):
+    text = printed(capsys)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    first, second = rows(text, LONGEST)
+    assert first.split() == [LONGEST, "13", "1.000", *[".656", "[.601,", ".712]"] * 2]
+    assert second.split() == [LONGEST, ".600", ".700", *["-.101", "[-.203,", "-.010]*"] * 2]
+
+
+def test_the_order_is_that_of_params_then_the_classifiers(project, capsys):
+    shown = [line.split()[0] for line in printed(capsys).splitlines() if line]
+    names = ["shallow", LONGEST, "res-20", "logistic", "svm", "forest"]
+    assert [word for word in shown if word in names] == names * 2
+
+
+def test_a_reference_has_no_difference_to_itself(project, capsys):
+    assert rows(printed(capsys), "shallow")[1].split() == [
+        "shallow",
+        ".600",
+        ".700",
+        *["-.101", "[-.203,", "-.010]*"],
+    ]
+
+
+def test_a_network_that_learned_nothing_is_pointed_out(project, capsys):
+    assert "†" not in printed(capsys)
+    write(project, "res-20", {**numbers("res-20"), "constant_cells": 2})
+    text = printed(capsys)
+    assert len(rows(text, "res-20†")) == 2
+    assert "† res-20: 2 of 3 networks say the same of every nucleus." in text
+
+
+def test_few_groups_are_pointed_out(project, capsys):
+    assert "optimistic" in printed(capsys)
+    for name in NAMES:
+        write(project, name, {**numbers(name), "groups": 200})
+    assert "optimistic" not in printed(capsys)
+
+
+def test_removed_runs_do_not_haunt_and_new_ones_are_named(project, capsys):
+    write(project, "removed", numbers("removed"))
+    (project / "metrics" / "runs" / "res-20.json").unlink()
+    text = printed(capsys)
+    assert "removed" not in text
+    assert "Not compared yet: res-20; run 'make repro'." in text
+
+
+def test_nothing_compared_yet_is_a_sentence(project):
+    for name in NAMES:
+        (project / "metrics" / "runs" / f"{name}.json").unlink()
+    with pytest.raises(FathomError, match="metrics/runs has no results yet: run 'make repro'"):
+        print_comparison(Path("metrics"), markdown=False)
+
+
+def test_only_places_that_exist_are_shown(project, capsys):
+    text = printed(capsys)
+    assert "metrics/" in text
+    assert "models/" not in text
+    (project / "models").mkdir()
+    assert "models/" in printed(capsys)
+
+
+def test_a_long_name_folds_and_costs_no_number(project, capsys):
+    long = "vgg-13-batchnorm-he-init-dropout"
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["runs"][long] = params["runs"]["res-20"]
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    write(project, long, numbers(long))
+    text = printed(capsys)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count(".656 [.601, .712]") == 2 * (len(NAMES) + 1)
+
+
+def test_markdown_is_one_table_with_all_columns(project, capsys):
+    lines = printed(capsys, markdown=True).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + len(NAMES)
+    assert len({line.count("|") for line in table}) == 1
+    assert [cell.strip() for cell in table[0].strip("|").split("|")] == [
+        "run",
+        "layers",
+        "training accuracy",
+        "balanced accuracy",
+        "AUROC",
+        "sensitivity",
+        "specificity",
+        "minus shallow",
+        "minus forest",
+    ]
+    assert r"-.101 [-.203, -.010]\*" in table[3]
+    assert "- 2100 test nuclei in 23 groups. [low, high]: 95 % interval over groups." in lines
+
+
+def test_the_report_is_light():
+    heavy = ("torch", "sklearn", "matplotlib", "pandas", "numpy", "scipy")
+    code = f"import sys, fathom.report; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.6564, ".656"), (1, "1.000"), (-0.0341, "-.034"), (-0.0001, ".000"), (0, ".000")],
+)
+def test_numbers_are_printed_without_a_leading_zero(value, text):
+    assert decimal(value) == text
+
+
+def test_a_difference_is_marked_only_where_its_interval_excludes_zero():
+    def shown(low, high):
+        return difference({"d": 0.01, "d_low": low, "d_high": high}, "d")
+
+    assert shown(-0.02, 0.05) == "+.010 [-.020, +.050]"
+    assert shown(0.0001, 0.05) == "+.010 [.000, +.050]*"
+    assert shown(-0.05, -0.02).endswith("*")
+    assert not shown(0, 0.05).endswith("*")
+    assert signed(-1) == "-1.000"
