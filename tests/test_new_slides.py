@@ -1,0 +1,145 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
+from tiny_model import PARAMS, make_card, write_model
+
+from fathom.dataset import read_dataset
+from fathom.errors import FathomError
+from fathom.images import write_labels
+from fathom.new_slides import best_run, score_dataset, travel
+from fathom.onnx_model import OnnxModel
+from fathom.params import Comparison, Segmentation
+
+SLIDES = 8  # of the simulated data set
+COMPARISON = Comparison.model_validate({**PARAMS["comparison"], "resamples": 200})
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return OnnxModel(write_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+
+
+@pytest.fixture(scope="module")
+def scored(model, simulated_dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("scored")
+    dataset = read_dataset(simulated_dataset, require_labels=False)
+    return score_dataset(model, dataset, out), out
+
+
+def write_validation(folder, **measured):
+    for run, value in measured.items():
+        numbers = {"validation_balanced_accuracy": value, "balanced_accuracy": 1 - value}
+        (folder / f"{run}.json").write_text(json.dumps(numbers), encoding="utf-8")
+
+
+def test_the_best_run_is_the_best_by_validation_and_of_equals_the_first(tmp_path):
+    write_validation(tmp_path, a=0.6, b=0.7, c=0.7, d=0.5)
+    assert best_run(tmp_path, ["a", "b", "c"]) == "b"
+    assert best_run(tmp_path, ["c", "b", "a"]) == "c"
+    with pytest.raises(FathomError, match=r"e\.json is missing: run the stage 'compare' first"):
+        best_run(tmp_path, ["a", "e"])
+
+
+def test_every_image_gets_its_files_and_its_row(scored):
+    _, out = scored
+    stems = [f"field{number:02d}" for number in range(SLIDES)]
+    expected = {f"{stem}.{kind}" for stem in stems for kind in ("geojson", "parquet", "png")}
+    assert {path.name for path in out.iterdir()} == expected | {"summary.csv"}
+    summary = pd.read_csv(out / "summary.csv")
+    assert summary["image"].tolist() == [f"images/{stem}.tif" for stem in stems]
+
+
+def test_the_annotated_classes_are_found_again(scored, simulated_dataset):
+    table, _ = scored
+    annotations = pd.read_csv(simulated_dataset / "annotations.csv")
+    for row in table[table["left_out"] == ""].itertuples():
+        inside = annotations[
+            (annotations["image"] == row.image)
+            & annotations["x"].between(row.left, row.right)
+            & annotations["y"].between(row.top, row.bottom)
+        ]
+        assert row.label in set(inside["label"])
+        assert row.slide == f"s{int(row.image[-6:-4])}"
+
+
+def test_the_numbers_are_those_of_scikit_learn(scored):
+    table, _ = scored
+    # A threshold in the middle of this untrained network's probabilities, so that both occur.
+    card = make_card(threshold=float(table["probability"].median()))
+    numbers = travel(table, SLIDES, card, COMPARISON)
+    known = table[table["label"].notna() & table["probability"].notna()]
+    truth = (known["label"] == "ill").to_numpy()
+    decided = (known["probability"] >= card.threshold).to_numpy()
+    assert numbers["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, decided))
+    assert numbers["auroc"] == pytest.approx(roc_auc_score(truth, known["probability"]))
+    assert numbers["sensitivity"] == pytest.approx(recall_score(truth, decided))
+    assert numbers["specificity"] == pytest.approx(recall_score(~truth, ~decided))
+    assert numbers["images"] == numbers["labelled_slides"] == SLIDES
+    assert numbers["labelled"] == len(known)
+    assert numbers["labelled_positive"] == truth.sum()
+    for name in ("balanced_accuracy", "auroc", "sensitivity", "specificity"):
+        assert numbers[f"{name}_low"] <= numbers[name] <= numbers[f"{name}_high"]
+    assert numbers == travel(table, SLIDES, card, COMPARISON)
+
+
+def test_the_interval_is_over_slides(scored):
+    """Were each slide ten, with the same nuclei in each, the intervals would be shorter."""
+    table, _ = scored
+    card = make_card(threshold=float(table["probability"].median()))
+    few = travel(table, SLIDES, card, COMPARISON)
+    more = [table.assign(slide=table["slide"] + str(copy)) for copy in range(10)]
+    copies = travel(pd.concat([table] * 10), SLIDES, card, COMPARISON)
+    many = travel(pd.concat(more), SLIDES, card, COMPARISON)
+    width = {
+        name: numbers["auroc_high"] - numbers["auroc_low"]
+        for name, numbers in {"few": few, "copies": copies, "many": many}.items()
+    }
+    assert width["copies"] == pytest.approx(width["few"])
+    assert width["many"] < 0.6 * width["few"]
+
+
+def test_with_one_class_there_are_counts_only(scored):
+    table, _ = scored
+    one = table[table["label"] == "ill"]
+    numbers = travel(one, SLIDES, make_card(), COMPARISON)
+    assert numbers["labelled"] == numbers["labelled_positive"] == len(one)
+    assert not any("accuracy" in name for name in numbers)
+
+
+def test_no_images_are_a_result(model, tmp_path):
+    (tmp_path / "images.csv").write_text("image,slide,patient\n", encoding="utf-8")
+    dataset = read_dataset(tmp_path, require_labels=False)
+    table = score_dataset(model, dataset, tmp_path / "out")
+    assert travel(table, len(dataset.images), model.card, COMPARISON) == {"images": 0}
+    assert (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8").count("\n") == 1
+
+
+def test_classes_that_the_model_does_not_know(model, simulated_dataset, tmp_path):
+    dataset = read_dataset(simulated_dataset)
+    dataset.annotations.loc[dataset.annotations["label"] == "ill", "label"] = "sick"
+    with pytest.raises(FathomError, match="does not know the class 'sick', only 'ill' and 'well'"):
+        score_dataset(model, dataset, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_masks_takes_the_masks_of_the_data_set(simulated_dataset, tmp_path):
+    masks = Segmentation.model_validate({**PARAMS["segmentation"], "method": "masks"})
+    model = OnnxModel(write_model(tmp_path / "masks.onnx", segmentation=masks))
+    folder = tmp_path / "dataset"
+    (folder / "images").mkdir(parents=True)
+    image = simulated_dataset / "images" / "field00.tif"
+    (folder / "images" / "field00.tif").write_bytes(image.read_bytes())
+    (folder / "images.csv").write_text(
+        "image,slide,patient\nimages/field00.tif,s,p\n", encoding="utf-8"
+    )
+    with pytest.raises(FathomError, match="have no label image"):
+        score_dataset(model, read_dataset(folder, require_labels=False), tmp_path / "out")
+    labels = np.zeros((160, 160), dtype=np.int32)
+    labels[20:40, 20:40], labels[60:80, 90:110] = 7, 3
+    write_labels(folder / "masks" / "field00.tif", labels)
+    table = score_dataset(model, read_dataset(folder, require_labels=False), tmp_path / "out")
+    assert table["area_px"].tolist() == [400, 400]
+    assert table["probability"].notna().all()
