@@ -89,9 +89,7 @@ def _divide(groups: Groups, positive: Bools, folds: int, seed: int) -> list[npt.
     return [test for _, test in splitter.split(groups, positive, groups)]
 
 
-def _validation(
-    groups: Groups, positive: Bools, params: Split, fold: int
-) -> npt.NDArray[np.intp]:
+def _validation(groups: Groups, positive: Bools, params: Split, fold: int) -> npt.NDArray[np.intp]:
     """Return the rows of the validation part: the nearest to the share that whole groups allow."""
     fewest = min(len(set(groups[positive])), len(set(groups[~positive])))
     if fewest < 2:

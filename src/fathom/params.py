@@ -122,7 +122,7 @@ class LogisticGrid(Grid):
 
 
 class SvmGrid(Grid):
-    """Support vector machine with a Gaussian kernel of width gamma."""
+    """SVM with a Gaussian kernel; the larger gamma, the narrower the kernel."""
 
     C: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]
     gamma: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False)]

@@ -1,0 +1,233 @@
+"""One whole `dvc repro` on a tiny simulated data set, and what follows from a change.
+
+The project's files are copied into a new repository, so that a stage runs what is in the work tree.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import write_simulated_dataset
+
+ROOT = Path(__file__).parents[1]
+# All of the pipeline but `fetch`, which downloads the default data set.
+TARGETS = ("score_segmentation", "predict")
+ENVIRONMENT = os.environ | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "1",
+    "OMP_NUM_THREADS": "1",
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+}
+LINES = {
+    "small": "4conv3x3 - mp2x2 - 8conv3x3 - gap - o",
+    "deep": "4conv3x3 - 2*(res(4conv3x3 - 4conv3x3)) - mp2x2 - gap - fc8 - o",
+}
+
+
+def run(folder: Path, *command: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def repro(folder: Path, *arguments: str) -> list[str]:
+    """Run `dvc repro` and return the stages that it ran."""
+    out = run(folder, "dvc", "repro", *(arguments or TARGETS))
+    return re.findall(r"Running stage '([^']+)'", out)
+
+
+def edit(folder: Path, change) -> None:
+    file = folder / "params.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    change(params)
+    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def tiny(params: dict) -> None:
+    """Make the study one of seconds: two small networks, two epochs, two folds."""
+    params["dataset"], params["new_slides"] = "data/simulated", "data/simulated-new"
+    params["classes"]["positive"] = "ill"
+    params["crop"]["crop_px"] = 32
+    params["split"] |= {"folds": 2, "validation_share": 0.5}
+    params["recipe"] |= {"epochs": 2, "batch_size": 16}
+    params["comparison"]["resamples"] = 200
+    params["architectures"] = dict(LINES)
+    params["runs"] = {
+        "small": {"architecture": "small", "interventions": {}},
+        "deep-batchnorm": {"architecture": "deep", "interventions": {"bn": {"norm": "batch"}}},
+    }
+
+
+def committed(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", message)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return a repository in which the whole pipeline has run and its results are committed."""
+    folder = tmp_path_factory.mktemp("project") / "fathom"
+    listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(
+            ("metrics/", "plots/", "docs/pictures/")
+        ):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    write_simulated_dataset(folder / "data" / "simulated")
+    write_simulated_dataset(folder / "data" / "simulated-new", slides=3)
+    edit(folder, tiny)
+    run(folder, "git", "init", "--quiet", "--initial-branch=main")
+    assert set(repro(folder)) == {
+        *("segment", "score_segmentation", "crop", "split", "features", "baseline", "compare"),
+        *(
+            f"{stage}@{name}"
+            for stage in ("train", "export")
+            for name in ("small", "deep-batchnorm")
+        ),
+        "predict",
+    }
+    committed(folder, "Run the pipeline")
+    return folder
+
+
+@pytest.fixture
+def branch(project):
+    """Return the project on a branch of its own, and bring it back afterwards."""
+    run(project, "git", "checkout", "--quiet", "-b", "change")
+    yield project
+    run(project, "git", "checkout", "--quiet", "--force", "main")
+    run(project, "git", "branch", "--quiet", "-D", "change")
+    run(project, "dvc", "checkout", "--quiet", "--force")
+
+
+def content(folder: Path, *names: str) -> dict[str, bytes]:
+    files = [path for name in names for path in sorted((folder / name).rglob("*"))]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.is_file()}
+
+
+def test_everything_that_is_promised_is_there(project):
+    for name in ("small", "deep-batchnorm"):
+        assert (project / "models" / f"{name}.onnx").is_file()
+        metrics = json.loads((project / "metrics" / "runs" / f"{name}.json").read_text())
+        assert 0 <= metrics["balanced_accuracy_low"] <= metrics["balanced_accuracy"] <= 1
+    summary = json.loads((project / "metrics" / "summary.json").read_text())
+    assert 0 < len(summary) <= 40
+    assert all(isinstance(value, int | float) for value in summary.values())
+    assert json.loads((project / "metrics" / "new_slides.json").read_text())["images"] == 3
+    pictures = {path.name for path in (project / "docs" / "pictures").glob("*.png")}
+    assert {"curves.png", "depth.png", "roc.png", "confusion.png", "results.png"} <= pictures
+
+
+def test_the_table_is_printed_at_the_width_of_a_log(project):
+    out = run(project, "fathom", "table")
+    assert "small" in out
+    assert "deep-batchnorm" in out
+    assert "models" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_second_repro_runs_nothing(project):
+    assert repro(project) == []
+
+
+def test_the_same_bytes_when_every_stage_is_forced(project):
+    assert len(repro(project, "--force", *TARGETS)) == 12
+    assert run(project, "git", "status", "--porcelain") == ""
+
+
+def test_plots_are_understood_by_dvc(project, tmp_path):
+    run(project, "dvc", "plots", "show", "--out", str(tmp_path))
+    assert (tmp_path / "index.html").stat().st_size > 10_000
+
+
+def test_a_changed_learning_rate_runs_what_reads_it_and_the_diff_is_a_table(branch):
+    edit(branch, lambda params: params["recipe"].update(learning_rate=0.01))
+    ran = repro(branch)
+    assert {"train@small", "train@deep-batchnorm", "compare", "predict"} <= set(ran)
+    assert not {"segment", "crop", "split", "features", "baseline"} & set(ran)
+    committed(branch, "Raise the learning rate")
+    diff = run(branch, "dvc", "metrics", "diff", "main")
+    assert re.search(r"metrics/summary\.json +small\.balanced_accuracy +[\d.]+ +[\d.]+", diff)
+
+
+def test_a_changed_architecture_line_trains_that_run_alone(branch):
+    line = LINES["small"].replace("8conv", "6conv")
+    edit(branch, lambda params: params["architectures"].update(small=line))
+    ran = repro(branch, "compare")
+    assert ran == ["train@small", "compare"]
+
+
+def test_a_new_run_is_one_row(branch):
+    row = {"architecture": "small", "interventions": {"no-dropout": {"dropout": 0.0}}}
+    edit(branch, lambda params: params["runs"].update({"small-no-dropout": row}))
+    assert repro(branch, "compare") == ["train@small-no-dropout", "compare"]
+
+
+def test_an_edited_module_is_a_reason_to_run_the_stages_that_import_it(branch):
+    def changed_by(module):
+        path = branch / "src" / "fathom" / module
+        before = path.read_text(encoding="utf-8")
+        path.write_text(before + "\n# edited\n", encoding="utf-8")
+        status = json.loads(run(branch, "dvc", "status", "--json"))
+        path.write_text(before, encoding="utf-8")
+        return {
+            stage.removeprefix("dvc.yaml:")
+            for stage, changes in status.items()
+            if any(f"src/fathom/{module}" in str(change) for change in changes)
+        }
+
+    assert "segment" in changed_by("segmentation.py")
+    assert "train@small" not in changed_by("segmentation.py")
+    assert changed_by("folds.py") == {"split"}
+    assert {"train@small", "train@deep-batchnorm"} <= changed_by("training.py")
+    assert not {"segment", "crop", "baseline", "predict"} & changed_by("training.py")
+
+
+def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):
+    """SIGKILL `dvc repro` in the middle of a cell; the next one continues it to the same bytes."""
+    edit(branch, lambda params: params["recipe"].update(epochs=60))
+    repro(branch, "train@small")
+    unkilled = content(branch, "data/runs/small")
+
+    edit(branch, lambda params: params["recipe"].update(epochs=61))
+    repro(branch, "train@small")
+    edit(branch, lambda params: params["recipe"].update(epochs=60))
+    shutil.rmtree(branch / "data" / "runs" / "small")
+    command = ["dvc", "repro", "--no-run-cache", "--force", "--single-item", "train@small"]
+    process = subprocess.Popen(
+        command, cwd=branch, env=ENVIRONMENT, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for_checkpoint(branch / ".checkpoints", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (branch / "data" / "runs" / "small" / "predictions.parquet").exists()
+
+    done = subprocess.run(
+        command, cwd=branch, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert re.search(r"small, .*: continues after epoch [1-9]", done.stderr), done
+    assert content(branch, "data/runs/small") == unkilled
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not any(path.is_file() for path in folder.rglob("*")):
+        assert process.poll() is None, "training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)

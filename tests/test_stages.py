@@ -1,0 +1,136 @@
+"""dvc.yaml against the code, both ways: DVC does not follow imports, so the lists are kept here."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fathom import params as params_module
+from fathom.params import Section
+
+ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+SECTIONS = {
+    name: section.key
+    for name, section in vars(params_module).items()
+    if isinstance(section, type) and issubclass(section, Section) and section is not Section
+}
+# What these functions of fathom.params read, as dvc.yaml writes it.
+READERS = {
+    "read_runs": {"runs"},
+    "read_run": {"architectures.${item.architecture}", "runs.${key}"},
+    "read_architectures": {"architectures"},
+}
+HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
+
+
+def definition(stage):
+    return STAGES[stage].get("do", STAGES[stage])
+
+
+def source(module):
+    return ROOT / "src" / (module.replace(".", "/") + ".py")
+
+
+def imports(path):
+    """Return the full names of what a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def closure(path):
+    """Return the files of fathom that `path` imports, directly or not."""
+    found, waiting = set(), [path]
+    while waiting:
+        for name in imports(waiting.pop()):
+            file = source(name)
+            if name.startswith("fathom.") and file.is_file() and file not in found:
+                found.add(file)
+                waiting.append(file)
+    return found
+
+
+def packages(paths):
+    return {name.split(".")[0] for path in paths for name in imports(path)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_script_and_every_module_it_imports(stage):
+    script = ROOT / "stages" / f"{stage}.py"
+    code = {script, *closure(script)}
+    listed = {dep for dep in definition(stage)["deps"] if dep.endswith(".py")}
+    assert listed == {str(path.relative_to(ROOT)) for path in code}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_the_sections_the_script_reads(stage):
+    script = ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))
+    read = set()
+    for call in ast.walk(script):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            if call.func.id == "read_section":
+                read.add(SECTIONS[call.args[0].id])
+            read |= READERS.get(call.func.id, set())
+    assert set(definition(stage).get("params", [])) == read
+
+
+def test_params_are_read_in_stage_scripts_only():
+    readers = {"read_section", *READERS}
+    for path in (ROOT / "src" / "fathom").glob("*.py"):
+        if path.stem not in ("params", "cli", "report"):
+            used = {
+                node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")
+            }
+            assert not used & readers, path
+
+
+def test_every_stage_has_a_script_and_every_script_a_stage():
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
+    assert scripts == set(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_names_the_script_and_each_path_is_a_dep_or_an_output(stage):
+    cmd = definition(stage)["cmd"].split()
+    assert cmd[:2] == ["python", f"stages/{stage}.py"]
+    outs = [out if isinstance(out, str) else next(iter(out)) for out in definition(stage)["outs"]]
+    declared = [*definition(stage)["deps"], *outs]
+    # A name that starts with a dot is a folder that git ignores: downloads, checkpoints.
+    paths = [word for word in cmd[2:] if word != "${key}" and not word.startswith(".")]
+    for path in paths:
+        assert path in declared, path
+    for path in declared:
+        assert path in paths or path.endswith(".py"), path
+
+
+def test_stages_are_short():
+    for path in (ROOT / "stages").glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 45, path
+
+
+def test_modules_are_short():
+    for path in (ROOT / "src").rglob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+
+
+@pytest.mark.parametrize("module", ["params", "layers", "architecture"])
+def test_the_bottom_imports_only_the_errors(module):
+    names = {name for name in imports(source(f"fathom.{module}")) if name.startswith("fathom.")}
+    assert {name.split(".")[1] for name in names} <= {"errors", "layers"}
+    assert "torch" not in packages([source(f"fathom.{module}")])
+
+
+@pytest.mark.parametrize("module", ["images", "segmentation", "crops", "predict", "cli"])
+def test_images_and_inference_need_none_of_the_training_packages(module):
+    path = source(f"fathom.{module}")
+    assert not packages([path, *closure(path)]) & HEAVY
+
+
+def test_the_package_itself_imports_nothing():
+    assert imports(ROOT / "src" / "fathom" / "__init__.py") == set()
