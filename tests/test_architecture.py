@@ -111,7 +111,7 @@ def test_a_divisor_that_leaves_broken_filters_is_refused(divisor):
         ("8conv3x3 - mp2x3 - o", "layer 2 of 3, 'mp2x3', is not one of <n>conv"),
         ("8conv3x3 - o ", "layer 2 of 2, 'o ', is not one of"),
         ("8conv3x3 -mp2x2 - o", "layer 1 of 2, '8conv3x3 -mp2x2', is not one of"),
-        ("8conv3x3 - - o", "layer 1 of 2, '8conv3x3 -', is not"),
+        ("8conv3x3 - - o", "layer 2 of 2, '- o', is not one of"),
         ("", "layer 1 of 1, '', is not one of"),
         ("8conv3x5 - o", "'8conv3x5', .*kernel that is not square"),
         ("8conv4x4 - o", "'8conv4x4', .*even kernel"),
@@ -170,7 +170,9 @@ def test_pooling_below_one_pixel_is_named_before_training():
     layers = parse("2*(8conv3x3 - mp4x4) - mp2x2 - mp2x2 - o")
     check_fits(layers, 64)
     with pytest.raises(FathomError, match="layer 3 of 4, 'mp2x2', would pool a map of 1 x 1"):
-        check_fits(layers, 63 - 32)
+        check_fits(layers, 63)  # 63 px become 15, 3 and 1
+    with pytest.raises(FathomError, match="layer 2 of 4, 'mp2x2', would pool a map of 1 x 1"):
+        check_fits(layers, 31)
     with pytest.raises(FathomError, match=r"layer 2 of 2 inside layer 1 of 4, 'mp4x4'.* of 15 px"):
         check_fits(layers, 15)
 

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fathom.architecture import parse
+from fathom.network import ResidualBlock, build, scale_input
+from fathom.params import Recipe, read_section
+
+SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
+
+
+def changed(recipe, **changes):
+    return recipe.model_copy(update=changes)
+
+
+def test_the_students_network_has_the_parameters_counted_by_hand(recipe):
+    network = build(parse(SHALLOW), recipe, channels=1, crop_px=48, seed=0)
+    convolutions = (32 * 9 + 32) + (32 * 32 * 9 + 32) + (64 * 32 * 25 + 64)
+    dense = (64 * 6 * 6 * 32 + 32) + (32 * 32 + 32) + (32 + 1)
+    assert sum(weight.numel() for weight in network.parameters()) == convolutions + dense
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logits_come_one_a_crop(recipe, channels):
+    network = build(parse(SHALLOW), recipe, channels, crop_px=24, seed=0)
+    assert network(torch.rand(5, channels, 24, 24)).shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("initialisation", "variance", "bias"),
+    [
+        ("torch", 1 / (3 * 64 * 9), True),  # uniform within 1 / sqrt(fan in): its square over 3
+        ("glorot", 2 / (64 * 9 + 128 * 9), False),
+        ("he", 2 / (64 * 9), False),
+    ],
+)
+def test_weights_have_the_variance_of_the_paper(recipe, initialisation, variance, bias):
+    layers = parse("64conv1x1 - 128conv3x3 - gap - o")
+    network = build(layers, changed(recipe, initialisation=initialisation), 1, 16, seed=0)
+    convolution = network.layers[1].convolution
+    assert float(convolution.weight.detach().var()) == pytest.approx(variance, rel=0.02)
+    assert float(convolution.weight.detach().mean()) == pytest.approx(0, abs=variance**0.5 / 50)
+    assert bool((convolution.bias != 0).any()) is bias
+
+
+def test_the_seed_decides_the_weights_and_global_randomness_is_left_alone(recipe):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, again, other = (build(parse(SHALLOW), recipe, 1, 24, seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    weights = [one.layers[0].convolution.weight for one in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_batch_norm_stands_between_convolution_and_relu_and_replaces_the_bias(recipe):
+    network = build(parse("4conv3x3 - gap - o"), changed(recipe, norm="batch"), 1, 8, seed=0)
+    block = network.layers[0]
+    assert block.convolution.bias is None
+    crops = torch.rand(6, 1, 8, 8)
+    maps = block.convolution(crops)
+    mean, variance = maps.mean((0, 2, 3), keepdim=True), maps.var((0, 2, 3), correction=0)
+    expected = torch.relu((maps - mean) / torch.sqrt(variance[:, None, None] + block.norm.eps))
+    torch.testing.assert_close(block(crops), expected)
+
+
+def test_plain_and_residual_differ_in_the_skip_alone(recipe):
+    inside = "4conv3x3 - 4conv3x3"
+    plain, residual = (
+        build(parse(f"4conv3x3 - {content} - gap - o"), recipe, 1, 12, seed=0)
+        for content in (inside, f"res({inside})")
+    )
+    assert [w.shape for w in plain.parameters()] == [w.shape for w in residual.parameters()]
+    for one, two in zip(plain.parameters(), residual.parameters(), strict=True):
+        assert torch.equal(one, two)
+    block = residual.layers[1]
+    assert isinstance(block, ResidualBlock)
+    maps = torch.rand(2, 4, 12, 12)
+    first, second = (part.convolution for part in block.content)
+    expected = torch.relu(second(torch.relu(first(maps))) + maps)
+    torch.testing.assert_close(block(maps), expected)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_change_of_shape_is_projected(recipe, norm):
+    line = "4conv3x3 - res(8conv3x3/2 - 8conv3x3) - gap - o"
+    network = build(parse(line), changed(recipe, norm=norm), 1, 13, seed=0)
+    block = network.layers[1]
+    assert block.skip.convolution.kernel_size == (1, 1)
+    assert isinstance(block.skip.norm, nn.BatchNorm2d) is (norm == "batch")
+    assert block(torch.rand(2, 4, 13, 13)).shape == (2, 8, 7, 7)
+
+
+def test_the_strided_projection_is_the_strided_convolution(recipe):
+    network = build(parse("4conv3x3 - res(8conv3x3/2 - 8conv3x3) - gap - o"), recipe, 1, 13, 0)
+    skip = network.layers[1].skip
+    maps = torch.rand(2, 4, 13, 13)
+    convolution = skip.convolution
+    expected = nn.functional.conv2d(maps, convolution.weight, convolution.bias, stride=2)
+    torch.testing.assert_close(skip(maps), expected)
+
+
+def test_dropout_follows_the_dense_layers_with_the_recipes_share(recipe):
+    network = build(parse(SHALLOW), changed(recipe, dropout=0.3), 1, 24, seed=0)
+    shares = [part.p for part in network.modules() if isinstance(part, nn.Dropout)]
+    assert shares == [0.3, 0.3]
+
+
+def test_the_input_is_scaled_to_one_or_left(recipe):
+    crops = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 1, 3, 1)
+    assert scale_input(crops, "unit").flatten().tolist() == pytest.approx([0, 0.2, 1])
+    assert scale_input(crops, "byte").flatten().tolist() == [0, 51, 255]
+    colour = torch.arange(2 * 5 * 5 * 3, dtype=torch.uint8).reshape(2, 5, 5, 3)
+    scaled = scale_input(colour, "byte")
+    assert scaled.shape == (2, 3, 5, 5)
+    np.testing.assert_array_equal(scaled[1, 2].numpy(), colour[1, :, :, 2].numpy())

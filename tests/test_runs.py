@@ -1,0 +1,91 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import nuclei_of
+from safetensors.torch import load_file
+from test_training import LINE, RECIPE
+
+import fathom.cells
+from fathom.architecture import parse
+from fathom.errors import FathomError
+from fathom.folds import make_splits
+from fathom.network import build, scale_input
+from fathom.nuclei import Nuclei
+from fathom.params import Split
+from fathom.runs import cells_of, train_run
+from fathom.splits import FINAL, part_rows
+
+SHORT = RECIPE.model_copy(update={"epochs": 2, "seeds": (0, 1)})
+SPLIT = Split(group="patient", folds=2, validation_share=0.3, seed=0)
+
+
+@pytest.fixture
+def nuclei(tmp_path):
+    rng = np.random.default_rng(0)
+    bare = nuclei_of([f"p{i // 10}" for i in range(80)], [bool(i % 2) for i in range(80)])
+    np.save(tmp_path / "0.npy", rng.integers(1, 256, (80, 12, 12, 1)).astype(np.uint8))
+    table = bare.table.assign(shard="0.npy", row=range(80))
+    return Nuclei(tmp_path, table, table)
+
+
+@pytest.fixture
+def cells(nuclei):
+    return cells_of("a", LINE, SHORT, nuclei, make_splits(nuclei, SPLIT))
+
+
+def test_a_run_is_every_fold_with_every_seed_and_one_final_model(cells):
+    assert [(one.fold, one.seed) for one in cells] == [(FINAL, 0), (0, 0), (0, 1), (1, 0), (1, 1)]
+    assert set(cells[0].rows) == {"train", "validation"}
+
+
+def test_tables_and_final_weights(nuclei, cells, tmp_path):
+    train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
+    predictions = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert list(predictions) == ["nucleus", "fold", "seed", "part", "probability"]
+    tested = predictions[predictions["part"] == "test"]
+    for _, of_seed in tested.groupby("seed"):
+        assert sorted(of_seed["nucleus"]) == sorted(nuclei.kept["nucleus"])
+    assert set(predictions.loc[predictions["fold"] == FINAL, "part"]) == {"train", "validation"}
+    assert predictions["probability"].between(0, 1).all()
+
+    history = pd.read_parquet(tmp_path / "out" / "history.parquet")
+    assert len(history) == 5 * 2
+    assert all(one["epoch"].tolist() == [1, 2] for _, one in history.groupby(["fold", "seed"]))
+
+    network = build(parse(LINE), SHORT, 1, 12, seed=9).eval()
+    network.load_state_dict(load_file(tmp_path / "out" / "final.safetensors"))
+    rows = part_rows(nuclei, make_splits(nuclei, SPLIT), FINAL, "validation")
+    logits = network(scale_input(torch.from_numpy(nuclei.crops()[rows]), "unit"))
+    kept = predictions.query("fold == -1 and part == 'validation'")
+    assert kept["nucleus"].tolist() == nuclei.kept["nucleus"].iloc[rows].tolist()
+    np.testing.assert_allclose(
+        torch.sigmoid(logits.double()).detach().numpy(), kept["probability"], atol=1e-6
+    )
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_a_cell_that_fails_leaves_no_output_but_its_checkpoints(
+    nuclei, cells, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fathom.cells.joblib, "cpu_count", lambda: 1)
+    real = fathom.cells.train_cell
+
+    def fail(crops, targets, cell, checkpoint, report):
+        if cell.fold == 1:
+            raise RuntimeError("stopped")
+        return real(crops, targets, cell, checkpoint, report)
+
+    monkeypatch.setattr(fathom.cells, "train_cell", fail)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+
+
+def test_a_line_that_does_not_fit_is_refused_before_training(nuclei, tmp_path):
+    line = "4conv3x3 - mp4x4 - mp4x4 - o"
+    cells = cells_of("a", line, SHORT, nuclei, make_splits(nuclei, SPLIT))
+    with pytest.raises(FathomError, match="layer 3 of 4, 'mp4x4', would pool"):
+        train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
+    assert not (tmp_path / "checkpoints").exists()

@@ -1,0 +1,171 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fathom.cells import checkpoints_of, train_cells
+from fathom.errors import FathomError
+from fathom.params import Recipe, read_section
+from fathom.training import Cell, _batches, _Training, augment, train_cell
+
+RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml").model_copy(
+    update={"epochs": 6, "batch_size": 16, "dropout": 0.2}
+)
+LINE = "4conv3x3 - mp2x2 - gap - fc8 - o"
+
+
+def task(n=96, side=12, seed=0):
+    """Return crops of which the positive half is brighter, and their targets."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(n) % 2 == 0
+    crops = rng.integers(1, 120, (n, side, side, 1)) + 120 * targets[:, None, None, None]
+    return crops.astype(np.uint8), targets
+
+
+def cell(line=LINE, fold=0, seed=0, rows=None, **changes):
+    order = np.arange(96)
+    parts = rows or {"train": order[:64], "validation": order[64:80], "test": order[80:]}
+    return Cell("a", fold, seed, line, RECIPE.model_copy(update=changes), parts)
+
+
+class Forgetful:
+    """A checkpoint that keeps nothing."""
+
+    def load(self):
+        return None
+
+    def save(self, state):
+        pass
+
+
+def train(one, checkpoint=None, report=lambda epoch: None):
+    return train_cell(*task(), one, checkpoint or Forgetful(), report)
+
+
+def assert_same(one, two):
+    np.testing.assert_array_equal(np.array(one.history), np.array(two.history))
+    assert one.weights.keys() == two.weights.keys()
+    for name, weight in one.weights.items():
+        assert torch.equal(weight, two.weights[name]), name
+    for part, probabilities in one.probabilities.items():
+        np.testing.assert_array_equal(probabilities, two.probabilities[part])
+
+
+def test_a_separable_task_is_learned():
+    trained = train(cell(epochs=25, learning_rate=0.01, dropout=0.0))
+    positive = task()[1][80:]
+    assert ((trained.probabilities["test"] > 0.5) == positive).mean() > 0.95
+    assert [epoch.epoch for epoch in trained.history] == list(range(1, 26))
+    assert trained.history[-1].train_loss < trained.history[0].train_loss / 2
+
+
+def test_the_optimiser_is_rmsprop_as_the_recipe_says():
+    one = cell(learning_rate=0.003, alpha=0.7, eps=1e-5)
+    group = _Training(*task(), one).optimiser.param_groups[0]
+    assert (group["lr"], group["alpha"], group["eps"]) == (0.003, 0.7, 1e-5)
+    assert (group["momentum"], group["centered"], group["weight_decay"]) == (0, False, 0)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_the_same_cell_has_the_same_bytes_alone_and_beside_others(tmp_path, norm):
+    crops, targets = task()
+    cells = [cell(fold=fold, norm=norm) for fold in range(3)]
+    results = []
+    for number, at_once in enumerate((1, 2)):
+        saved = checkpoints_of(cells, crops, targets, tmp_path / str(number))
+        results.append(train_cells(cells, crops, targets, saved, at_once))
+    for one, two in zip(*results, strict=True):
+        assert_same(one, two)
+
+
+class StoppedError(Exception):
+    """What a test ends a training with."""
+
+
+def test_an_interrupted_cell_continues_to_the_same_bytes(tmp_path, capsys):
+    one = cell(norm="batch", dropout=0.5)
+    crops, targets = task()
+    [saved] = checkpoints_of([one], crops, targets, tmp_path)
+
+    def stop(epoch):
+        if epoch.epoch == 3:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(one, saved, stop)
+    continued = train(one, saved)
+    assert "a, fold 0, seed 0: continues after epoch 3" in capsys.readouterr().err
+    assert_same(continued, train(one))
+
+
+def test_best_keeps_the_epoch_with_the_lowest_validation_loss_and_last_the_last():
+    # A rate this high makes the validation loss jump, so that the best epoch is not the last.
+    rate = {"epochs": 12, "learning_rate": 0.2}
+    best, last = train(cell(weights="best", **rate)), train(cell(weights="last", **rate))
+    np.testing.assert_array_equal(np.array(best.history), np.array(last.history))
+    losses = [epoch.validation_loss for epoch in best.history]
+    assert np.argmin(losses) < len(losses) - 1
+    target = task()[1][64:80]
+
+    def loss_of(trained):
+        p = trained.probabilities["validation"]
+        return -np.log(np.where(target, p, 1 - p)).mean()
+
+    assert loss_of(best) == pytest.approx(min(losses), rel=1e-5)
+    assert loss_of(last) == pytest.approx(losses[-1], rel=1e-5)
+
+
+def test_a_diverged_training_is_a_result():
+    trained = train(cell(learning_rate=1e30, weights="last"))
+    assert any(np.isnan(epoch.train_loss) for epoch in trained.history)
+    for probabilities in trained.probabilities.values():
+        assert np.isfinite(probabilities).all()
+    assert all(torch.isfinite(weight).all() for weight in trained.weights.values())
+
+
+def test_batch_norm_trains_where_one_crop_is_left():
+    rows = {"train": np.arange(33), "validation": np.arange(64, 80)}
+    trained = train(cell(rows=rows, norm="batch", epochs=2))
+    assert np.isfinite(trained.history[-1].train_loss)
+
+
+def test_a_part_that_is_too_small_is_named():
+    rows = {"train": np.arange(1), "validation": np.arange(64, 80)}
+    with pytest.raises(FathomError, match="run a, fold 0: has 1 nuclei to train and 16 to valid"):
+        train(cell(rows=rows))
+
+
+def test_global_state_is_left_as_it_was():
+    torch.manual_seed(3)
+    before = torch.get_rng_state(), torch.get_num_threads()
+    train(cell(epochs=1))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.get_num_threads() == before[1]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("n", [2, 32, 33, 40])
+def test_batches_hold_every_row_once_and_never_a_single_one(n):
+    rows = np.arange(100, 100 + n)
+    batches = list(_batches(rows, 16, torch.Generator().manual_seed(0)))
+    assert sorted(np.concatenate(batches)) == rows.tolist()
+    assert min(map(len, batches)) > 1
+    assert n == 2 or not np.array_equal(np.concatenate(batches), rows)
+
+
+def test_augmentation_draws_each_symmetry_of_the_square():
+    crop = torch.arange(9, dtype=torch.uint8).reshape(1, 3, 3, 1)
+    drawn = augment(crop.repeat(4000, 1, 1, 1), torch.Generator().manual_seed(0))
+    kinds, counts = np.unique(drawn.reshape(4000, 9).numpy(), axis=0, return_counts=True)
+    square = crop[0, :, :, 0].numpy()
+    turned = [np.rot90(square, turns) for turns in range(4)]
+    expected = {tuple(one.ravel()) for one in [*turned, *(np.fliplr(one) for one in turned)]}
+    assert {tuple(kind) for kind in kinds} == expected
+    assert counts.min() > 420  # 500 each are expected, with a standard deviation of 21
+
+
+def test_bfloat16_changes_the_numbers_and_is_never_chosen_by_itself():
+    whole, half = train(cell()), train(cell(precision="bfloat16"))
+    assert whole.history[-1].train_loss != half.history[-1].train_loss
+    assert half.weights["layers.0.convolution.weight"].dtype == torch.float32
