@@ -14,7 +14,15 @@ from tiny_model import LINE, PARAMS, RECIPE, ROOT, make_card, make_crops, make_g
 from fathom import export as exporting
 from fathom.architecture import parse
 from fathom.errors import FathomError
-from fathom.export import Graph, data_sha256, export, export_run, load_graph, median_um_per_px
+from fathom.export import (
+    Graph,
+    check_parity,
+    data_sha256,
+    export,
+    export_run,
+    load_graph,
+    median_um_per_px,
+)
 from fathom.network import build
 from fathom.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.onnx_model import OnnxModel
@@ -104,13 +112,16 @@ def test_a_network_that_explodes_is_exported(tmp_path):
     assert set(probability) <= {0, 1}
 
 
-def test_a_network_without_numbers_is_refused(tmp_path):
-    graph = make_graph()
+@pytest.mark.parametrize("bias", [torch.nan, torch.inf])
+@pytest.mark.parametrize("same", [True, False], ids=["in both", "in torch"])
+def test_a_network_without_numbers_is_refused(model_file, monkeypatch, bias, same):
+    graph, model = make_graph(), OnnxModel(model_file)
     with torch.no_grad():
-        graph.network.layers[-1][1].bias.fill_(torch.nan)
-    with pytest.raises(FathomError, match="differ by nan"):
-        export(graph, make_card(), make_crops(9), tmp_path / "m.onnx")
-    assert list(tmp_path.iterdir()) == []
+        graph.network.layers[-1][1].bias.fill_(bias)
+    if same:
+        monkeypatch.setattr(model, "score", lambda crops: (np.full(len(crops), bias), None))
+    with pytest.raises(FathomError, match=r"differ by (nan|inf)"):
+        check_parity(graph, model, make_crops(9))
 
 
 def test_weights_of_another_architecture(tmp_path):
