@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from fathom.architecture import parse
-from fathom.network import ResidualBlock, build, scale_input
+from fathom.architecture import parse, shapes
+from fathom.errors import FathomError
+from fathom.layers import Convolution, Shape
+from fathom.network import ConvolutionBlock, ResidualBlock, build, scale_input
 from fathom.params import Recipe, read_section
 
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"
@@ -122,3 +124,59 @@ def test_the_input_is_scaled_to_one_or_left(recipe):
     scaled = scale_input(colour, "byte")
     assert scaled.shape == (2, 3, 5, 5)
     np.testing.assert_array_equal(scaled[1, 2].numpy(), colour[1, :, :, 2].numpy())
+
+
+@pytest.mark.parametrize(
+    ("line", "crop_px"),
+    [
+        (SHALLOW, 48),
+        ("4conv5x5/3 - mp2x2 - res(6conv1x1/2 - 6conv3x3) - gap - fc5 - o", 50),
+        ("4conv3x3 - mp16x16 - res(4conv7x7/2) - 8conv5x5/3 - fc5 - o", 19),
+    ],
+)
+def test_maps_have_the_shapes_that_the_line_says(recipe, line, crop_px):
+    layers = parse(line)
+    network = build(layers, recipe, channels=3, crop_px=crop_px, seed=0)
+    maps = torch.rand(2, 3, crop_px, crop_px)
+    for module, shape in zip(network.layers, shapes(layers, 3, crop_px), strict=True):
+        maps = module(maps)
+        assert maps.flatten(1).shape == (2, shape.channels * shape.side**2)
+
+
+@pytest.mark.parametrize(
+    ("convolution", "channels", "side", "precision"),
+    [
+        # What oneDNN of torch 2.13 gets wrong on AVX512: see ConvolutionBlock.
+        (Convolution(16, 1, 2), 8, 48, torch.float32),
+        (Convolution(16, 3, 3), 8, 2, torch.bfloat16),
+        (Convolution(16, 3, 2), 8, 1, torch.bfloat16),
+    ],
+)
+def test_gradients_of_strided_convolutions_are_the_textbooks(
+    recipe, convolution, channels, side, precision
+):
+    block = ConvolutionBlock(convolution, Shape(channels, side), recipe, relu=False)
+    block.to(memory_format=torch.channels_last)
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(64, channels, side, side, generator=generator)
+    maps = maps.to(memory_format=torch.channels_last)
+    weight = block.convolution.weight
+    exact = weight.detach().double().requires_grad_()  # oneDNN leaves float64 to torch itself
+    padding = convolution.kernel // 2
+    expected = nn.functional.conv2d(
+        maps.double(), exact, stride=convolution.stride, padding=padding
+    )
+    upstream = torch.randn(expected.shape, generator=generator)
+    expected.backward(upstream.double())
+    for _ in range(5):
+        block.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            out = block(maps)
+        out.backward(upstream.to(out.dtype))
+        error = (weight.grad - exact.grad).abs().max() / exact.grad.abs().max()
+        assert error < (0.03 if precision == torch.bfloat16 else 1e-4)
+
+
+def test_a_network_that_does_not_fit_the_crops_is_refused(recipe):
+    with pytest.raises(FathomError, match="layer 3 of 4, 'mp4x4', would pool"):
+        build(parse("4conv3x3 - mp4x4 - mp4x4 - o"), recipe, channels=1, crop_px=15, seed=0)

@@ -67,6 +67,32 @@ def test_the_optimiser_is_rmsprop_as_the_recipe_says():
     assert (group["momentum"], group["centered"], group["weight_decay"]) == (0, False, 0)
 
 
+def test_the_first_step_is_the_learning_rate_over_the_root_of_one_minus_alpha():
+    """DESIGN 6: 3.2 times the rate with Keras' rho of .9, 10 times with PyTorch's alpha of .99."""
+    every = np.arange(64)
+    one = cell(rows={"train": every, "validation": every}, batch_size=64, alpha=0.9, dropout=0.0)
+    training = _Training(*task(), one)
+    before = training.network.layers[0].convolution.weight.detach().clone()
+    training.run_epoch()
+    steps = (training.network.layers[0].convolution.weight.detach() - before).abs()
+    assert float(steps.median()) == pytest.approx(one.recipe.learning_rate * 10**0.5, rel=0.01)
+
+
+def test_training_figures_are_the_means_over_the_crops_of_the_epoch():
+    """With a rate of almost nothing they are those of the initial network."""
+    rows = {"train": np.arange(37), "validation": np.arange(37)}
+    still = {"learning_rate": 1e-12, "dropout": 0.0, "augmentation": False}
+    [epoch] = train(cell(rows=rows, epochs=1, **still)).history
+    assert epoch.train_loss == pytest.approx(epoch.validation_loss, rel=1e-6)
+    assert epoch.train_accuracy == epoch.validation_accuracy
+
+
+def test_training_predictions_are_of_the_last_epoch_and_without_dropout():
+    rows = {"train": np.arange(64), "validation": np.arange(64)}
+    trained = train(cell(rows=rows, weights="last", dropout=0.6))
+    assert np.array_equal(trained.probabilities["train"], trained.probabilities["validation"])
+
+
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_the_same_cell_has_the_same_bytes_alone_and_beside_others(tmp_path, norm):
     crops, targets = task()
