@@ -1,4 +1,5 @@
-# make repro   set up, run the whole pipeline, print the comparison
+# make repro   set up, run the whole pipeline, print the comparison and the verdict
+# make study   the full study: hours, resumable
 # make test    set up, run the tests
 # make check   set up, lint, format check, types
 PYTHON ?= python3
@@ -10,13 +11,18 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro test check setup
+.PHONY: repro study test check setup
 .DELETE_ON_ERROR:
 
 # All stages but `fetch` stand before these two; it runs where params.yaml asks for its data.
 repro: $(STAMP)
-	dvc repro score_segmentation predict
+	dvc repro score_segmentation predict diagnose
 	@fathom table
+	@fathom why
+
+study: $(STAMP)
+	dvc repro score_segmentation predict diagnose diagnose_study
+	@fathom why --study
 
 test: $(STAMP)
 	pytest

@@ -4,20 +4,22 @@ from pathlib import Path
 
 from fathom.dataset import read_dataset
 from fathom.export import export_run
+from fathom.interventions import planned
 from fathom.nuclei import read_nuclei
-from fathom.params import Crop, Recipe, Segmentation, read_run, read_section
+from fathom.params import Crop, Segmentation, read_row, read_section
+from fathom.recipe import Recipe
 from fathom.stage import run_stage
 
 
 def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path, out: Path) -> None:
     """Write `out`, MODEL.onnx, and check that it computes what torch computes."""
-    run, line = read_run(name)
+    run, line = read_row("runs", name)
+    crop = read_section(Crop)
     export_run(
         name,
-        line,
-        run.recipe(read_section(Recipe), name),
+        planned(run, f"runs.{name}", line, read_section(Recipe), crop.crop_px),
         read_section(Segmentation),
-        read_section(Crop),
+        crop,
         nuclei=read_nuclei(nuclei),
         images=read_dataset(dataset).images,
         trained=trained,

@@ -1,20 +1,26 @@
-"""Stage `train`: one run over all folds and seeds, and its final model."""
+"""Stages `train`, `experiment` and `study`: a row of params.yaml over all folds and seeds."""
 
 from pathlib import Path
 
+from fathom.interventions import planned
 from fathom.nuclei import read_nuclei
-from fathom.params import Recipe, read_run, read_section
+from fathom.params import Table, read_row, read_section
+from fathom.recipe import Probes, Recipe
 from fathom.runs import cells_of, train_run
 from fathom.splits import read_splits
 from fathom.stage import run_stage
 
 
-def train(run: str, nuclei: Path, splits: Path, checkpoints: Path, out: Path) -> None:
-    """Train the run called RUN; continue the cells that have checkpoints."""
-    chosen, line = read_run(run)
-    recipe = chosen.recipe(read_section(Recipe), run)
+def train(
+    table: Table, name: str, nuclei: Path, splits: Path, checkpoints: Path, out: Path
+) -> None:
+    """Train the row NAME of TABLE, of `runs` with a final model; continue from checkpoints."""
+    row, line = read_row(table, name)
     found = read_nuclei(nuclei)
-    cells = cells_of(run, line, recipe, found, read_splits(splits, found))
+    crop_px = found.crops().shape[1]
+    plan = planned(row, f"{table}.{name}", line, read_section(Recipe), crop_px)
+    parts, probes = read_splits(splits, found), read_section(Probes)
+    cells = cells_of(name, plan, probes, found, parts, final=table == "runs")
     train_run(cells, found, checkpoints, out)
 
 

@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fathom.architecture import check_fits, expand, format, parse, reduced_vgg, shapes
+from fathom.architecture import check_fits, expand, format, parse, shapes
 from fathom.errors import FathomError
 from fathom.layers import (
     Convolution,
@@ -85,24 +85,6 @@ def test_every_line_of_params_is_canonical_and_fits_the_crops(name):
     layers = parse(LINES[name])
     assert format(layers) == LINES[name]
     check_fits(layers, 48)
-
-
-def test_the_vgg_lines_of_params_are_the_papers_divided_by_8():
-    assert reduced_vgg("A", 8) == LINES["vgg-11"]
-    assert reduced_vgg("B", 8) == LINES["vgg-13"]
-
-
-def test_vgg_has_the_papers_number_of_weight_layers():
-    # Simonyan & Zisserman 2014, table 1: 11 in A and 13 in B, the output among them.
-    for configuration, weights in ("A", 11), ("B", 13):
-        layers = parse(reduced_vgg(configuration, 1))
-        assert sum(not isinstance(layer, MaxPool) for layer in layers) == weights
-
-
-@pytest.mark.parametrize("divisor", [0, 3, 128, -8])
-def test_a_divisor_that_leaves_broken_filters_is_refused(divisor):
-    with pytest.raises(FathomError, match=f"cannot be divided by {divisor}"):
-        reduced_vgg("A", divisor)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ def study(tmp_path):
     write_splits(read_nuclei(tmp_path / "nuclei"), split, tmp_path / "splits")
     params = {
         "recipe": {**PARAMS["recipe"], "epochs": 60, "batch_size": 16, "norm": "batch"},
+        "probes": {"crops": 16, "epochs": [1, 10]},
         "architectures": {"tiny": "8conv3x3 - mp2x2 - fc32 - o"},
         "runs": {"tiny": {"architecture": "tiny", "interventions": {}}},
     }
@@ -42,7 +43,7 @@ def study(tmp_path):
 
 def start_stage(folder: Path, out: str, cores: int) -> subprocess.Popen:
     """Start stages/train.py in `folder`, with as many cells at once as `cores`."""
-    command = [sys.executable, STAGE, "tiny", "nuclei", "splits"]
+    command = [sys.executable, STAGE, "runs", "tiny", "nuclei", "splits"]
     return subprocess.Popen(
         [*command, ".checkpoints", out],
         cwd=folder,

@@ -10,7 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 import compare as compare_stage
 from fathom.architecture import parse
-from fathom.comparison import SUMMARY_SIZE, compare, measure, summary, weight_layers
+from fathom.architecture_cost import weight_layers
+from fathom.comparison import SUMMARY_SIZE, compare, measure, summary
 from fathom.errors import FathomError
 from fathom.intervals import draw_groups
 from fathom.metrics import choose_threshold

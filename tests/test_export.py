@@ -23,6 +23,7 @@ from fathom.export import (
     load_graph,
     median_um_per_px,
 )
+from fathom.interventions import Plan
 from fathom.network import build
 from fathom.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.onnx_model import OnnxModel
@@ -127,7 +128,7 @@ def test_a_network_without_numbers_is_refused(model_file, monkeypatch, bias, sam
 def test_weights_of_another_architecture(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "final.safetensors")
     with pytest.raises(FathomError, match=r"final\.safetensors: does not hold the weights of"):
-        load_graph(tmp_path / "final.safetensors", LINE, RECIPE, 1, 32)
+        load_graph(tmp_path / "final.safetensors", Plan(LINE, RECIPE), 1, 32)
     with pytest.raises(FathomError, match=r"none\.safetensors: does not hold the weights"):
         load_graph(tmp_path / "none.safetensors", LINE, RECIPE, 1, 32)
 
@@ -165,8 +166,7 @@ def study(tmp_path):
 def export_study(study, out):
     export_run(
         "shallow",
-        LINE,
-        RECIPE,
+        Plan(LINE, RECIPE),
         Segmentation.model_validate(PARAMS["segmentation"]),
         Crop.model_validate({**PARAMS["crop"], "crop_px": 32}),
         nuclei=read_nuclei(study / "nuclei"),

@@ -4,7 +4,9 @@ import pytest
 import yaml
 
 from fathom.errors import FathomError
-from fathom.params import Crop, Recipe, Section, Split, read_run, read_runs, read_section
+from fathom.interventions import Plan, planned
+from fathom.params import Crop, Section, Split, read_row, read_section
+from fathom.recipe import Recipe
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -26,17 +28,24 @@ def test_every_section_of_the_file_is_valid_and_no_class_has_a_default(section):
     assert all(field.is_required() for field in section.model_fields.values())
 
 
-def test_every_run_names_an_architecture_and_sound_interventions():
+@pytest.mark.parametrize("table", ["runs", "experiments", "study"])
+def test_every_row_names_an_architecture_and_sound_interventions(table):
     recipe = read_section(Recipe, FILE)
-    for name in read_runs(FILE):
-        run, line = read_run(name, FILE)
-        assert line.endswith("- o")
-        run.recipe(recipe, name)
+    for name in CONTENT[table]:
+        row, line = read_row(table, name, FILE)
+        plan = planned(row, name, line, recipe, CONTENT["crop"]["crop_px"])
+        assert bool(row.interventions) == (plan != Plan(line, recipe))
+
+
+def test_no_name_stands_in_two_tables():
+    names = [name for table in ("runs", "experiments", "study") for name in CONTENT[table]]
+    assert len(names) == len(set(names))
 
 
 def test_every_top_level_key_is_known():
     known = {section.key for section in Section.__subclasses__()}
-    assert set(CONTENT) == known | {"dataset", "new_slides", "architectures", "interventions"}
+    others = {"dataset", "new_slides", "architectures", "interventions", "experiments", "study"}
+    assert set(CONTENT) == known | others
 
 
 def test_an_unknown_key_is_named(edited):
@@ -87,18 +96,4 @@ def test_an_unknown_architecture_is_named(edited):
     with pytest.raises(
         FathomError, match=r"'architectures\.vgg-99' is missing; there is only: .*shallow"
     ):
-        read_run("deep", file)
-
-
-def test_an_intervention_changes_what_it_says_and_nothing_else():
-    recipe = read_section(Recipe, FILE)
-    run, _ = read_run("vgg-13-batchnorm", FILE)
-    changed = run.recipe(recipe, "vgg-13-batchnorm")
-    assert changed.model_dump() == recipe.model_dump() | {"norm": "batch"}
-
-
-def test_an_intervention_on_an_unknown_key_names_its_place(edited):
-    row = {"architecture": "shallow", "interventions": {"faster": {"lr": 1.0}}}
-    run, _ = read_run("fast", edited(runs={"fast": row}))
-    with pytest.raises(FathomError, match=r"'runs\.fast\.interventions\.faster\.lr' = 1\.0"):
-        run.recipe(read_section(Recipe, FILE), "fast")
+        read_row("runs", "deep", file)

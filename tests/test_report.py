@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 
 from fathom.errors import FathomError
 from fathom.numerals import decimal, difference, signed
-from fathom.report import print_comparison
+from fathom.report import print_comparison, print_verdicts
 
 LONGEST = "vgg-13-batchnorm"
 NAMES = ["shallow", LONGEST, "res-20", "baseline-logistic", "baseline-svm", "baseline-forest"]
@@ -177,3 +178,38 @@ def test_a_difference_is_marked_only_where_its_interval_excludes_zero():
     assert shown(-0.05, -0.02).endswith("*")
     assert not shown(0, 0.05).endswith("*")
     assert signed(-1) == "-1.000"
+
+
+@pytest.fixture
+def verdicts(tmp_path):
+    """Return a folder of verdicts on two networks."""
+    for name in ("vgg-11", "vgg-13"):
+        page = f"# Why is {name} worse?\n\n**Signal explodes.**\n\n- growth: 1e+05\n"
+        (tmp_path / f"{name}.md").write_text(page)
+    (tmp_path / "verdicts.json").write_text(json.dumps({"vgg-11": {}, "vgg-13": {}}))
+    return tmp_path
+
+
+def test_all_verdicts_are_printed_or_the_one_that_is_asked_for(verdicts, capsys):
+    print_verdicts(verdicts, None)
+    assert re.search(r"vgg-11(.|\n)*explodes(.|\n)*vgg-13", capsys.readouterr().out)
+    print_verdicts(verdicts, "vgg-13")
+    out = capsys.readouterr().out
+    assert "growth: 1e+05" in out
+    assert "vgg-11" not in out
+
+
+def test_a_network_without_a_verdict_is_named_with_those_that_have_one(verdicts):
+    with pytest.raises(FathomError, match=r"no verdict on 'res-20', only on: vgg-11, vgg-13"):
+        print_verdicts(verdicts, "res-20")
+
+
+def test_no_verdict_yet_says_what_to_run(tmp_path):
+    with pytest.raises(FathomError, match=r"verdicts\.json is missing: run 'make repro'"):
+        print_verdicts(tmp_path, None)
+
+
+def test_no_network_that_is_worse_is_said(tmp_path, capsys):
+    (tmp_path / "verdicts.json").write_text("{}")
+    print_verdicts(tmp_path, None)
+    assert "No network is worse than a shallower one." in capsys.readouterr().out

@@ -10,13 +10,17 @@ import fathom.cells
 from fathom.architecture import parse
 from fathom.errors import FathomError
 from fathom.folds import make_splits
+from fathom.interventions import Plan
 from fathom.network import build, scale_input
 from fathom.nuclei import Nuclei
 from fathom.params import Split
+from fathom.probing import COLUMNS
+from fathom.recipe import Probes
 from fathom.runs import cells_of, train_run
 from fathom.splits import FINAL, part_rows
 
 SHORT = RECIPE.model_copy(update={"epochs": 2, "seeds": (0, 1)})
+PROBES = Probes(crops=8, epochs=(1,))
 SPLIT = Split(group="patient", folds=2, validation_share=0.3, seed=0)
 
 
@@ -31,7 +35,8 @@ def nuclei(tmp_path):
 
 @pytest.fixture
 def cells(nuclei):
-    return cells_of("a", LINE, SHORT, nuclei, make_splits(nuclei, SPLIT))
+    splits = make_splits(nuclei, SPLIT)
+    return cells_of("a", Plan(LINE, SHORT), PROBES, nuclei, splits, final=True)
 
 
 def test_a_run_is_every_fold_with_every_seed_and_one_final_model(cells):
@@ -52,6 +57,12 @@ def test_tables_and_final_weights(nuclei, cells, tmp_path):
     history = pd.read_parquet(tmp_path / "out" / "history.parquet")
     assert len(history) == 5 * 2
     assert all(one["epoch"].tolist() == [1, 2] for _, one in history.groupby(["fold", "seed"]))
+
+    probes = pd.read_parquet(tmp_path / "out" / "probes.parquet")
+    assert list(probes) == ["fold", "seed", *COLUMNS]
+    # Each cell but the final model's: the input and three layers, at the start and two epochs.
+    assert len(probes) == 4 * 4 * 3
+    assert probes["readability"].notna().sum() == 4 * 3
 
     network = build(parse(LINE), SHORT, 1, 12, seed=9).eval()
     network.load_state_dict(load_file(tmp_path / "out" / "final.safetensors"))
@@ -85,7 +96,8 @@ def test_a_cell_that_fails_leaves_no_output_but_its_checkpoints(
 
 def test_a_line_that_does_not_fit_is_refused_before_training(nuclei, tmp_path):
     line = "4conv3x3 - mp4x4 - mp4x4 - o"
-    cells = cells_of("a", line, SHORT, nuclei, make_splits(nuclei, SPLIT))
+    splits = make_splits(nuclei, SPLIT)
+    cells = cells_of("a", Plan(line, SHORT), PROBES, nuclei, splits, final=False)
     with pytest.raises(FathomError, match="layer 3 of 4, 'mp4x4', would pool"):
         train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
     assert not (tmp_path / "checkpoints").exists()

@@ -6,20 +6,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fathom import params as params_module
+from fathom import causes, params, recipe
 from fathom.params import Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SECTIONS = {
     name: section.key
-    for name, section in vars(params_module).items()
+    for module in (causes, params, recipe)
+    for name, section in vars(module).items()
     if isinstance(section, type) and issubclass(section, Section) and section is not Section
 }
 # What these functions of fathom.params read, as dvc.yaml writes it.
 READERS = {
     "read_runs": {"runs"},
-    "read_run": {"architectures.${item.architecture}", "runs.${key}"},
+    "read_experiments": {"experiments"},
+    "read_study": {"study"},
+    "read_row": {"architectures.${item.architecture}", "${table}.${key}"},
     "read_architectures": {"architectures"},
 }
 HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
@@ -27,6 +30,11 @@ HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"
 
 def definition(stage):
     return STAGES[stage].get("do", STAGES[stage])
+
+
+def script(stage):
+    """Return the script that a stage runs: several stages can share one."""
+    return ROOT / definition(stage)["cmd"].split()[1]
 
 
 def source(module):
@@ -62,28 +70,28 @@ def packages(paths):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_the_script_and_every_module_it_imports(stage):
-    script = ROOT / "stages" / f"{stage}.py"
-    code = {script, *closure(script)}
+    code = {script(stage), *closure(script(stage))}
     listed = {dep for dep in definition(stage)["deps"] if dep.endswith(".py")}
     assert listed == {str(path.relative_to(ROOT)) for path in code}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_sections_the_script_reads(stage):
-    script = ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))
+    table = STAGES[stage].get("foreach", "").strip("${}")
     read = set()
-    for call in ast.walk(script):
+    for call in ast.walk(ast.parse(script(stage).read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             if call.func.id == "read_section":
                 read.add(SECTIONS[call.args[0].id])
-            read |= READERS.get(call.func.id, set())
+            keys = READERS.get(call.func.id, set())
+            read |= {key.replace("${table}", table) for key in keys}
     assert set(definition(stage).get("params", [])) == read
 
 
 def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").glob("*.py"):
-        if path.stem not in ("params", "cli", "report"):
+        if path.stem not in ("params", "cli", "line_table", "report", "run_table"):
             used = {
                 node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")
             }
@@ -91,18 +99,19 @@ def test_params_are_read_in_stage_scripts_only():
 
 
 def test_every_stage_has_a_script_and_every_script_a_stage():
-    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    assert scripts == set(STAGES)
+    assert set((ROOT / "stages").glob("*.py")) == {script(stage) for stage in STAGES}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_names_the_script_and_each_path_is_a_dep_or_an_output(stage):
     cmd = definition(stage)["cmd"].split()
-    assert cmd[:2] == ["python", f"stages/{stage}.py"]
+    assert cmd[0] == "python"
+    assert cmd[1] in definition(stage)["deps"]
     outs = [out if isinstance(out, str) else next(iter(out)) for out in definition(stage)["outs"]]
     declared = [*definition(stage)["deps"], *outs]
     # A name that starts with a dot is a folder that git ignores: downloads, checkpoints.
-    paths = [word for word in cmd[2:] if word != "${key}" and not word.startswith(".")]
+    words = {"${key}", "runs", "experiments", "study"}
+    paths = [word for word in cmd[2:] if word not in words and not word.startswith(".")]
     for path in paths:
         assert path in declared, path
     for path in declared:

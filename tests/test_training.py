@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from fathom.batches import augment, batches
+from fathom.cell import Cell
 from fathom.cells import checkpoints_of, train_cells
 from fathom.errors import FathomError
-from fathom.params import Recipe, read_section
-from fathom.training import Cell, _batches, _Training, augment, train_cell
+from fathom.params import read_section
+from fathom.recipe import Recipe
+from fathom.training import _Training, train_cell
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml").model_copy(
     update={"epochs": 6, "batch_size": 16, "dropout": 0.2}
@@ -174,10 +177,10 @@ def test_global_state_is_left_as_it_was():
 @pytest.mark.parametrize("n", [2, 32, 33, 40])
 def test_batches_hold_every_row_once_and_never_a_single_one(n):
     rows = np.arange(100, 100 + n)
-    batches = list(_batches(rows, 16, torch.Generator().manual_seed(0)))
-    assert sorted(np.concatenate(batches)) == rows.tolist()
-    assert min(map(len, batches)) > 1
-    assert n == 2 or not np.array_equal(np.concatenate(batches), rows)
+    drawn = list(batches(rows, 16, torch.Generator().manual_seed(0)))
+    assert sorted(np.concatenate(drawn)) == rows.tolist()
+    assert min(map(len, drawn)) > 1
+    assert n == 2 or not np.array_equal(np.concatenate(drawn), rows)
 
 
 def test_augmentation_draws_each_symmetry_of_the_square():

@@ -9,7 +9,8 @@ from fathom.architecture import parse
 from fathom.export import Graph, export
 from fathom.network import build
 from fathom.onnx_model import ModelCard
-from fathom.params import Crop, Recipe, Segmentation
+from fathom.params import Crop, Segmentation
+from fathom.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ units and the output; docs/architecture-lines.md has the grammar. A network has 
 
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 from fathom.errors import FathomError
 from fathom.layers import (
@@ -53,6 +52,15 @@ def expand(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return tuple(layer for _, layer in _located(layers))
 
 
+def written_out(layers: tuple[Layer, ...]) -> Iterator[Layer]:
+    """Yield the layers in the order of computation, without `Repeat` and `Residual`."""
+    for layer in expand(layers):
+        if isinstance(layer, Residual):
+            yield from layer.content
+        else:
+            yield layer
+
+
 def shapes(layers: tuple[Layer, ...], channels: int, crop_px: int) -> tuple[Shape, ...]:
     """Return the output shape of each layer of `expand(layers)`, for crops of `crop_px`.
 
@@ -76,24 +84,6 @@ def check_fits(layers: tuple[Layer, ...], crop_px: int) -> None:
     A kernel larger than its map is allowed: a network can have one, so it can be studied.
     """
     shapes(layers, channels=1, crop_px=crop_px)
-
-
-def reduced_vgg(configuration: Literal["A", "B"], width_divisor: int) -> str:
-    """Return the line of VGG-11 (A) or VGG-13 (B) with every width divided by `width_divisor`.
-
-    Simonyan & Zisserman 2014, table 1: filters 64, 128, 256, 512, 512 and two dense layers of
-    4096; the 1000 classes are the one output here. Raises `FathomError` for a divisor that does not
-    divide 64.
-    """
-    if width_divisor < 1 or 64 % width_divisor:
-        raise FathomError(
-            f"VGG's 64 filters cannot be divided by {width_divisor}: take 1, 2, 4, 8, 16, 32 or 64"
-        )
-    convolutions = {"A": (1, 1, 2, 2, 2), "B": (2, 2, 2, 2, 2)}[configuration]
-    layers: list[Layer] = []
-    for filters, times in zip((64, 128, 256, 512, 512), convolutions, strict=True):
-        layers += [Convolution(filters // width_divisor, 3)] * times + [MaxPool(2)]
-    return format((*layers, *[Dense(4096 // width_divisor)] * 2, Output()))
 
 
 def _parse_sequence(text: str, inside: str, depth: int) -> tuple[Layer, ...]:

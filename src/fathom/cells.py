@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fathom.batches import Targets
+from fathom.cell import Cell, Epoch, Trained
 from fathom.checkpoint import Checkpoint, environment, fingerprint
 from fathom.nuclei import Crops
 from fathom.progress import progress_bar
-from fathom.training import Cell, Epoch, Targets, Trained, train_cell
+from fathom.training import train_cell
 
 REFRESH_S = 0.25
 
@@ -31,7 +33,8 @@ def checkpoints_of(
     shared = fingerprint(environment(), crops, targets)
     checkpoints = []
     for cell in cells:
-        words = (shared, cell.run, str(cell.fold), str(cell.seed), cell.line, repr(cell.recipe))
+        plan = (cell.line, repr(cell.recipe), repr(cell.probes))
+        words = (shared, cell.run, str(cell.fold), str(cell.seed), *plan)
         key = fingerprint(*words, *cell.rows.keys(), *cell.rows.values())
         name = f"{cell.run}.fold{cell.fold}.seed{cell.seed}.{key[:16]}.checkpoint"
         checkpoints.append(Checkpoint(folder / name, key))

@@ -54,13 +54,46 @@ def predict(
 
 @app.command()
 def lines(
-    width: Annotated[int, typer.Option("--width", help="Divide filters and units by this.")] = 8,
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="LINE",
+            help="Lines to measure. Without any: those of params.yaml, if it is here, and of the "
+            "families VGG, plain and residual.",
+        ),
+    ] = None,
+    width: Annotated[
+        int,
+        typer.Option(
+            "--width",
+            help="Divide VGG's filters and units by this; the others begin with as many filters.",
+        ),
+    ] = 8,
+    depth: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--depth", help="Of plain and residual, 6n + 2; repeatable.", show_default="20, 56"
+        ),
+    ] = None,
+    crop_px: Annotated[
+        int | None,
+        typer.Option(
+            "--crop-px", min=1, help="Side of a crop.", show_default="that of params.yaml, or 48"
+        ),
+    ] = None,
+    channels: Annotated[int, typer.Option("--channels", min=1, help="Of a crop.")] = 1,
+    with_norm: Annotated[
+        bool, typer.Option("--with-norm", help="Count parameters under batch or group norm.")
+    ] = False,
 ) -> None:
-    """Print the lines of VGG-11 and VGG-13 (configurations A and B), reduced in width."""
-    from fathom.architecture import reduced_vgg
+    """Print networks as lines, with their parameters, multiply-adds and receptive field."""
+    from fathom.line_table import line_table, lines_to_print
+    from fathom.params import PARAMS_FILE, Crop, read_section
 
-    print(f"vgg-11: {reduced_vgg('A', width)}")
-    print(f"vgg-13: {reduced_vgg('B', width)}")
+    if crop_px is None:
+        crop_px = read_section(Crop).crop_px if PARAMS_FILE.exists() else 48
+    chosen = lines_to_print(given or (), width, depth or (20, 56), crop_px)
+    print(line_table(chosen, channels, crop_px, norm="batch" if with_norm else "none"))
 
 
 @app.command()
@@ -72,6 +105,32 @@ def table(
     from fathom.report import print_comparison
 
     print_comparison(metrics, markdown=markdown)
+
+
+@app.command()
+def why(
+    network: Annotated[
+        str | None, typer.Argument(help="A network that was diagnosed.", show_default="all")
+    ] = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="By the full study, of `make study`.")
+    ] = False,
+    verdicts: Annotated[Path, typer.Option(help="The folder of verdicts.")] = Path("verdicts"),
+) -> None:
+    """Print why a network is worse than a shallower one: the cause, its evidence, its cure."""
+    from fathom.report import print_verdicts
+
+    print_verdicts(verdicts / ("study" if study else "quick"), network)
+
+
+@app.command()
+def runs(
+    data: Annotated[Path, typer.Option(help="The folder of the pipeline's data.")] = Path("data"),
+) -> None:
+    """List the rows of params.yaml: what each trains, what it costs, what is done."""
+    from fathom.run_table import print_runs
+
+    print_runs(data)
 
 
 def main() -> None:

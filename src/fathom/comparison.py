@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fathom.architecture import expand, parse
+from fathom.architecture import parse
+from fathom.architecture_cost import weight_layers
 from fathom.errors import FathomError
 from fathom.intervals import draw_groups, interval
-from fathom.layers import Convolution, Dense, Layer, Output, Residual
 from fathom.metrics import (
     EVEN,
     Floats,
@@ -172,12 +172,3 @@ def write_results(folder: Path, results: Mapping[str, Numbers]) -> None:
 def depths(runs: Mapping[str, Run], lines: Mapping[str, str]) -> dict[str, int]:
     """Return each run's number of layers with weights; `lines` holds the architectures by name."""
     return {name: weight_layers(parse(lines[run.architecture])) for name, run in runs.items()}
-
-
-def weight_layers(layers: tuple[Layer, ...]) -> int:
-    """Count the layers with weights, the depth in the name of VGG-11; projections do not count."""
-    return sum(
-        weight_layers(layer.content) if isinstance(layer, Residual) else 1
-        for layer in expand(layers)
-        if isinstance(layer, Convolution | Dense | Output | Residual)
-    )

@@ -18,12 +18,14 @@ from torch import nn
 
 from fathom.architecture import parse
 from fathom.errors import FathomError
+from fathom.interventions import Plan
 from fathom.metrics import choose_threshold
 from fathom.network import build, scale_input
 from fathom.nuclei import TABLE, Crops, Nuclei
 from fathom.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.output import written_whole
-from fathom.params import Crop, Recipe, Segmentation
+from fathom.params import Crop, Segmentation
+from fathom.recipe import Recipe
 from fathom.splits import FINAL
 
 PARITY_BATCHES = (1, 2, 7, 64)
@@ -34,8 +36,7 @@ PARITY_TOLERANCE = 1e-4
 
 def export_run(
     run: str,
-    line: str,
-    recipe: Recipe,
+    plan: Plan,
     segmentation: Segmentation,
     crop: Crop,
     *,
@@ -49,7 +50,7 @@ def export_run(
 
     Parameters
     ----------
-    run, line, recipe : name, architecture and resolved recipe of the run
+    run, plan : name, architecture and resolved recipe of the run
     segmentation, crop : how the study's nuclei were found and cut
     nuclei : of the study
     images : of the study, with um_per_px (`DataSet.images`)
@@ -74,12 +75,12 @@ def export_run(
         um_per_px=median_um_per_px(images),
         segmentation=segmentation,
         crop=crop,
-        architecture=line,
-        recipe=recipe.model_dump(mode="json"),
+        architecture=plan.line,
+        recipe=plan.recipe.model_dump(mode="json"),
         data_sha256=data_sha256(nuclei),
         metrics=json.loads(metrics.read_text(encoding="utf-8")),
     )
-    graph = load_graph(trained / "final.safetensors", line, recipe, channels, crop.crop_px)
+    graph = load_graph(trained / "final.safetensors", plan, channels, crop.crop_px)
     export(graph, card, crops, out)
 
 
@@ -96,16 +97,18 @@ class Graph(nn.Module):
         return logit, torch.sigmoid(logit)
 
 
-def load_graph(weights: Path, line: str, recipe: Recipe, channels: int, crop_px: int) -> Graph:
+def load_graph(weights: Path, plan: Plan, channels: int, crop_px: int) -> Graph:
     """Return the trained network of `weights`, a safetensors file, ready to be exported."""
-    network = build(parse(line), recipe, channels, crop_px, seed=0)  # every weight is replaced
+    # Whatever the seed draws is replaced.
+    network = build(parse(plan.line), plan.recipe, channels, crop_px, seed=0)
     try:
         network.load_state_dict(load_file(weights))
     except (OSError, RuntimeError) as error:
         raise FathomError(
-            f"{weights}: does not hold the weights of {line!r} ({error}). Run the stage 'train'"
+            f"{weights}: does not hold the weights of {plan.line!r} ({error}). "
+            "Run the stage 'train'"
         ) from None
-    return Graph(network, recipe).eval()
+    return Graph(network, plan.recipe).eval()
 
 
 def export(graph: Graph, card: ModelCard, crops: Crops, path: Path) -> None:

@@ -4,13 +4,14 @@ Layer i of `expand(layers)` is `network.layers[i]`. A network takes scaled crops
 and gives one logit a crop.
 """
 
-import math
+from math import gcd, prod
 from typing import Literal
 
 import torch
 from torch import nn
 
 from fathom.architecture import expand, shapes
+from fathom.initialisation import initialise, main_layers, projections
 from fathom.layers import (
     Convolution,
     Dense,
@@ -22,7 +23,9 @@ from fathom.layers import (
     Residual,
     Shape,
 )
-from fathom.params import Recipe
+from fathom.recipe import Norm, Recipe
+
+GROUPS = 4  # of group normalisation; fewer where they do not divide the filters
 
 
 class Network(nn.Module):
@@ -62,10 +65,10 @@ class ConvolutionBlock(nn.Module):
             layer.kernel,
             stride=stride // self.step,
             padding=layer.kernel // 2,
-            # BatchNorm takes away the mean and adds a shift of its own: a bias before it is idle.
+            # A norm takes away the mean and adds a shift of its own: a bias before it is idle.
             bias=recipe.norm == "none",
         )
-        self.norm = nn.BatchNorm2d(layer.filters) if recipe.norm == "batch" else nn.Identity()
+        self.norm = _norm(recipe.norm, layer.filters)
         self.relu = nn.ReLU() if relu else nn.Identity()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
@@ -93,12 +96,14 @@ class ResidualBlock(nn.Module):
             before = inner.after(before)
         self.skip: nn.Module = nn.Identity()
         if before != shape:
-            stride = math.prod(inner.stride for inner in convolutions)
+            stride = prod(inner.stride for inner in convolutions)
             projection = Convolution(before.channels, kernel=1, stride=stride)
             self.skip = ConvolutionBlock(projection, shape, recipe, relu=False)
+        self.relu = nn.ReLU()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.content(maps) + self.skip(maps))
+        out: torch.Tensor = self.relu(self.content(maps) + self.skip(maps))
+        return out
 
 
 class Mean(nn.Module):
@@ -118,11 +123,9 @@ def build(
     with torch.device("meta"):  # without the weights that the modules' constructors would draw
         network = Network(layers, recipe, Shape(channels, crop_px))
     network.to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
+    initialise(list(main_layers(network)), list(projections(network)), recipe, seed)
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            _initialise(module, recipe.initialisation, generator)
-        elif isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             module.reset_parameters()  # scale 1, shift 0, running mean 0 and variance 1
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
@@ -158,28 +161,12 @@ def _module(layer: Layer, before: Shape, recipe: Recipe) -> nn.Module:
             raise TypeError("a repeat is written out before it becomes modules")
 
 
-def _initialise(
-    module: nn.Conv2d | nn.Linear,
-    initialisation: Literal["torch", "glorot", "he"],
-    generator: torch.Generator,
-) -> None:
-    """Draw weights and biases.
-
-    torch: PyTorch's default, weights and biases uniform within 1 / sqrt(fan in).
-    glorot: uniform within sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010, equation 16), biases
-    0, as in Keras. he: normal with variance 2 / fan in (He et al. 2015, "Delving deep into
-    rectifiers", equation 10), biases 0. A convolution's fan counts the pixels of its kernel.
-    """
-    weight, bias = module.weight, module.bias
-    if initialisation == "torch":
-        bound = weight[0].numel() ** -0.5
-        nn.init.uniform_(weight, -bound, bound, generator)
-        if bias is not None:
-            nn.init.uniform_(bias, -bound, bound, generator)
-        return
-    if initialisation == "glorot":
-        nn.init.xavier_uniform_(weight, generator=generator)
-    else:
-        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-    if bias is not None:
-        nn.init.zeros_(bias)
+def _norm(norm: Norm, filters: int) -> nn.Module:
+    """Return batch normalisation (Ioffe & Szegedy 2015), group (Wu & He 2018) or nothing."""
+    match norm:
+        case "batch":
+            return nn.BatchNorm2d(filters)
+        case "group":
+            return nn.GroupNorm(gcd(GROUPS, filters), filters)
+        case "none":
+            return nn.Identity()

@@ -146,42 +146,15 @@ class Baseline(Section):
     forest: ForestGrid
 
 
-class Recipe(Section):
-    """How a network is trained."""
-
-    key: ClassVar[str] = "recipe"
-    optimiser: Literal["rmsprop"]
-    learning_rate: Positive
-    alpha: Share
-    eps: Positive
-    initialisation: Literal["torch", "glorot", "he"]
-    norm: Literal["none", "batch"]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    input_scale: Literal["unit", "byte"]
-    augmentation: bool
-    precision: Literal["float32", "bfloat16"]
-    weights: Literal["best", "last"]
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
-
-    def changed(self, changes: dict[str, object], where: str) -> Self:
-        """Return this recipe with `changes` made; `where` names their place in params.yaml."""
-        return _validated(type(self), {**self.model_dump(), **changes}, where)
-
-
 class Run(Section):
-    """One architecture, under the recipe with the named interventions' changes made in order."""
+    """A row of `runs`, `experiments` or `study`: one architecture and named changes, in order.
+
+    `fathom.interventions` makes the changes.
+    """
 
     key: ClassVar[str] = "runs"
     architecture: str
     interventions: dict[str, dict[str, object]]
-
-    def recipe(self, recipe: Recipe, name: str) -> Recipe:
-        """Return `recipe` with every intervention of the run called `name`."""
-        for intervention, changes in self.interventions.items():
-            recipe = recipe.changed(changes, f"runs.{name}.interventions.{intervention}")
-        return recipe
 
 
 class Comparison(Section):
@@ -194,31 +167,46 @@ class Comparison(Section):
     baseline: Classifier
 
 
+Table = Literal["runs", "experiments", "study"]
 S = TypeVar("S", bound=Section)
 
 
 def read_section(section: type[S], file: Path = PARAMS_FILE) -> S:
     """Read one section of params.yaml; a stage can read only the sections it names."""
-    return _validated(section, _value(file, section.key), section.key)
+    return validated(section, _value(file, section.key), section.key)
 
 
 def read_runs(file: Path = PARAMS_FILE) -> dict[str, Run]:
-    """Read the table of runs, in the order of the file."""
-    runs = _value(file, Run.key)
-    if not isinstance(runs, dict) or not runs:
-        raise FathomError(f"params.yaml: 'runs' must list at least one run, not {runs!r}")
-    return {str(name): _validated(Run, row, f"{Run.key}.{name}") for name, row in runs.items()}
+    """Read the networks that are compared and exported, in the order of the file."""
+    return _read_rows("runs", file)
 
 
-def read_run(name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
-    """Read the run called `name` and its architecture's line."""
-    run = _validated(Run, _value(file, Run.key, name), f"{Run.key}.{name}")
+def read_experiments(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the quick study's interventions, which are trained to find causes, never exported."""
+    return _read_rows("experiments", file)
+
+
+def read_study(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the full study's networks and interventions: hours of training, never exported."""
+    return _read_rows("study", file)
+
+
+def read_row(table: Table, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
+    """Read the row called `name` of `table`, and its architecture's line."""
+    run = validated(Run, _value(file, table, name), f"{table}.{name}")
     line = _value(file, "architectures", run.architecture)
     if not isinstance(line, str):
         raise FathomError(
             f"{file}: 'architectures.{run.architecture}' must be one line of text, not {line!r}"
         )
     return run, line
+
+
+def _read_rows(table: Table, file: Path) -> dict[str, Run]:
+    rows = _value(file, table)
+    if not isinstance(rows, dict) or not rows:
+        raise FathomError(f"params.yaml: '{table}' must list at least one run, not {rows!r}")
+    return {str(name): validated(Run, row, f"{table}.{name}") for name, row in rows.items()}
 
 
 def read_architectures(file: Path = PARAMS_FILE) -> dict[str, str]:
@@ -246,7 +234,7 @@ def _value(file: Path, *keys: str) -> object:
     return value
 
 
-def _validated(section: type[S], value: object, where: str) -> S:
+def validated(section: type[S], value: object, where: str) -> S:
     try:
         return section.model_validate(value)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The comparison as a table, for a terminal, a log and README: reads metrics, imports little."""
+"""The comparison and the verdicts, for a terminal or README: reads files, imports little."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.table import Table
 
 from fathom.errors import FathomError
@@ -16,10 +17,13 @@ from fathom.params import PARAMS_FILE, Comparison, read_runs, read_section
 
 Numbers = dict[str, float]
 
+VERDICTS = "verdicts.json"  # of `fathom.verdict_text.write_verdicts`
+
 FEW_GROUPS = 30  # below this an interval over groups is noticeably too short
 LOOK_AT = (
     ("docs/pictures/", "the comparison in pictures, as README shows them"),
     ("metrics/", "every number; between branches: dvc metrics diff main"),
+    ("verdicts/", "why a network is worse, with the evidence: fathom why"),
     ("models/", "one ONNX model a network, for fathom predict"),
     ("data/new_slides/", "the new slides, scored by the best network"),
 )
@@ -155,3 +159,25 @@ def _notes(results: Results) -> Iterator[str]:
             )
     if results.missing:
         yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."
+
+
+def print_verdicts(folder: Path, network: str | None) -> None:
+    """Print the verdicts in `folder`, of the stage `diagnose`, or the one on `network`.
+
+    Raises `FathomError` where nothing was diagnosed yet, or not this network.
+    """
+    path = folder / VERDICTS
+    if not path.is_file():
+        raise FathomError(f"{path} is missing: run 'make repro' to make it")
+    there = list(json.loads(path.read_text(encoding="utf-8")))
+    if network and network not in there:
+        raise FathomError(
+            f"there is no verdict on {network!r}, only on: {', '.join(there) or 'no network'}. "
+            "Only networks that are worse than a shallower one are diagnosed, or those that "
+            "'diagnosis.networks' in params.yaml names"
+        )
+    console = Console(highlight=False)
+    if not there:
+        console.print("No network is worse than a shallower one.")
+    for name in [network] if network else there:
+        console.print(Markdown((folder / f"{name}.md").read_text(encoding="utf-8")), "")

@@ -4,14 +4,10 @@ The same cell gives the same bytes, whatever runs beside it and however often it
 Where torch finds a GPU it is used, for one cell at a time; fathom's tests have had none to run on.
 """
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 from math import inf, isfinite, nan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,64 +15,21 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fathom.architecture import parse
+from fathom.batches import Rows, Targets, augment, batches, training_targets
+from fathom.cell import Cell, Epoch, Trained, Weights
 from fathom.checkpoint import Checkpoint
+from fathom.determinism import reproducible
 from fathom.errors import FathomError
+from fathom.initialisation import main_layers, unit_variance
 from fathom.network import build, scale_input
 from fathom.nuclei import Crops
-from fathom.params import Recipe
-from fathom.splits import FINAL
+from fathom.optimisers import optimiser_of, warm_up
+from fathom.probing import Prober
+from fathom.readability import readability
+from fathom.recipe import Probes
 
-Targets = npt.NDArray[np.bool_]  # (n,), whether the nucleus is of the positive class
-Rows = npt.NDArray[np.intp]  # positions in crops and targets
-Weights = dict[str, torch.Tensor]
-
+LSUV_CROPS = 128
 EVALUATED_AT_ONCE = 256  # crops; a constant, because the size of a batch changes how sums round
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One network to train: its run, its line and recipe, and the rows of each part."""
-
-    run: str
-    fold: int
-    seed: int
-    line: str
-    recipe: Recipe
-    rows: Mapping[str, Rows]  # of train and validation, and of test unless it is the final model
-
-    def __str__(self) -> str:
-        part = "final model" if self.fold == FINAL else f"fold {self.fold}"
-        return f"{self.run}, {part}, seed {self.seed}"
-
-
-class Epoch(NamedTuple):
-    """What one epoch came to; NaN is a loss that was not finite: the training diverged.
-
-    The training figures are running ones, as Keras prints them: over the epoch's batches, with
-    dropout and augmentation, while the weights change.
-    """
-
-    epoch: int  # from 1
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a cell leaves.
-
-    `weights` are of the epoch that the recipe keeps, among those with a finite validation loss: a
-    diverged network's are never kept, and the initial ones are where no epoch has such a loss.
-    `probabilities` (float64, a part's rows in order) are of the last epoch for the training part
-    and of `weights` for the others, without dropout and augmentation, in float32 as the exported
-    model computes them. A logit that is not a number says nothing: it counts as probability 0.5.
-    """
-
-    history: list[Epoch]
-    probabilities: dict[str, npt.NDArray[np.float64]]
-    weights: Weights
 
 
 def train_cell(
@@ -96,7 +49,7 @@ def train_cell(
             f"run {cell.run}, fold {cell.fold}: has {len(cell.rows['train'])} nuclei to train and "
             f"{len(cell.rows['validation'])} to validate on; at least 2 and 1 are needed"
         )
-    with _reproducible():
+    with reproducible():
         training = _Training(crops, targets, cell)
         if saved := checkpoint.load():
             training.restore(saved)
@@ -120,36 +73,39 @@ class _Training:
         _, crop_px, _, channels = crops.shape
         self.network = build(parse(cell.line), cell.recipe, channels, crop_px, cell.seed)
         self.network.to(self.device)
-        # PyTorch adds eps to the root of the mean square (Keras 3 adds it below the root).
-        self.optimiser = torch.optim.RMSprop(
-            self.network.parameters(),
-            lr=cell.recipe.learning_rate,
-            alpha=cell.recipe.alpha,
-            eps=cell.recipe.eps,
-        )
-        # The order of the crops has a stream of its own, so that runs which differ in dropout see
-        # the same batches. Dropout can only draw from torch's global one.
-        order_seed, dropout_seed = np.random.SeedSequence(cell.seed).generate_state(2).tolist()
-        self.generator = torch.Generator().manual_seed(order_seed)
-        torch.manual_seed(dropout_seed)
+        self.optimiser = optimiser_of(self.network.parameters(), cell.recipe)
+        # The order of the crops and their flips have streams of their own, so that runs which
+        # differ in dropout or augmentation see the same batches. Dropout can only draw from
+        # torch's global stream.
+        seeds = np.random.SeedSequence(cell.seed).generate_state(4).tolist()
+        self.order, self.flips = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
+        torch.manual_seed(seeds[2])
+        self.class_weights = self._class_weights()
+        self.trained_on = training_targets(self.rows["train"], targets, cell.recipe, seeds[3])
+        if cell.recipe.initialisation == "lsuv":
+            unit_variance(self.network, list(main_layers(self.network)), self._examples(LSUV_CROPS))
+        self.prober = self._prober(cell.probes)
         self.history: list[Epoch] = []
         self.kept = self._weights()
 
     def run_epoch(self) -> None:
         """Train on each crop once, validate, and keep the weights if they are the ones to keep."""
-        loss, accuracy = self._train()
+        epoch = len(self.history) + 1
+        if self.prober and epoch == 1:
+            self.prober.probe(self.network, 0)
+        loss, accuracy = self._train(epoch)
+        if self.prober:
+            self.prober.probe(self.network, epoch)
         logits = self._logits("validation")
         target = torch.from_numpy(self.targets[self.rows["validation"]])
         validation_loss = _finite(binary_cross_entropy_with_logits(logits, target.double()))
-        finite = [
-            epoch.validation_loss for epoch in self.history if isfinite(epoch.validation_loss)
-        ]
+        finite = [past.validation_loss for past in self.history if isfinite(past.validation_loss)]
         improved = validation_loss < min(finite, default=inf)
         if improved or (self.recipe.weights == "last" and isfinite(validation_loss)):
             self.kept = self._weights()
         self.history.append(
             Epoch(
-                len(self.history) + 1,
+                epoch,
                 loss,
                 accuracy,
                 validation_loss,
@@ -162,7 +118,8 @@ class _Training:
         last = self._probabilities("train")
         self.network.load_state_dict(self.kept)
         others = {part: self._probabilities(part) for part in self.rows if part != "train"}
-        return Trained(self.history, {"train": last, **others}, self.kept)
+        table = self.prober.table(self._readability()) if self.prober else []
+        return Trained(self.history, {"train": last, **others}, self.kept, table)
 
     def state(self) -> dict[str, object]:
         """Return everything that `restore` needs."""
@@ -171,9 +128,11 @@ class _Training:
             "optimiser": self.optimiser.state_dict(),
             "kept": self.kept,
             "history": [tuple(epoch) for epoch in self.history],
-            "generator": self.generator.get_state(),
+            "order": self.order.get_state(),
+            "flips": self.flips.get_state(),
             "dropout": torch.get_rng_state(),
             "dropout_gpu": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "probes": self.prober.state() if self.prober else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -182,33 +141,82 @@ class _Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.kept = state["kept"]
         self.history = [Epoch(*epoch) for epoch in state["history"]]
-        self.generator.set_state(state["generator"])
+        self.order.set_state(state["order"])
+        self.flips.set_state(state["flips"])
+        if self.prober:
+            self.prober.restore(state["probes"])
         torch.set_rng_state(state["dropout"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state_all(state["dropout_gpu"])
 
-    def _train(self) -> tuple[float, float]:
+    def _train(self, epoch: int) -> tuple[float, float]:
         """Train on each crop of the training part once; return the running loss and accuracy."""
         self.network.train()
         rows = self.rows["train"]
         losses, correct = [], []
-        for batch in _batches(rows, self.recipe.batch_size, self.generator):
-            crops = torch.from_numpy(self.crops[batch])
-            if self.recipe.augmentation:
-                crops = augment(crops, self.generator)
-            target = torch.from_numpy(self.targets[batch]).to(self.device)
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
-            ):
-                logits = self.network(self._scaled(crops))
-            loss = binary_cross_entropy_with_logits(logits.float(), target.float())
+        shown = list(batches(rows, self.recipe.batch_size, self.order))
+        for step, batch in enumerate(shown):
+            warm_up(self.optimiser, self.recipe, (epoch - 1) * len(shown) + step, len(shown))
+            watched = self.prober and self.prober.before_step(self.network, epoch, step, len(shown))
+            logits, target, loss = self._loss(batch)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
+            if self.prober and watched:
+                self.prober.after_step(self.network, watched)
             losses.append(loss.detach().double() * len(batch))
             correct.append(((logits > 0) == target).sum())
         total = torch.stack(losses).sum() / len(rows)
         return _finite(total), float(torch.stack(correct).sum()) / len(rows)
+
+    def _loss(self, batch: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the logits and targets of a batch, and its mean loss."""
+        crops = torch.from_numpy(self.crops[batch])
+        if self.recipe.augmentation:
+            crops = augment(crops, self.flips)
+        target = torch.from_numpy(self.trained_on[batch]).to(self.device)
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
+        ):
+            logits = self.network(self._scaled(crops)).float()
+        weights = torch.where(target, *self.class_weights) if self.class_weights else None
+        return logits, target, binary_cross_entropy_with_logits(logits, target.float(), weights)
+
+    def _class_weights(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return the weights of a positive and a negative nucleus; their mean over nuclei is 1."""
+        if self.recipe.loss_weights == "none":
+            return None
+        share = self.targets[self.rows["train"]].mean()
+        weights = torch.tensor([1 / share, 1 / (1 - share)], device=self.device) / 2
+        return weights[0], weights[1]
+
+    def _examples(self, number: int) -> torch.Tensor:
+        """Return scaled crops of the training part, evenly spaced in it: the same every time."""
+        return self._scaled(torch.from_numpy(self.crops[_spaced(self.rows["train"], number)]))
+
+    def _prober(self, probes: Probes | None) -> Prober | None:
+        if probes is None:
+            return None
+        labels = self.trained_on[_spaced(self.rows["train"], probes.crops)]
+        target = torch.from_numpy(labels).to(self.device).float()
+        return Prober(self._examples(probes.crops), target, probes, self.recipe.epochs)
+
+    def _readability(self) -> list[float]:
+        """Return how well the label can be read from each layer of the kept network."""
+        train, validation = self.rows["train"], self.rows["validation"]
+        return readability(
+            self.network,
+            self._chunks(train),
+            self.targets[train],
+            self._chunks(validation),
+            self.targets[validation],
+        )
+
+    def _chunks(self, rows: Rows) -> list[torch.Tensor]:
+        return [
+            self._scaled(torch.from_numpy(self.crops[rows[i : i + EVALUATED_AT_ONCE]]))
+            for i in range(0, len(rows), EVALUATED_AT_ONCE)
+        ]
 
     def _scaled(self, crops: torch.Tensor) -> torch.Tensor:
         return scale_input(crops.to(self.device), self.recipe.input_scale)
@@ -217,13 +225,7 @@ class _Training:
     def _logits(self, part: str) -> torch.Tensor:
         """Return the logits of a part, (n,) float64 on the CPU, as the exported model has them."""
         self.network.eval()
-        rows = self.rows[part]
-        chunks = [
-            self.network(
-                self._scaled(torch.from_numpy(self.crops[rows[i : i + EVALUATED_AT_ONCE]]))
-            )
-            for i in range(0, len(rows), EVALUATED_AT_ONCE)
-        ]
+        chunks = [self.network(chunk) for chunk in self._chunks(self.rows[part])]
         return torch.cat(chunks).cpu().double()
 
     def _probabilities(self, part: str) -> npt.NDArray[np.float64]:
@@ -238,61 +240,12 @@ class _Training:
         }
 
 
-def augment(crops: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Turn and mirror each crop of (n, side, side, channels) on its own.
-
-    Two flips and a transposition, each for half of the crops, make the eight symmetries of the
-    square equally likely. A quarter turn is a transposition and a flip.
-    """
-    draws = torch.randint(0, 2, (3, len(crops), 1, 1, 1), generator=generator).bool()
-    crops = torch.where(draws[0], crops.flip(1), crops)
-    crops = torch.where(draws[1], crops.flip(2), crops)
-    return torch.where(draws[2], crops.transpose(1, 2), crops)
-
-
-def _batches(rows: Rows, size: int, generator: torch.Generator) -> Iterator[Rows]:
-    """Yield the rows in a random order, `size` at a time, the last time what is left.
-
-    BatchNorm cannot train on one crop, so a single one that is left joins the batch before: in
-    every run, so that runs with and without it see the same batches.
-    """
-    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
-    starts = list(range(0, len(rows), size))
-    if len(rows) - starts[-1] == 1:
-        starts.pop()
-    for start, end in pairwise([*starts, len(rows)]):
-        yield order[start:end]
-
-
 def _finite(loss: torch.Tensor) -> float:
     """Return a loss as a number; infinity becomes NaN, the one sign of a diverged training."""
     return value if isfinite(value := float(loss)) else nan
 
 
-@contextmanager
-def _reproducible() -> Iterator[None]:
-    """One thread and deterministic algorithms, and afterwards all global state as it was.
-
-    Numbers too small for a normal float32 count as 0: in a network that is stuck the mean squares
-    of RMSProp become such numbers and stay so, and arithmetic with them is slow (epochs of 50
-    instead of 36 ms after 400 steps, 436,000 of 690,000 mean squares). Torch cannot say whether
-    this was on before; by default it is off.
-    """
-    if torch.cuda.is_available():
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    memory: Any = torch.utils.deterministic  # its one setting is unknown to the type checker
-    filled = memory.fill_uninitialized_memory
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        try:
-            torch.set_num_threads(1)
-            torch.use_deterministic_algorithms(True)
-            # Filling memory that is about to be overwritten costs up to 9 % and changes nothing.
-            memory.fill_uninitialized_memory = False
-            torch.set_flush_denormal(True)
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict)
-            memory.fill_uninitialized_memory = filled
-            torch.set_flush_denormal(False)
+def _spaced(rows: Rows, number: int) -> Rows:
+    """Return `number` of the rows, evenly spaced; all where there are not so many."""
+    places = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(np.intp)
+    return rows[places]

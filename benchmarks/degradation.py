@@ -1,0 +1,116 @@
+"""Training error by depth, with and without skips, as figures 1 and 6 of He et al. 2015.
+
+    python benchmarks/degradation.py [--nuclei 600] [--epochs 20] [--out docs/degradation.csv]
+
+plain-20, plain-56, res-20 and res-56 with 8, 16 and 32 filters, under the default recipe with He
+initialisation and batch normalisation as in the paper, and once without any norm, on SIMULATED
+nuclei (docs/simulator.md), 3 folds of whole patients. The interval is Student's over the folds.
+"""
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fathom.architecture import parse
+from fathom.architecture_cost import cost
+from fathom.cell import Cell
+from fathom.cells import checkpoints_of, train_cells
+from fathom.families import cifar_family
+from fathom.params import read_section
+from fathom.probing import COLUMNS
+from fathom.recipe import Probes, Recipe
+from fathom.simulated_nuclei import simulate_nuclei
+from fathom.simulation import DEFAULT
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+FOLDS = 3
+WIDTH = 8
+RECIPE = {"initialisation": "he", "dropout": 0.0, "batch_size": 32}
+
+
+def cells_of(patient, epochs: int) -> list[Cell]:
+    """Return a cell for each norm, depth, kind and fold."""
+    cells = []
+    for norm in ("batch", "none"):
+        recipe = read_section(Recipe, PARAMS).changed(
+            RECIPE | {"norm": norm, "epochs": epochs}, "degradation"
+        )
+        for depth in (20, 56):
+            for residual in (False, True):
+                line = cifar_family(depth, WIDTH, residual=residual)
+                name = f"{'res' if residual else 'plain'}-{depth}, norm {norm}"
+                for fold in range(FOLDS):
+                    validation = np.flatnonzero(patient % FOLDS == fold)
+                    train = np.flatnonzero(patient % FOLDS != fold)
+                    rows = {"train": train, "validation": validation}
+                    probes = Probes(crops=64, epochs=())
+                    cells.append(Cell(name, fold, 0, line, recipe, rows, probes))
+    return cells
+
+
+def interval(values) -> str:
+    """Return the mean with Student's 95 % interval."""
+    mean, error = np.mean(values), stats.sem(values)
+    reach = stats.t.ppf(0.975, len(values) - 1) * error
+    return f"{mean:.3f} [{mean - reach:.3f}, {mean + reach:.3f}]"
+
+
+def main() -> None:
+    """Train all networks and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nuclei", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    simulation = replace(
+        DEFAULT, patients=12, nuclei_per_patient=arguments.nuclei // 12, separation=3.0
+    )
+    nuclei = simulate_nuclei(simulation, seed=0)
+    positive = nuclei.table["positive"].to_numpy(dtype=bool)
+    cells = cells_of(pd.factorize(nuclei.table["patient"])[0], arguments.epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = checkpoints_of(cells, nuclei.crops, positive, Path(folder))
+        trained = train_cells(cells, nuclei.crops, positive, checkpoints)
+    rows = []
+    for cell, one in zip(cells, trained, strict=True):
+        truth = positive[cell.rows["validation"]]
+        last = one.history[-5:]
+        rows.append(
+            {
+                "network": cell.run,
+                "parameters": cost(parse(cell.line), 1, 48, cell.recipe.norm).parameters,
+                "fold": cell.fold,
+                "training error": 1 - np.median([epoch.train_accuracy for epoch in last]),
+                "training loss": np.median([epoch.train_loss for epoch in last]),
+                "validation error": np.mean((one.probabilities["validation"] >= 0.5) != truth),
+                "identity distance": _distance(one.probes),
+            }
+        )
+    table = pd.DataFrame(rows)
+    if arguments.out:
+        table.round(6).to_csv(arguments.out, index=False)
+    print("| network | parameters | training error | training loss | validation error | F / x |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for name, group in table.groupby("network", sort=False):
+        measured = " | ".join(
+            interval(group[key]) for key in ("training error", "training loss", "validation error")
+        )
+        distance = group["identity distance"].mean()
+        shown = "" if np.isnan(distance) else f"{distance:.2f}"
+        print(f"| {name} | {group['parameters'].iloc[0]:,} | {measured} | {shown} |")
+
+
+def _distance(probes) -> float:
+    """Return the median over blocks, after the last epoch, of |F(x)| / |x|."""
+    table = pd.DataFrame(probes, columns=COLUMNS)
+    end = table[table["epoch"] == table["epoch"].max()]["identity_distance"].dropna()
+    return float(end.median()) if len(end) else np.nan
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""Does the verdict name the cause that was planted? At least 24 planted cases and 8 healthy ones.
+
+    python benchmarks/planted_causes.py [--only NAME ...] [--out docs/planted-causes.csv]
+
+For each case the network, a shallower one and the control on shuffled labels are trained on four
+folds of whole patients; then every kind of intervention that a finding asks for, until the verdict
+asks for no more: what a user does. All nuclei are simulated.
+"""
+
+import argparse
+import pickle
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+from planted_cases import (
+    CASES,
+    CROP_PX,
+    FOLDS,
+    NUCLEI,
+    PARAMS,
+    PATIENTS,
+    SHALLOWER,
+    Case,
+    simulated,
+)
+
+from fathom import causes
+from fathom.architecture import parse
+from fathom.architecture_cost import weight_layers
+from fathom.cell import Cell, Epoch
+from fathom.cells import checkpoints_of, train_cells
+from fathom.checkpoint import fingerprint
+from fathom.evidence import Evidence, evidence_of
+from fathom.interventions import Plan
+from fathom.metrics import EVEN, counts_by_group
+from fathom.output import written_whole
+from fathom.params import read_section
+from fathom.probing import COLUMNS
+from fathom.recipe import Probes
+from fathom.verdict import NO_EFFECT, Verdict, judge
+
+# What a user would add to params.yaml for each kind of cure.
+CURES = {
+    "another initialisation": ({"initialisation": "he", "initial_scale": 1.0},),
+    "a norm": ({"norm": "batch"},),
+    "a lower learning rate": ({"learning_rate_times": 0.1}, {"learning_rate_times": 0.01}),
+    "a higher learning rate": ({"learning_rate_times": 10}, {"learning_rate_times": 100}),
+    "more epochs": ({"epochs_times": 3},),
+    "less dropout": ({"dropout": 0.0},),
+    "less weight decay": ({"weight_decay": 0.0},),
+    "another input scale": ({"input_scale": "unit"},),
+    "balanced loss weights": ({"loss_weights": "balanced"},),
+    "skips": ({"residual": True},),
+    "less pooling": ({"unpooled": True},),
+}
+ROUNDS = 3
+# What judges evidence and does not make it: a change of a rule trains nothing again.
+JUDGES = {"causes", "diagnosis", "effects", "ladder", "verdict", "verdict_text"}
+
+
+def diagnosed(case: Case, kept: Path | None = None) -> tuple[Verdict, int]:
+    """Return the verdict on a case and how many networks it took."""
+    limits = read_section(causes.Diagnosis, PARAMS)
+    plans = {case.network: case.plan(case.network)}
+    if SHALLOWER[case.network] != case.network:
+        plans[SHALLOWER[case.network]] = case.plan(SHALLOWER[case.network])
+    plans["control"] = case.plan(case.network, training_labels="shuffled")
+    found: dict[str, Evidence] = {}
+    for _ in range(ROUNDS):
+        new = {name: plan for name, plan in plans.items() if name not in found}
+        found |= kept_or_trained(case, new, kept) if new else {}
+        verdict = judge(_case(case, found), limits)
+        wanted = {kind for one in verdict.suspected for kind in one.untried}
+        for kind in sorted(wanted):
+            for number, changes in enumerate(CURES[kind]):
+                plans[f"{kind} {number}"] = case.plan(case.network, **changes)
+        if not wanted:
+            break
+    return verdict, sum(len(one.cells) for one in found.values())
+
+
+def _case(case: Case, found: dict[str, Evidence]) -> causes.Case:
+    networks = (case.network, SHALLOWER[case.network])
+    ladder = tuple(one for name, one in found.items() if name not in networks)
+    shallower = tuple(found[name] for name in networks[1:] if name != case.network)
+    return causes.Case(found[case.network], shallower, ladder, CROP_PX)
+
+
+def kept_or_trained(case: Case, plans: dict[str, Plan], kept: Path | None) -> dict[str, Evidence]:
+    """Return the evidence of every plan: what `kept` holds of this very code, else trained."""
+    if kept is None:
+        return trained(case, plans)
+    nuclei = (NUCLEI | case.nuclei, case.training_nuclei, case.positives, PATIENTS, FOLDS)
+    key = fingerprint(*_training_code(), repr(nuclei), repr(sorted(plans.items())))
+    path = kept / f"{key}.pickle"
+    if not path.exists():
+        found = trained(case, plans)
+        kept.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as part:
+            part.write_bytes(pickle.dumps(found))
+    return pickle.loads(path.read_bytes())
+
+
+def _training_code() -> list[str]:
+    """Return the source of every module of fathom that decides what a training comes to."""
+    names = (name.partition(".") for name in sorted(sys.modules))
+    modules = [".".join((top, rest)) for top, _, rest in names if top == "fathom" and rest]
+    chosen = [name for name in modules if name.partition(".")[2] not in JUDGES]
+    return [Path(str(sys.modules[name].__file__)).read_text("utf-8") for name in chosen]
+
+
+def trained(case: Case, plans: dict[str, Plan]) -> dict[str, Evidence]:
+    """Train every plan on every fold, as many cells at once as there are cores."""
+    nuclei = simulated(**(NUCLEI | case.nuclei))
+    positive = nuclei.table["positive"].to_numpy(dtype=bool)
+    probes = Probes(crops=64, epochs=(1,))
+    cells = [
+        Cell(name, fold, 0, plan.line, plan.recipe, rows, probes)
+        for name, plan in plans.items()
+        for fold, rows in enumerate(case.rows())
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = checkpoints_of(cells, nuclei.crops, positive, Path(folder))
+        left = train_cells(cells, nuclei.crops, positive, checkpoints)
+    names = nuclei.table["nucleus"].to_numpy()
+    group = pd.factorize(nuclei.table["patient"])[0]
+    found = {}
+    for name, plan in plans.items():
+        own = [(c, t) for c, t in zip(cells, left, strict=True) if c.run == name]
+        evidence = evidence_of(
+            name,
+            plan,
+            weight_layers(parse(plan.line)),
+            pd.Series(positive, index=names),
+            *_tables(own, names),
+        )
+        found[name] = replace(evidence, held_out=_held_out(own, positive, group))
+    return found
+
+
+def _held_out(cells, positive, group) -> tuple[tuple[float, ...], ...]:
+    """Count the decisions on validation nuclei by patient: there are no other held-out ones."""
+    counts = sum(
+        counts_by_group(
+            (one.probabilities["validation"] >= EVEN).astype(float),
+            positive[cell.rows["validation"]],
+            group[cell.rows["validation"]],
+            PATIENTS,
+        )
+        for cell, one in cells
+    )
+    validated = counts.sum(axis=1) > 0
+    return tuple(tuple(row) for row in counts[validated].tolist())
+
+
+def _tables(cells, names) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    predictions = pd.concat(
+        pd.DataFrame({"nucleus": names[cell.rows[part]], "part": part, "probability": p}).assign(
+            fold=cell.fold, seed=cell.seed
+        )
+        for cell, one in cells
+        for part, p in one.probabilities.items()
+    )
+    history = pd.concat(
+        pd.DataFrame(one.history, columns=Epoch._fields).assign(fold=cell.fold, seed=cell.seed)
+        for cell, one in cells
+    )
+    probes = pd.concat(
+        pd.DataFrame(one.probes, columns=COLUMNS).assign(fold=cell.fold, seed=cell.seed)
+        for cell, one in cells
+    )
+    return predictions, history, probes
+
+
+def marked(case: Case, verdict: Verdict) -> str:
+    """Return right, partly (named, but not first) or wrong; a healthy case is right or alarm."""
+    if case.cause is None:
+        return "right" if verdict.main == NO_EFFECT else "false alarm"
+    names = [cause.name for cause in verdict.causes]
+    return "right" if names[0] == case.cause else "partly" if case.cause in names else "wrong"
+
+
+def main() -> None:
+    """Print one line a case, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--kept", type=Path, help="a folder: continue from what was trained")
+    arguments = parser.parse_args()
+    rows = []
+    began = time.monotonic()
+    for case in (one for one in CASES if not arguments.only or one.name in arguments.only):
+        verdict, networks = diagnosed(case, arguments.kept)
+        rows.append(
+            {
+                "case": case.name,
+                "network": case.network,
+                "planted": case.cause or "healthy",
+                "verdict": " + ".join(cause.name for cause in verdict.causes),
+                "result": marked(case, verdict),
+                "networks trained": networks,
+            }
+        )
+        print(" | ".join(map(str, rows[-1].values())), flush=True)
+    table = pd.DataFrame(rows)
+    print(table["result"].value_counts().to_string())
+    print(f"{(time.monotonic() - began) / 60:.0f} minutes", file=sys.stderr)
+    if arguments.out:
+        table.to_csv(arguments.out, index=False)
+
+
+if __name__ == "__main__":
+    main()

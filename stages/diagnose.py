@@ -1,0 +1,32 @@
+"""Stage `diagnose`: why a network is worse than a shallower one, by the quick study."""
+
+from pathlib import Path
+
+from fathom.causes import Diagnosis
+from fathom.diagnosis import diagnose as verdicts_on
+from fathom.diagnosis import read_rows
+from fathom.nuclei import read_nuclei
+from fathom.params import (
+    Split,
+    read_architectures,
+    read_experiments,
+    read_runs,
+    read_section,
+)
+from fathom.recipe import Recipe
+from fathom.stage import run_stage
+from fathom.verdict_text import write_verdicts
+
+
+def diagnose(nuclei: Path, runs: Path, experiments: Path, verdicts: Path, metrics: Path) -> None:
+    """Write the verdict on each network that params name, and their numbers."""
+    found, recipe, lines = read_nuclei(nuclei), read_section(Recipe), read_architectures()
+    group = read_section(Split).group
+    rows = read_rows(read_runs(), runs, lines, recipe, found, group)
+    rows |= read_rows(read_experiments(), experiments, lines, recipe, found, group)
+    crop_px = found.crops().shape[1]
+    write_verdicts(verdicts, metrics, verdicts_on(rows, read_section(Diagnosis), crop_px))
+
+
+if __name__ == "__main__":
+    run_stage(diagnose)

@@ -1,0 +1,35 @@
+"""Stage `diagnose_study`: the verdicts again, with all that the full study trained."""
+
+from pathlib import Path
+
+from fathom.causes import Diagnosis
+from fathom.diagnosis import diagnose, read_rows
+from fathom.nuclei import read_nuclei
+from fathom.params import (
+    Split,
+    read_architectures,
+    read_experiments,
+    read_runs,
+    read_section,
+    read_study,
+)
+from fathom.recipe import Recipe
+from fathom.stage import run_stage
+from fathom.verdict_text import write_verdicts
+
+
+def diagnose_study(
+    nuclei: Path, runs: Path, experiments: Path, study: Path, verdicts: Path, metrics: Path
+) -> None:
+    """Write the verdict on each network that params name, and their numbers."""
+    found, recipe, lines = read_nuclei(nuclei), read_section(Recipe), read_architectures()
+    group = read_section(Split).group
+    rows = read_rows(read_runs(), runs, lines, recipe, found, group)
+    rows |= read_rows(read_experiments(), experiments, lines, recipe, found, group)
+    rows |= read_rows(read_study(), study, lines, recipe, found, group)
+    crop_px = found.crops().shape[1]
+    write_verdicts(verdicts, metrics, diagnose(rows, read_section(Diagnosis), crop_px))
+
+
+if __name__ == "__main__":
+    run_stage(diagnose_study)

@@ -1,0 +1,325 @@
+"""Every rule of the table of causes, with constructed evidence."""
+
+from dataclasses import replace
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from fathom.causes import CAUSES, Case, Diagnosis, extrapolated
+from fathom.evidence import CellEvidence, Evidence
+from fathom.interventions import planned
+from fathom.ladder import CURES, is_cure
+from fathom.params import Run, read_section
+from fathom.recipe import Recipe
+from fathom.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
+
+FILE = Path(__file__).parents[1] / "params.yaml"
+PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+RECIPE, LIMITS = read_section(Recipe, FILE), read_section(Diagnosis, FILE)
+DEEP, SHALLOW = PARAMS["architectures"]["vgg-13"], PARAMS["architectures"]["shallow"]
+POOLED = "8conv3x3 - mp8x8 - 8conv3x3 - mp6x6 - 8conv3x3 - 8conv3x3 - fc8 - o"
+FALLING = tuple(float(loss) for loss in 0.7 * np.arange(1, 41) ** -0.4)
+FLAT = (0.69,) * 40
+
+GOOD = CellEvidence(
+    fold=0,
+    seed=0,
+    train_loss=0.2,
+    train_accuracy=0.95,
+    validation=0.9,
+    constant=False,
+    one_class=False,
+    majority=0.5,
+    input_rms=0.3,
+    signal=0.3,
+    growth=1.0,
+    first_update=0.02,
+    silent=0.2,
+    signal_end=0.5,
+    identity_distance=nan,
+    losses=FLAT,
+    train_nuclei=400,
+    validation_nuclei=100,
+)
+STUCK = {"train_loss": 0.69, "train_accuracy": 0.55, "validation": 0.52}
+REPAIRED = {"train_loss": 0.25, "train_accuracy": 0.93, "validation": 0.88}
+JITTER = {"train_loss": 0.004, "train_accuracy": 0.004, "validation": 0.01}
+
+
+def row(name, line=DEEP, changes=None, cells=4, jitter=1.0, **numbers):
+    """Return evidence of a few cells around `numbers`, a little different from each other."""
+    plan = planned(
+        Run(architecture="any", interventions={"change": changes or {}}), name, line, RECIPE, 48
+    )
+    rng = np.random.default_rng(sum(map(ord, name)))
+    found = []
+    for fold in range(cells):
+        noise = {key: size * jitter * rng.normal() for key, size in JITTER.items()}
+        values = {"fold": fold} | numbers
+        one = replace(GOOD, **values)
+        found.append(replace(one, **{key: getattr(one, key) + noise[key] for key in noise}))
+    layers = 6 if line == SHALLOW else 13
+    return Evidence(name, plan, layers, tuple(found))
+
+
+def shallow(**numbers):
+    return row("shallow", SHALLOW, **numbers)
+
+
+CONTROL = row("control", changes={"training_labels": "shuffled"}, validation=0.5)
+
+
+def verdict(base, *ladder, shallower=None, faults=()):
+    others = (shallow(),) if shallower is None else shallower
+    return judge(Case(base, others, (CONTROL, *ladder), 48, faults), LIMITS)
+
+
+# A finding by cause: what the network shows, and the change that cures it.
+FINDINGS = {
+    "pooled away": ({"line": POOLED}, {"unpooled": True}),
+    "input scale": ({"input_rms": 60.0, "changes": {"input_scale": "byte"}}, {}),
+    "no signal reaches the output at initialisation": ({"signal": 3e-5}, {"norm": "batch"}),
+    "signal explodes": ({"growth": 2e5}, {"initialisation": "he"}),
+    "learning rate too high": ({"silent": 1.0}, {"learning_rate_times": 0.1}),
+    "learning rate too low": ({"first_update": 3e-6}, {"learning_rate_times": 10}),
+    "dropout too strong": ({}, {"dropout": 0.0}),
+    "weight decay too strong": (
+        {"changes": {"weight_decay": 0.3}},
+        {"weight_decay": 0.0},
+    ),
+    "classes out of balance": (
+        {"majority": 0.95, "one_class": True},
+        {"loss_weights": "balanced"},
+    ),
+    "true degradation": ({}, {"residual": True}),
+    "stopped too early": ({"losses": FALLING}, {"epochs_times": 3}),
+}
+
+
+def case_of(cause, cure=True, **repair):
+    """Return a network with a cause's finding and a rung that should cure it."""
+    finding, change = FINDINGS[cause]
+    finding = STUCK | finding
+    line, changes = finding.pop("line", DEEP), finding.pop("changes", {})
+    base = row("deep", line, changes, **finding)
+    if not cure:
+        return base, ()
+    return base, (row("cured", line, change, **(REPAIRED | repair)),)
+
+
+def test_every_cause_but_overfitting_has_a_constructed_case():
+    assert {cause.name for cause in CAUSES} == {*FINDINGS, "overfitting"}
+
+
+@pytest.mark.parametrize("cause", FINDINGS)
+def test_a_finding_whose_cure_repairs_is_the_cause(cause):
+    base, ladder = case_of(cause)
+    found = verdict(base, *ladder)
+    assert found.main == cause
+    assert found.causes[0].repaired_by.name == "cured"
+    assert found.causes[0].numbers
+    assert found.causes[0].refuted_by
+
+
+@pytest.mark.parametrize("cause", FINDINGS)
+def test_a_finding_whose_cure_does_not_repair_is_suspected_only(cause):
+    base, ladder = case_of(cause, **STUCK)
+    found = verdict(base, *ladder)
+    assert found.main == UNEXPLAINED
+    assert ("cured",) in [one.tried for one in found.suspected if one.name == cause]
+
+
+@pytest.mark.parametrize("cause", FINDINGS)
+def test_a_finding_without_a_trial_says_what_to_try(cause):
+    base, _ = case_of(cause, cure=False)
+    found = verdict(base)
+    assert found.main == UNEXPLAINED
+    [one] = [one for one in found.suspected if one.name == cause]
+    assert one.untried
+    assert not one.tried
+
+
+WITHOUT_OWN_FINDING = {"dropout too strong", "true degradation"}  # theirs is there by default
+
+
+@pytest.mark.parametrize("cause", set(FINDINGS) - WITHOUT_OWN_FINDING)
+def test_a_repair_without_the_finding_is_unexplained(cause):
+    _, ladder = case_of(cause)
+    base = row("deep", ladder[0].plan.line if cause == "pooled away" else DEEP, **STUCK)
+    found = verdict(base, *ladder) if cause != "pooled away" else verdict(base)
+    assert found.main == UNEXPLAINED
+    assert cause not in [one.name for one in found.suspected]
+
+
+def test_the_unexplained_names_the_change_that_repaired():
+    base = row("deep", **STUCK)
+    found = verdict(base, row("adam", changes={"optimiser": "adam"}, **REPAIRED))
+    assert found.main == UNEXPLAINED
+    assert found.causes[0].repaired_by.name == "adam"
+
+
+def test_an_unfitted_network_with_dropout_off_is_not_blamed_on_dropout():
+    base = row("deep", changes={"dropout": 0.0}, **STUCK)
+    assert "dropout too strong" not in [one.name for one in verdict(base).suspected]
+
+
+def test_no_degradation_where_the_shallower_network_fits_no_better():
+    base, ladder = case_of("true degradation")
+    found = verdict(base, *ladder, shallower=(shallow(train_accuracy=0.56, validation=0.8),))
+    assert found.main == UNEXPLAINED
+
+
+def test_no_degradation_where_signals_are_lost():
+    finding = STUCK | {"signal": 1e-5}
+    skips = row("skips", changes={"residual": True}, **REPAIRED)
+    found = verdict(row("deep", **finding), skips)
+    assert "true degradation" not in [one.name for one in (*found.causes, *found.suspected)]
+
+
+def test_a_fitted_network_far_from_validation_overfits():
+    base = row("deep", train_accuracy=0.99, validation=0.6)
+    found = verdict(base)
+    assert found.main == "overfitting"
+    assert found.causes[0].numbers == pytest.approx(
+        {"training accuracy": 0.99, "validation balanced accuracy": 0.6}, abs=0.02
+    )
+
+
+def test_nothing_to_learn_where_no_row_beats_the_control():
+    base = row("deep", train_accuracy=0.99, validation=0.51)
+    found = verdict(base, shallower=(shallow(validation=0.5),))
+    assert found.main == NOTHING
+    assert verdict(base, shallower=(shallow(validation=0.8),)).main == "overfitting"
+
+
+def test_networks_that_cannot_be_trained_are_no_proof_that_there_is_nothing_to_learn():
+    base, _ = case_of("signal explodes", cure=False)
+    found = verdict(
+        replace(base, cells=tuple(replace(c, validation=0.5) for c in base.cells)),
+        shallower=(shallow(validation=0.5),),
+    )
+    assert found.main == UNEXPLAINED
+
+
+def test_without_a_control_nothing_is_said_of_there_being_nothing_to_learn():
+    base = row("deep", train_accuracy=0.99, validation=0.51)
+    assert judge(Case(base, (shallow(validation=0.5),), (), 48), LIMITS).main == "overfitting"
+
+
+def test_faults_of_the_data_come_first():
+    base, ladder = case_of("signal explodes")
+    found = verdict(base, *ladder, faults=("12 duplicates across patients",))
+    assert found.main == "data fault: 12 duplicates across patients"
+
+
+def test_a_healthy_network_has_no_depth_effect_and_the_smallest_visible_one_is_said():
+    found = verdict(row("deep"))
+    assert found.main == NO_EFFECT
+    assert found.compared_with == "shallow"
+    # 4 cells, so t of 3 degrees of freedom: 3.182 + 0.978 standard errors.
+    expected = (3.1824 + 0.9785) * found.depth.standard_error
+    assert found.smallest_visible == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("cause", set(FINDINGS) - {"pooled away"})
+def test_a_fitted_network_is_not_accused_whatever_it_shows(cause):
+    finding, change = FINDINGS[cause]
+    finding = dict(finding)
+    base = row("deep", DEEP, finding.pop("changes", {}), **finding)
+    found = verdict(base, row("cured", changes=change))
+    assert found.main == NO_EFFECT
+
+
+def test_a_gain_that_is_too_small_repairs_nothing():
+    base, ladder = case_of("signal explodes", train_accuracy=0.58, validation=0.54, train_loss=0.6)
+    assert verdict(base, *ladder).main == UNEXPLAINED
+
+
+def test_a_gain_that_goes_less_than_half_the_way_repairs_nothing():
+    base, ladder = case_of("signal explodes", train_accuracy=0.70, validation=0.65, train_loss=0.6)
+    assert verdict(base, *ladder).main == UNEXPLAINED
+
+
+def test_a_gain_within_noise_repairs_nothing():
+    base, _ladder = case_of("signal explodes")
+    noisy = row("cured", changes={"initialisation": "he"}, jitter=300, **REPAIRED)
+    assert verdict(base, noisy).main == UNEXPLAINED
+
+
+def test_several_causes_are_named_in_the_order_of_the_table():
+    base = row("deep", **(STUCK | {"growth": 1e6, "silent": 1.0}))
+    initialised = row("he", changes={"initialisation": "he"}, **REPAIRED)
+    slower = row("slow", changes={"learning_rate_times": 0.1}, **REPAIRED)
+    found = verdict(base, slower, initialised)
+    assert [cause.name for cause in found.causes] == ["signal explodes", "learning rate too high"]
+
+
+def test_the_verdict_is_the_same_every_time_and_whatever_the_order_of_the_rungs():
+    base, ladder = case_of("signal explodes")
+    other = row("other", changes={"norm": "batch"}, **STUCK)
+    found = verdict(base, *ladder, other)
+    assert repr(found) == repr(verdict(base, *ladder, other))
+    assert found.causes == verdict(base, other, *ladder).causes
+
+
+@pytest.mark.parametrize("number", ["signal", "growth", "first_update", "silent"])
+def test_numbers_that_overflowed_do_not_stop_the_verdict(number):
+    base = row("deep", **(STUCK | {number: inf}))
+    assert verdict(base).main in {UNEXPLAINED, *FINDINGS}
+
+
+def test_every_cure_is_told_by_what_changes():
+    changes = {
+        "another initialisation": {"initialisation": "lsuv"},
+        "a norm": {"norm": "group"},
+        "a lower learning rate": {"learning_rate_times": 0.01},
+        "a higher learning rate": {"learning_rate_times": 10},
+        "more epochs": {"epochs_times": 3},
+        "less dropout": {"dropout": 0.1},
+        "less weight decay": {"weight_decay": 0.0},
+        "another input scale": {"input_scale": "byte"},
+        "balanced loss weights": {"loss_weights": "balanced"},
+        "skips": {"residual": True},
+        "less pooling": {"unpooled": True},
+    }
+    assert set(changes) == set(CURES)
+    decay = {"weight_decay": 0.1}
+    plans = {}
+    for kind, change in changes.items():
+        line = POOLED if kind == "less pooling" else DEEP
+        plans[kind] = row("base", line, decay).plan, row("one", line, decay | change).plan
+    for kind in CURES:
+        for other, (base, plan) in plans.items():
+            assert is_cure(kind, base, plan, 48) == (kind == other), (kind, other)
+        # Two changes at once are no cure of anything.
+        base, plan = plans[kind]
+        both = replace(plan, recipe=plan.recipe.model_copy(update={"batch_size": 7}))
+        assert not is_cure(kind, base, both, 48)
+
+
+def test_a_power_law_is_extrapolated_exactly():
+    now, later, high = extrapolated(np.array(FALLING), 3, 0.95)
+    assert now == pytest.approx(FALLING[-1])
+    assert later == pytest.approx(0.7 * 120**-0.4)
+    assert high == pytest.approx(later, rel=1e-6)
+
+
+def test_the_interval_of_an_extrapolation_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    epochs = np.arange(1, 41)
+    held = []
+    for _ in range(400):
+        losses = 0.7 * epochs**-0.3 * np.exp(rng.normal(0, 0.05, 40))
+        _, _later, high = extrapolated(losses, 3, 0.9)
+        truth = 0.7 * 120**-0.3 * np.exp(rng.normal(0, 0.05))
+        held.append(truth <= high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)  # one side of 90 %
+
+
+@pytest.mark.parametrize("losses", [[], [nan] * 20, [0.7, 0.6], [0.7] * 10 + [nan] * 10])
+def test_a_curve_that_says_nothing_promises_no_fall(losses):
+    now, later, high = extrapolated(np.array(losses), 3, 0.95)
+    assert now == later == high
