@@ -113,10 +113,10 @@ CASES = (
     Case("rate 0.3", "learning rate too high", "vgg-11", {"learning_rate": 0.3}),
     Case("rate 3e-6", "learning rate too low", "vgg-13", {"learning_rate": 3e-6}),
     Case("rate 1e-6", "learning rate too low", "vgg-11", {"learning_rate": 1e-6}),
+    Case("rate 2e-5", "stopped too early", "vgg-13", {"learning_rate": 2e-5}),
     Case(
-        "rate 1e-4, 8 epochs", "stopped too early", "vgg-11", {"learning_rate": 1e-4, "epochs": 8}
+        "rate 2e-5, 10 epochs", "stopped too early", "vgg-11", {"learning_rate": 2e-5, "epochs": 10}
     ),
-    Case("rate 5e-5, 12 epochs", "stopped too early", "vgg-13", {"learning_rate": 5e-5}),
     Case("dropout 0.9", "dropout too strong", "vgg-13", {"dropout": 0.9}),
     Case("dropout 0.95", "dropout too strong", "vgg-11", {"dropout": 0.95}),
     Case("decay 0.1", "weight decay too strong", "vgg-13", {"weight_decay": 0.1}),

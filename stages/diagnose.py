@@ -5,6 +5,7 @@ from pathlib import Path
 from fathom.causes import Diagnosis
 from fathom.diagnosis import diagnose as verdicts_on
 from fathom.diagnosis import read_rows
+from fathom.layer_plots import draw_verdicts
 from fathom.nuclei import read_nuclei
 from fathom.params import (
     Split,
@@ -25,7 +26,9 @@ def diagnose(nuclei: Path, runs: Path, experiments: Path, verdicts: Path, metric
     rows = read_rows(read_runs(), runs, lines, recipe, found, group)
     rows |= read_rows(read_experiments(), experiments, lines, recipe, found, group)
     crop_px = found.crops().shape[1]
-    write_verdicts(verdicts, metrics, verdicts_on(rows, read_section(Diagnosis), crop_px))
+    told = verdicts_on(rows, read_section(Diagnosis), crop_px)
+    write_verdicts(verdicts, metrics, told)
+    draw_verdicts(told, {row: rows[row].probes for row in rows}, verdicts)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fathom.causes import Diagnosis
 from fathom.diagnosis import diagnose, read_rows
+from fathom.layer_plots import draw_verdicts
 from fathom.nuclei import read_nuclei
 from fathom.params import (
     Split,
@@ -28,7 +29,9 @@ def diagnose_study(
     rows |= read_rows(read_experiments(), experiments, lines, recipe, found, group)
     rows |= read_rows(read_study(), study, lines, recipe, found, group)
     crop_px = found.crops().shape[1]
-    write_verdicts(verdicts, metrics, diagnose(rows, read_section(Diagnosis), crop_px))
+    told = diagnose(rows, read_section(Diagnosis), crop_px)
+    write_verdicts(verdicts, metrics, told)
+    draw_verdicts(told, {row: rows[row].probes for row in rows}, verdicts)
 
 
 if __name__ == "__main__":

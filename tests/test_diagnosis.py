@@ -123,7 +123,7 @@ def rows_of(*evidences):
         own = {key: interventions[key] for key in interventions if key in one.name.split("+")}
         architecture = "shallow" if one.weight_layers == 6 else "deep"
         run = Run(architecture=architecture, interventions=own)
-        found[one.name] = Row(run, one.plan, one)
+        found[one.name] = Row(run, one.plan, one, pd.DataFrame())
     return found
 
 

@@ -130,7 +130,7 @@ def test_weights_of_another_architecture(tmp_path):
     with pytest.raises(FathomError, match=r"final\.safetensors: does not hold the weights of"):
         load_graph(tmp_path / "final.safetensors", Plan(LINE, RECIPE), 1, 32)
     with pytest.raises(FathomError, match=r"none\.safetensors: does not hold the weights"):
-        load_graph(tmp_path / "none.safetensors", LINE, RECIPE, 1, 32)
+        load_graph(tmp_path / "none.safetensors", Plan(LINE, RECIPE), 1, 32)
 
 
 def test_um_per_px_is_the_median_of_what_is_known():

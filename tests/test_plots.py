@@ -35,7 +35,7 @@ def made(tmp_path_factory):
     return plot_tables.tables(everyone, study, results, RUNS, folder / "runs"), results
 
 
-def test_pictures_are_readable_and_the_same_bytes_twice(made, tmp_path):
+def testpictures_are_readable_and_the_same_bytes_twice(made, tmp_path):
     tables, results = made
     for folder in ("one", "two"):
         plots.draw_all(tables, results, 0.95, tmp_path / folder)

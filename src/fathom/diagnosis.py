@@ -25,11 +25,12 @@ TABLES = ("predictions", "history", "probes")
 
 @dataclass(frozen=True)
 class Row:
-    """A row of params.yaml with its plan and evidence."""
+    """A row of params.yaml with its plan, its evidence and its table of probes."""
 
     run: Run
     plan: Plan
     evidence: Evidence
+    probes: pd.DataFrame
 
 
 def read_rows(
@@ -54,12 +55,12 @@ def read_rows(
             raise FathomError(f"params.yaml: '{name}' names no architecture: {run.architecture}")
         plan = planned(run, name, lines[run.architecture], recipe, crop_px)
         layers = weight_layers(parse(plan.line))
-        tables = (_read(folder / name / f"{table}.parquet") for table in TABLES)
+        tables = [_read(folder / name / f"{table}.parquet") for table in TABLES]
         evidence = evidence_of(name, plan, layers, positive, *tables)
         scored = read_cells(folder / name / "predictions.parquet", study)
         counts = sum(cell.test.counts(cell.threshold, study.groups) for cell in scored)
         held_out = tuple(tuple(row) for row in np.asarray(counts).tolist())
-        found[name] = Row(run, plan, replace(evidence, held_out=held_out))
+        found[name] = Row(run, plan, replace(evidence, held_out=held_out), tables[-1])
     return found
 
 

@@ -70,7 +70,7 @@ def draw_results(results: Mapping[str, Numbers], confidence: float, path: Path) 
     """Draw balanced accuracy with its interval, a line a run: networks, then classifiers."""
     networks = sum(not is_classifier(name) for name in results)
     rows = [place + 0.5 * (place >= networks) for place in range(len(results))]
-    with _picture(path, height=1 + 0.27 * len(results)) as figure:
+    with picture(path, height=1 + 0.27 * len(results)) as figure:
         axes = figure.subplots()
         for row, (name, numbers) in zip(rows, results.items(), strict=True):
             colour, marker = (GREY, "s") if is_classifier(name) else (BLUE, "o")
@@ -116,7 +116,7 @@ def draw_depth(table: pd.DataFrame, path: Path) -> None:
     depths = dict(zip(table["run"], table["weight_layers"], strict=True))
     table = table.assign(place=table["run"].map(list(depths).index))
     crowded = len(depths) > MOST_LEVEL_NAMES
-    with _picture(path, height=4.6 if crowded else 3.6) as figure:
+    with picture(path, height=4.6 if crowded else 3.6) as figure:
         axes = figure.subplots()
         _chance(axes.axhline)
         for part, colour, marker, aside in (
@@ -151,7 +151,7 @@ def draw_depth(table: pd.DataFrame, path: Path) -> None:
 def draw_curves(table: pd.DataFrame, path: Path) -> None:
     """Draw accuracy by epoch, a panel a run: mean over folds and seeds, band of extremes."""
     looks = {"training": (BLUE, "-"), "validation": (VERMILLION, (0, (5, 1.5)))}
-    with _picture(path, height=0.8 + 1.75 * _rows(table, 3)) as figure:
+    with picture(path, height=0.8 + 1.75 * _rows(table, 3)) as figure:
         panels = _panels(figure, table, columns=3)
         for (run, part), curve in table.groupby(["run", "part"], sort=False):
             colour, line = looks[str(part)]
@@ -175,7 +175,7 @@ def draw_curves(table: pd.DataFrame, path: Path) -> None:
 
 def draw_roc(table: pd.DataFrame, results: Mapping[str, Numbers], path: Path) -> None:
     """Draw ROC curves, a panel a run, in front of the others' in grey."""
-    with _picture(path, height=0.5 + 2.05 * _rows(table, 4)) as figure:
+    with picture(path, height=0.5 + 2.05 * _rows(table, 4)) as figure:
         panels = _panels(figure, table, columns=4)
         curves = {
             str(run): (curve["false_positive_rate"], curve["true_positive_rate"])
@@ -203,7 +203,7 @@ def draw_roc(table: pd.DataFrame, results: Mapping[str, Numbers], path: Path) ->
 def draw_confusion(table: pd.DataFrame, path: Path) -> None:
     """Draw how the test nuclei of each class were called, a panel a run."""
     classes = list(dict.fromkeys(table["actual"]))
-    with _picture(path, height=0.7 + 2.05 * _rows(table, 4)) as figure:
+    with picture(path, height=0.7 + 2.05 * _rows(table, 4)) as figure:
         panels = _panels(figure, table, columns=4)
         for run, decisions in table.groupby("run", sort=False):
             axes = panels[str(run)]
@@ -229,7 +229,7 @@ def draw_confusion(table: pd.DataFrame, path: Path) -> None:
 
 
 @contextmanager
-def _picture(path: Path, height: float) -> Iterator[Figure]:
+def picture(path: Path, height: float) -> Iterator[Figure]:
     """Yield a figure that is written to `path`, whatever the user's own matplotlib style is."""
     with mpl.rc_context():
         mpl.rcdefaults()
