@@ -1,10 +1,10 @@
-"""What other tools say of the planted causes: the same cases, the same networks, recipes and nuclei.
+"""What other tools say of the planted causes: the same cases, networks, recipes and nuclei.
 
     OMP_NUM_THREADS=1 python benchmarks/planted_other_tools.py [--out docs/planted-other-tools.csv]
 
-with the Python that `other_tools.py` says how to furnish, which also needs what `fathom.network` and the
-simulator import (pandas, pydantic, pyyaml, scikit-image), and src/ on PYTHONPATH. Each tool watches one
-training, of fold 0, as its README says.
+with the Python that `other_tools.py` says how to furnish, which also needs what `fathom.network`
+and the simulator import (pandas, pydantic, pyyaml, scikit-image), and src/ on PYTHONPATH. Each tool
+watches one training, of fold 0, as its README says.
 """
 
 import argparse
