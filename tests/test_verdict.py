@@ -233,6 +233,18 @@ def test_a_fitted_network_is_not_accused_whatever_it_shows(cause):
     assert found.main == NO_EFFECT
 
 
+def test_a_network_that_is_worse_by_no_more_than_another_seed_would_make_it_is_not_accused():
+    found = verdict(row("deep", validation=0.87), shallower=(shallow(validation=0.9, jitter=0),))
+    assert found.depth.is_below
+    assert found.main == NO_EFFECT
+
+
+def test_a_network_at_the_level_of_the_control_is_unexplained():
+    base = row("deep", train_accuracy=0.6, validation=0.5)
+    found = verdict(base, row("dry", changes={"dropout": 0.0}, **STUCK), shallower=())
+    assert found.main in {UNEXPLAINED, NOTHING}
+
+
 def test_a_gain_that_is_too_small_repairs_nothing():
     base, ladder = case_of("signal explodes", train_accuracy=0.58, validation=0.54, train_loss=0.6)
     assert verdict(base, *ladder).main == UNEXPLAINED

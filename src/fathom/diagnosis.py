@@ -18,7 +18,7 @@ from fathom.nuclei import Nuclei
 from fathom.params import Run
 from fathom.recipe import Recipe
 from fathom.scores import read_cells, study_of
-from fathom.verdict import Verdict, depth_effect, judge
+from fathom.verdict import Verdict, depth_effect, is_worse, judge
 
 TABLES = ("predictions", "history", "probes")
 
@@ -74,7 +74,8 @@ def diagnose(rows: Mapping[str, Row], limits: Diagnosis, crop_px: int) -> list[V
     """Return a verdict on each network that params name, in the order of the rows.
 
     "worse": on each that is worse than the best shallower one under the same interventions, by an
-    interval of balanced accuracy that excludes 0.
+    interval of balanced accuracy that excludes 0 and a difference that counts
+    (`fathom.verdict.is_worse`).
     """
     named = () if limits.networks == "worse" else limits.networks
     if unknown := [name for name in named if name not in rows]:
@@ -117,8 +118,7 @@ def case_of(name: str, rows: Mapping[str, Row], crop_px: int) -> Case:
 
 
 def _is_worse(case: Case, limits: Diagnosis) -> bool:
-    depth = depth_effect(case, limits)
-    return depth is not None and depth.is_below and not is_control(case.base.plan)
+    return is_worse(depth_effect(case, limits), limits) and not is_control(case.base.plan)
 
 
 def _by_seed(case: Case, limits: Diagnosis) -> dict[int, str]:

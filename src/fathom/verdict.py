@@ -94,9 +94,10 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
     causes = tuple(_faults(case)) or causes
     if not causes:
         open_question = (
-            (depth is not None and depth.is_below)
+            is_worse(depth, limits)
             or any(one.untried for one in suspected)
             or any(rung.repairs for rung in rungs)
+            or _is_at_chance(case, limits)
         )
         causes = (_unexplained(rungs) if open_question else _no_effect(depth, limits),)
     return Verdict(
@@ -122,6 +123,15 @@ def depth_effect(case: Case, limits: Diagnosis) -> Effect | None:
         return None
     found = held_out_effect(best, case.base, limits.confidence)
     return found or effect(best, case.base, "validation", limits.confidence)
+
+
+def is_worse(depth: Effect | None, limits: Diagnosis) -> bool:
+    """Whether a network is worse than a shallower one by more than luck of its training.
+
+    The interval over groups holds the networks fixed: how far another seed would move them is not
+    in it, and so the difference must be as large as a gain that counts.
+    """
+    return depth is not None and depth.is_below and -depth.estimate >= limits.least_gain
 
 
 def _faults(case: Case) -> list[Established]:
@@ -159,10 +169,16 @@ def _is_in_trouble(case: Case, depth: Effect | None, limits: Diagnosis) -> bool:
     """Whether the network is worse than a shallower one, not fitted, or far from validation."""
     fit, validation = case.base.median("train_accuracy"), case.base.median("validation")
     return (
-        (depth is not None and depth.is_below)
-        or fit < limits.fitted
-        or fit - validation > limits.overfitting_gap
+        is_worse(depth, limits) or fit < limits.fitted or fit - validation > limits.overfitting_gap
     )
+
+
+def _is_at_chance(case: Case, limits: Diagnosis) -> bool:
+    """Whether the network is no better than the control, by an interval."""
+    control = next((row for row in case.ladder if is_control(row.plan)), None)
+    if control is None:
+        return False
+    return not effect(control, case.base, "validation", limits.confidence).is_above
 
 
 def _causes(
