@@ -10,6 +10,7 @@ from fathom.plot_tables import tables, write_tables
 from fathom.plots import draw_all
 from fathom.scores import study_of
 from fathom.stage import run_stage
+from fathom.study_variance import study_variance
 
 
 def compare(
@@ -18,10 +19,11 @@ def compare(
     runs: Path,
     metrics: Path,
     summary: Path,
+    variance: Path,
     plots: Path,
     pictures: Path,
 ) -> None:
-    """Write one JSON a run, the summary of all, the tables of the plots and the pictures."""
+    """Write one JSON a run, the summary of all, shares of variance, tables of plots, pictures."""
     networks, params = read_runs(), read_section(Comparison)
     study = study_of(read_nuclei(nuclei), read_section(Split).group)
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
@@ -29,6 +31,8 @@ def compare(
     results = comparison.compare(everyone, study, depths, params)
     comparison.write_results(metrics, results)
     write_metrics(summary, comparison.summary(results))
+    trained = {name: everyone[name] for name in networks}
+    write_metrics(variance, study_variance(trained, study.groups))
     drawn = tables(everyone, study, results, networks, runs)
     write_tables(plots, drawn)
     draw_all(drawn, results, params.confidence, pictures)

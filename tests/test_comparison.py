@@ -11,16 +11,27 @@ from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 import compare as compare_stage
 from fathom.architecture import parse
 from fathom.architecture_cost import weight_layers
-from fathom.comparison import SUMMARY_SIZE, compare, measure, summary
+from fathom.bootstrap import draw
+from fathom.comparison import SUMMARY_SIZE, compare, summary
 from fathom.errors import FathomError
-from fathom.intervals import draw_groups
-from fathom.metrics import choose_threshold
+from fathom.intervals import (
+    Weights,
+    design_of,
+    difference_interval,
+    leave_out,
+    share_interval,
+    spread,
+)
+from fathom.measures import measure
+from fathom.metrics import balanced_accuracy, choose_threshold
 from fathom.names import names_in_order
 from fathom.output import write_table
 from fathom.params import read_architectures
+from fathom.resampled_t import corrected_p_value
 from fathom.scores import read_cells
 
 STUDY = simulated.study()
+AS_IT_IS = Weights(np.ones((1, STUDY.groups)), {0: np.ones(1)})
 
 
 @pytest.fixture
@@ -55,18 +66,21 @@ def drawn_nuclei(table, weights):
 def test_every_draw_is_what_scikit_learn_finds_on_the_drawn_nuclei(read):
     table = simulated.predictions(STUDY, 0.8, seeds=(0, 1))
     table["probability"] = table["probability"].round(1)  # ties
-    draws = draw_groups(STUDY.groups, 20, seed=0)
+    draws = draw(STUDY.groups, (0, 1), 20, seed=0)
     measured = measure(read(table), draws)
     outer = table[table["fold"] >= 0].reset_index(drop=True)
-    for draw, weights in enumerate(draws):
-        called, pairs, ordered = [], 0, 0.0
-        for _, cell in outer.groupby(["fold", "seed"]):
+    for row, weights in enumerate(draws.groups):
+        called, pairs, ordered, trained = [], 0, 0.0, []
+        for (_, seed), cell in outer.groupby(["fold", "seed"]):
+            times = draws.seeds[seed][row]
             everything = drawn_nuclei(cell, np.ones(STUDY.groups))
             validation = everything[everything["part"] == "validation"]
             threshold = choose_threshold(
                 validation["probability"].to_numpy(), validation["positive"].to_numpy()
             )
-            test = drawn_nuclei(cell[cell["part"] == "test"], weights)
+            test = drawn_nuclei(cell[cell["part"] == "test"], weights * times)
+            train = drawn_nuclei(cell[cell["part"] == "train"], weights * times)
+            trained.append(train)
             called.append(test.assign(called=test["probability"] >= threshold))
             here = test["positive"].sum() * (~test["positive"]).sum()
             if here:
@@ -79,12 +93,12 @@ def test_every_draw_is_what_scikit_learn_finds_on_the_drawn_nuclei(read):
             "specificity": recall_score(~test["positive"], ~test["called"]),
             "auroc": ordered / pairs,
         }
-        train = drawn_nuclei(outer[outer["part"] == "train"].reset_index(drop=True), weights)
+        train = pd.concat(trained)
         expected["training_accuracy"] = balanced_accuracy_score(
             train["positive"], train["probability"] >= 0.5
         )
         for name, value in expected.items():
-            assert measured[name][draw] == pytest.approx(value, abs=1e-12), (draw, name)
+            assert measured[name][row] == pytest.approx(value, abs=1e-12), (row, name)
 
 
 def test_training_accuracy_is_the_plain_one_where_classes_are_balanced(read):
@@ -92,7 +106,7 @@ def test_training_accuracy_is_the_plain_one_where_classes_are_balanced(read):
     train = drawn_nuclei(table, np.ones(STUDY.groups)).query("part == 'train' and fold >= 0")
     balanced = train.groupby(["fold", "positive"]).head(15)
     rest = table[table["part"] != "train"]
-    found = measure(read(pd.concat([rest, balanced])), np.ones((1, STUDY.groups)))
+    found = measure(read(pd.concat([rest, balanced])), AS_IT_IS)
     plain = ((balanced["probability"] >= 0.5) == balanced["positive"]).mean()
     assert found["training_accuracy"][0] == pytest.approx(plain)
 
@@ -122,6 +136,7 @@ def test_each_seed_weighs_the_same_and_equal_seeds_change_nothing(read):
     one = compared({"shallow": read(table), "baseline-forest": forest})["shallow"]
     two = compared({"shallow": read(twice), "baseline-forest": forest})["shallow"]
     assert two.pop("cells") == 2 * one.pop("cells")
+    assert two.pop("seeds") == 2 * one.pop("seeds")
     assert one == two
 
 
@@ -157,13 +172,68 @@ def test_differences_are_paired_and_none_is_to_itself(everyone):
             assert found == pytest.approx(results["deep-normed"][of] - results[other][of])
     # two runs with the same predictions differ by nothing, in every draw
     same = compared({"shallow": everyone["shallow"], "baseline-forest": everyone["shallow"]})
-    ends = [same["shallow"][f"difference_to_baseline{end}"] for end in ("", "_low", "_high")]
-    assert ends == [0, 0, 0]
+    ends = ("", "_low", "_high", "_bootstrap_low", "_bootstrap_high", "_claim", "_detectable")
+    assert [same["shallow"][f"difference_to_baseline{end}"] for end in ends] == [0] * len(ends)
+    assert same["shallow"]["difference_to_baseline_p"] == 1
+    assert same["shallow"]["difference_to_baseline_corrected_t_p"] == 1
+    assert same["shallow"]["improvement_on_baseline"] == 0.5
+
+
+def test_a_difference_and_its_claim_are_those_of_the_groups_left_out(everyone):
+    results = compared(everyone)
+    design = design_of(STUDY.positive, STUDY.group, STUDY.groups)
+    measured = {name: measure(cells, leave_out(design)) for name, cells in everyone.items()}
+    alone = {}
+    for name in list(everyone)[1:]:
+        apart = spread(measured[name]["auroc"] - measured["shallow"]["auroc"], design)
+        ends = difference_interval(apart, 0.95)
+        numbers, key = results[name], "auroc_difference_to_first"
+        assert (numbers[f"{key}_low"], numbers[f"{key}_high"]) == (ends.low, ends.high)
+        assert numbers[f"{key}_p"] == apart.p_value()
+        alone[name] = (apart.p_value(), numbers)
+    stepped = 0.0
+    for place, (p_value, numbers) in enumerate(sorted(alone.values(), key=lambda one: one[0])):
+        stepped = max(stepped, p_value * (len(alone) - place))
+        assert numbers[f"{key}_p_holm"] == pytest.approx(min(1, stepped))
+        assert numbers[f"{key}_claim"] == np.sign(numbers[key]) * (stepped < 0.05)
+    assert {numbers[f"{key}_claim"] for _, numbers in alone.values()} == {-1, 0}
+
+
+def test_seeds_that_differ_widen_the_interval_but_not_of_a_run_of_one_seed(read):
+    shallow = read(simulated.predictions(STUDY, 0.8, seeds=(0, 1, 2)))
+    forest = read(simulated.predictions(STUDY, 0.5))
+    numbers = compared({"shallow": shallow, "baseline-forest": forest})
+    alone = compared({"shallow": forest, "baseline-forest": forest})
+
+    def width(numbers):
+        return numbers["balanced_accuracy_high"] - numbers["balanced_accuracy_low"]
+
+    groups_only = design_of(STUDY.positive, STUDY.group, STUDY.groups)
+    seeds_together = dict.fromkeys((0, 1, 2), np.ones(1 + STUDY.groups))
+    weights = Weights(leave_out(groups_only).groups, seeds_together)
+    values = measure(shallow, weights)["balanced_accuracy"]
+    narrow = share_interval(values, groups_only, 0.95)
+    assert width(numbers["shallow"]) > 1.01 * (narrow.high - narrow.low)
+    assert numbers["shallow"]["balanced_accuracy"] == narrow.estimate
+    assert width(numbers["baseline-forest"]) == width(alone["baseline-forest"])
+    assert [numbers[name]["seeds"] for name in numbers] == [3, 1]
+
+
+def test_the_second_opinion_is_on_the_differences_of_folds(everyone, read):
+    def of_folds(cells):
+        counts = [cell.test.counts(cell.threshold, STUDY.groups).sum(axis=0) for cell in cells]
+        return balanced_accuracy(np.array(counts))
+
+    numbers = compared(everyone)["deep-normed"]
+    apart = of_folds(everyone["deep-normed"]) - of_folds(everyone["shallow"])
+    expected = corrected_p_value(apart, simulated.FOLDS)
+    assert numbers["difference_to_first_corrected_t_p"] == pytest.approx(expected)
+    assert numbers["improvement_on_first_low"] <= numbers["improvement_on_first"]
 
 
 def test_an_effect_is_found_and_its_absence_too(everyone):
     results = compared(everyone)
-    assert results["shallow"]["balanced_accuracy_low"] > 0.55
+    assert results["shallow"]["balanced_accuracy_low"] > 0.52
     assert results["deep"]["difference_to_first_high"] < 0
     assert results["shallow"]["weight_layers"] == 3
     assert "weight_layers" not in results["baseline-forest"]
@@ -180,13 +250,12 @@ def test_the_same_seed_gives_the_same_numbers_and_confidence_widens(everyone):
 
 
 def test_draws_that_lack_a_class_are_counted(read):
-    # groups 0 to 2 are all validation parts, 3 to 5 hold what is positive in training
-    study = replace(STUDY, positive=STUDY.positive & (STUDY.group < 6))
+    study = replace(STUDY, positive=STUDY.positive & np.isin(STUDY.group, [0, 1, 4]))
     cells = read(simulated.predictions(study, 1.0), study)
     runs = {"shallow": cells, "baseline-forest": cells}
     numbers = compare(runs, study, {}, simulated.PARAMS)["shallow"]
-    draws = draw_groups(study.groups, simulated.PARAMS.resamples, simulated.PARAMS.seed)
-    lacking = (draws[:, :3].sum(axis=1) == 0) | (draws[:, 3:6].sum(axis=1) == 0)
+    draws = draw(study.groups, (0,), simulated.PARAMS.resamples, simulated.PARAMS.seed).groups
+    lacking = draws[:, [0, 1, 4]].sum(axis=1) == 0
     assert numbers["degenerate_resamples"] == lacking.sum() > 0
     assert all(np.isfinite(value) for value in numbers.values())
 
@@ -241,6 +310,7 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path, monkeypatch):
             Path("runs"),
             out / "metrics" / "runs",
             out / "metrics" / "summary.json",
+            out / "metrics" / "variance.json",
             out / "plots",
             out / "pictures",
         )
@@ -251,10 +321,16 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path, monkeypatch):
     pictures = ("confusion", "curves", "depth", "results", "roc")
     assert set(written[0]) == {
         "metrics/summary.json",
+        "metrics/variance.json",
         *(f"metrics/runs/{run}.json" for run in runs),
         *(f"plots/{table}.csv" for table in ("confusion", "curves", "depth", "roc")),
         *(f"pictures/{picture}.png" for picture in pictures),
     }
     numbers = json.loads(written[0]["metrics/runs/deep-normed.json"])
     assert numbers["weight_layers"] == 5
+    shares = json.loads(written[0]["metrics/variance.json"])
+    assert {name.removeprefix("variance_share_") for name in shares} == {
+        *("architectures", "folds", "groups", "rest")
+    }
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
     assert all(isinstance(value, int | float) for value in numbers.values())

@@ -114,7 +114,7 @@ def test_a_cell_counts_in_the_roc_curve_by_its_pairs():
     def cell(probability, positive):
         group = np.zeros(len(positive), dtype=np.int64)
         scores = Scores(np.asarray(probability), np.asarray(positive), group, constant=False)
-        return ScoredCell(scores, scores, scores, 0.5)
+        return ScoredCell(scores, scores, scores, 0.5, fold=0, seed=0)
 
     right = cell([0.9] * 20 + [0.1] * 20, [True] * 20 + [False] * 20)
     wrong = cell([0.1, 0.1, 0.9, 0.9], [True, True, False, False])

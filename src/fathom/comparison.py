@@ -1,38 +1,24 @@
-"""What is reported of every run, with intervals: same nuclei, same resamples.
+"""What is reported of every run, with intervals: same nuclei, same groups and seeds left out.
 
-Balanced accuracy, sensitivity and specificity count the decisions of all test folds together,
-each fold's and seed's at its own threshold. AUROC counts pairs of nuclei of the same fold and seed
-only: probabilities of two networks are not comparable. Several seeds are counted together, which
-averages them, for each has the same nuclei.
-
-`validation_balanced_accuracy` is measured on the nuclei that chose the threshold and, with
-`recipe.weights: best`, the epoch. It is optimistic: it serves to choose a run, never to report one.
+`fathom.measures` says what is measured, `fathom.intervals` how sure it is, `fathom.claims` when a
+difference may be claimed.
 """
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from fathom.architecture import parse
 from fathom.architecture_cost import weight_layers
+from fathom.bootstrap import draw, percentiles
+from fathom.differences import to_reference
 from fathom.errors import FathomError
-from fathom.intervals import draw_groups, interval
-from fathom.metrics import (
-    EVEN,
-    Floats,
-    balanced_accuracy,
-    ordered_pairs,
-    sensitivity,
-    share,
-    specificity,
-)
+from fathom.intervals import Design, Numbers, Weights, design_of, leave_out, share_interval
+from fathom.measures import decisions_by_seed, measure, own_seeds, seeds_of, weighted
+from fathom.metrics import Floats, balanced_accuracy
 from fathom.names import baseline_name, names_in_order
 from fathom.output import write_metrics
 from fathom.params import CLASSIFIERS, Comparison, Run
 from fathom.scores import Cells, Study, read_cells
-
-Numbers = dict[str, float | int]
 
 SUMMARY_SIZE = 40  # numbers a person can still compare between two branches
 # What the summary holds of each run, in order of importance: as many rows as fit.
@@ -62,90 +48,80 @@ def compare(
     Each measure has its interval in `<measure>_low` and `<measure>_high`. Differences are paired,
     to the first run (`difference_to_first`) and to the classifier that params name
     (`difference_to_baseline`): of balanced accuracy, and with the prefix `auroc_` of AUROC. None is
-    to itself.
+    to itself. Each has its `_p`, its `_p_holm` among all that are compared with the same one, its
+    `_claim` (1 better, -1 worse, 0 not claimed) and the smallest difference that is `_detectable`.
     """
-    draws = draw_groups(study.groups, params.resamples, params.seed)
-    measured = {name: measure(cells, draws) for name, cells in everyone.items()}
-    references = {"first": next(iter(everyone)), "baseline": baseline_name(params.baseline)}
+    seeds = seeds_of(everyone.values())
+    design = design_of(study.positive, study.group, study.groups, seeds)
+    weights = leave_out(design)
+    measured = {name: measure(cells, weights) for name, cells in everyone.items()}
     results: dict[str, Numbers] = {}
     for name, cells in everyone.items():
-        differences = {
-            f"{prefix}difference_to_{reference}": measured[name][of] - measured[other][of]
-            for reference, other in references.items()
-            for prefix, of in (("", "balanced_accuracy"), ("auroc_", "auroc"))
-            if other != name
-        }
         results[name] = {
-            **_intervals(name, {**measured[name], **differences}, params.confidence),
+            **_intervals(name, measured[name], design, params.confidence),
             "confidence": params.confidence,
             "nuclei": len(study.nucleus),
             "groups": study.groups,
+            "effective_groups": design.effective_groups,
             "cells": len(cells),
+            "seeds": len(seeds_of([cells])),
             "constant_cells": sum(cell.test.constant for cell in cells),
         }
         if name in layers:
             results[name]["weight_layers"] = layers[name]
+    references = {"first": next(iter(everyone)), "baseline": baseline_name(params.baseline)}
+    for called, reference in references.items():
+        found = to_reference(reference, called, everyone, measured, design, params.confidence)
+        for name, numbers in found.items():
+            results[name] |= numbers
+    draws = draw(study.groups, seeds, params.resamples, params.seed)
+    for name, numbers in _percentiles(everyone, draws, references, params.confidence).items():
+        results[name] |= numbers
     return results
 
 
-def measure(cells: Cells, draws: Floats) -> dict[str, Floats]:
-    """Compute every measure of a run on every resample.
-
-    Parameters
-    ----------
-    cells : the run's
-    draws : (resamples, groups) float64, how often each group stands in each resample
-
-    Returns
-    -------
-    dict of (resamples,) float64
-        NaN where a resample lacks a class. What is added up are whole numbers and halves, so the
-        sums are exact whatever the order in which a BLAS adds them.
-    """
-    groups = draws.shape[1]
-    test = draws @ sum(cell.test.counts(cell.threshold, groups) for cell in cells)
-    validation = draws @ sum(cell.validation.counts(cell.threshold, groups) for cell in cells)
-    train = draws @ sum(cell.train.counts(EVEN, groups) for cell in cells)
-    return {
-        "balanced_accuracy": balanced_accuracy(test),
-        "auroc": _auroc(cells, draws),
-        "sensitivity": sensitivity(test),
-        "specificity": specificity(test),
-        # The classes are balanced in training: this is the plain accuracy of the training nuclei.
-        # In a resample they are not, and a plain accuracy would move with their share.
-        "training_accuracy": balanced_accuracy(train),
-        "validation_balanced_accuracy": balanced_accuracy(validation),
-    }
-
-
-def _auroc(cells: Cells, draws: Floats) -> Floats:
-    """Return the share of the pairs within cells that are in the right order: (resamples,)."""
-    ordered, pairs = np.zeros(len(draws)), np.zeros(len(draws))
-    for test in (cell.test for cell in cells):
-        present, group = np.unique(test.group, return_inverse=True)
-        weights = draws[:, present]
-        matrix = ordered_pairs(test.probability, test.positive, group, len(present))
-        ordered += ((weights @ matrix) * weights).sum(axis=1)
-        positives = np.bincount(group, test.positive, len(present))
-        negatives = np.bincount(group, ~test.positive, len(present))
-        pairs += (weights @ positives) * (weights @ negatives)
-    return share(ordered, pairs)
-
-
-def _intervals(name: str, measured: Mapping[str, Floats], confidence: float) -> Numbers:
-    """Return estimate, low and high of each measure, and how many resamples lacked any of them."""
+def _intervals(
+    name: str, measured: Mapping[str, Floats], design: Design, confidence: float
+) -> Numbers:
+    """Return estimate, low and high of each measure."""
     numbers: Numbers = {}
     for measure_name, values in measured.items():
         try:
-            found = interval(values, confidence)
+            numbers |= share_interval(values, design, confidence).named(measure_name)
         except FathomError as error:
             raise FathomError(f"{measure_name} of '{name}': {error}") from None
-        numbers[measure_name] = found.estimate
-        numbers[f"{measure_name}_low"] = found.low
-        numbers[f"{measure_name}_high"] = found.high
-    lacking = np.isnan(np.stack(list(measured.values()))).any(axis=0)
-    numbers["degenerate_resamples"] = int(lacking.sum())
     return numbers
+
+
+def _percentiles(
+    everyone: Mapping[str, Cells], draws: Weights, references: Mapping[str, str], confidence: float
+) -> dict[str, Numbers]:
+    """Return what the bootstrap finds of balanced accuracy and its differences, for comparison."""
+    drawn = {
+        name: balanced_accuracy(
+            weighted(
+                decisions_by_seed(cells, draws.groups.shape[1]),
+                own_seeds(cells, draws),
+                draws.groups,
+            )
+        )
+        for name, cells in everyone.items()
+    }
+    results: dict[str, Numbers] = {}
+    for name, values in drawn.items():
+        sought = {"balanced_accuracy": values} | {
+            f"difference_to_{called}": values - drawn[reference]
+            for called, reference in references.items()
+            if reference != name
+        }
+        found = {key: percentiles(each, confidence) for key, each in sought.items()}
+        results[name] = {
+            f"{key}_bootstrap_{end}": value
+            for key, one in found.items()
+            for end, value in (("low", one.low), ("high", one.high))
+        }
+        results[name]["degenerate_resamples"] = max(one.degenerate for one in found.values())
+    return results
 
 
 def summary(results: Mapping[str, Numbers]) -> Numbers:

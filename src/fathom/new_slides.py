@@ -1,7 +1,7 @@
 """How well a model travels: labelled slides of other microscopes, scored as new ones; no torch.
 
 Nothing is tuned here: the threshold, the segmentation and the crops are the model's own. The
-intervals come from a bootstrap over slides, with the model held fixed (`fathom.intervals`).
+intervals are over slides, with the model held fixed (`fathom.intervals`).
 """
 
 import json
@@ -16,7 +16,7 @@ from fathom.crop_dataset import REASONS, give_labels, nucleus_labels
 from fathom.dataset import DataSet, labels_path, stem
 from fathom.errors import FathomError
 from fathom.images import read_labels, read_micrograph
-from fathom.intervals import draw_groups, interval
+from fathom.intervals import design_of, leave_out, share_interval
 from fathom.metrics import (
     Floats,
     balanced_accuracy,
@@ -121,27 +121,23 @@ def travel(
     }
     if not 0 < positive.sum() < len(positive):
         return numbers
-    draws = draw_groups(len(slides), params.resamples, params.seed)
+    design = design_of(positive, group, len(slides))
     probability = known["probability"].to_numpy(dtype=np.float64)
     decision = (probability >= card.threshold).astype(np.float64)
     counts = counts_by_group(decision, positive, group, len(slides))
     pairs = ordered_pairs(probability, positive, group, len(slides))
-    found = {
-        name: interval(values, params.confidence)
-        for name, values in _measures(counts, pairs, draws).items()
-    }
-    for name, one in found.items():
-        numbers |= {name: one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
-    return numbers | {"degenerate_resamples": found["balanced_accuracy"].degenerate}
+    for name, values in _measures(counts, pairs, leave_out(design).groups).items():
+        numbers |= share_interval(values, design, params.confidence).named(name)
+    return numbers
 
 
-def _measures(counts: Floats, pairs: Floats, draws: Floats) -> dict[str, Floats]:
-    """Compute every measure on each row of `draws`: (resamples,) each."""
-    drawn = draws @ counts
+def _measures(counts: Floats, pairs: Floats, weights: Floats) -> dict[str, Floats]:
+    """Compute every measure on each row of the slides' `weights`: (rows,) each."""
+    drawn = weights @ counts
     positives, negatives = drawn[:, 0] + drawn[:, 1], drawn[:, 2] + drawn[:, 3]
     return {
         "balanced_accuracy": balanced_accuracy(drawn),
-        "auroc": share(((draws @ pairs) * draws).sum(axis=1), positives * negatives),
+        "auroc": share(((weights @ pairs) * weights).sum(axis=1), positives * negatives),
         "sensitivity": sensitivity(drawn),
         "specificity": specificity(drawn),
     }

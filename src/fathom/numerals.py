@@ -24,7 +24,7 @@ def with_interval(numbers: Mapping[str, float], name: str) -> str:
 
 
 def difference(numbers: Mapping[str, float], name: str) -> str:
-    """Return the difference called `name`: `+.034 [-.021, +.090]`; `*` where it excludes 0."""
+    """Return the difference called `name`: `+.034 [-.021, +.090]`; `*` where it is claimed."""
     low, high = numbers[f"{name}_low"], numbers[f"{name}_high"]
-    mark = "*" if low > 0 or high < 0 else ""
+    mark = "*" if numbers[f"{name}_claim"] else ""
     return f"{signed(numbers[name])} [{signed(low)}, {signed(high)}]{mark}"

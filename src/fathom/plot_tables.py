@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fathom.comparison import Numbers
 from fathom.errors import FathomError
+from fathom.intervals import Numbers
 from fathom.metrics import Floats
 from fathom.output import written_whole
 from fathom.params import Run

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fathom.comparison import Numbers
+from fathom.intervals import Numbers
 from fathom.names import is_classifier, short
 from fathom.numerals import decimal, with_interval
 from fathom.output import written_whole

@@ -56,6 +56,8 @@ class ScoredCell:
     validation: Scores
     test: Scores
     threshold: float
+    fold: int
+    seed: int
 
 
 Cells = tuple[ScoredCell, ...]
@@ -103,7 +105,8 @@ def _scored_cell(cell: pd.DataFrame, study: Study) -> ScoredCell:
         _scores(cell[cell["part"] == part], study) for part in ("train", "validation", "test")
     )
     threshold = choose_threshold(validation.probability, validation.positive)
-    return ScoredCell(train, validation, test, threshold)
+    fold, seed = (int(cell[name].iloc[0]) for name in ("fold", "seed"))
+    return ScoredCell(train, validation, test, threshold, fold, seed)
 
 
 def _scores(rows: pd.DataFrame, study: Study) -> Scores:
