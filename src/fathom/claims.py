@@ -25,23 +25,21 @@ class Claim:
     p_value: float  # of it alone
     p_holm: float  # among all that are compared with the same reference
     says: int  # 1: better, -1: worse, 0: nothing is claimed
-    detectable: float  # the smallest true difference that would be claimed in 80 % of studies
 
 
 def claims(differences: Mapping[str, Spread], confidence: float) -> dict[str, Claim]:
     """Return what may be said of each of the differences to one reference."""
     alone = np.array([found.p_value() for found in differences.values()])
-    adjusted = holm(alone)
-    made = {}
-    for (name, found), p_value, p_holm in zip(differences.items(), alone, adjusted, strict=True):
-        claimed = p_holm < 1 - confidence
-        made[name] = Claim(
+    return {
+        name: Claim(
             float(p_value),
             float(p_holm),
-            int(np.sign(found.estimate)) if claimed else 0,
-            detectable(found, 1 - (1 - confidence) / len(differences)),
+            int(np.sign(found.estimate)) if p_holm < 1 - confidence else 0,
         )
-    return made
+        for (name, found), p_value, p_holm in zip(
+            differences.items(), alone, holm(alone), strict=True
+        )
+    }
 
 
 def holm(p_values: Floats) -> Floats:
