@@ -10,7 +10,7 @@ import argparse
 from dataclasses import replace
 
 import numpy as np
-from rival_intervals import RIVALS, known
+from rival_intervals import RIVALS, known, plain_jackknife
 from scipy.stats import binomtest
 from simulated_studies import World, simulate, truth
 
@@ -65,15 +65,18 @@ def main():
     columns = [with_seeds(patients, studies) for patients in PATIENTS]
     print(f"## {SEEDS} seeds, another of which moves a network's balanced accuracy\n")
     _table(("", *map(str, PATIENTS)), [[row, *(c[row] for c in columns)] for row in columns[0]])
-    print("## Coverage of fathom's interval in other worlds, one seed\n")
+    print("## Coverage in other worlds, one seed\n")
+    plain = {"plain jackknife": plain_jackknife}
     rows = []
     for name, world in WORLDS.items():
-        columns = [coverage(patients, studies, world, rivals={}) for patients in PATIENTS]
-        rows.append([name, *(c[kind, OURS] for kind in kinds for c in columns)])
+        columns = [coverage(patients, studies, world, plain, 0) for patients in PATIENTS]
+        for called, method in (("fathom", OURS), ("plain jackknife", "plain jackknife")):
+            of = [c[kind, method] for kind in kinds for c in columns]
+            rows.append([f"{name}: {called}", *of])
     _table(("world", *(f"{kind}, {patients}" for kind in kinds for patients in PATIENTS)), rows)
 
 
-def coverage(patients, studies, world=World(), rivals=RIVALS):  # noqa: B008 (frozen)
+def coverage(patients, studies, world=World(), rivals=RIVALS, resamples=RESAMPLES):  # noqa: B008 (frozen)
     """Return how often each interval covers the truth, by what it is of and method."""
     accuracy, _ = truth(world, ADVANTAGES, lucky=False)
     true = {"balanced accuracy": accuracy[0], "difference": accuracy[1] - accuracy[0]}
@@ -86,11 +89,10 @@ def coverage(patients, studies, world=World(), rivals=RIVALS):  # noqa: B008 (fr
         left_out = leave_out(design).groups
         ours = _ours([balanced_accuracy(left_out @ each) for each in counts], design)
         intervals = {(kind, OURS): ends for kind, ends in zip(true, ours, strict=True)}
-        if rivals:
-            draws = draw(patients, (0,), RESAMPLES, number).groups
-            for kind in true:
-                found = known(counts, draws, left_out, kind == "difference")
-                intervals |= {(kind, name): of(found, CONFIDENCE) for name, of in rivals.items()}
+        draws = draw(patients, (0,), resamples, number).groups
+        for kind in true:
+            found = known(counts, draws, left_out, kind == "difference")
+            intervals |= {(kind, name): of(found, CONFIDENCE) for name, of in rivals.items()}
         for (kind, method), (low, high) in intervals.items():
             hits.setdefault((kind, method), []).append(low <= true[kind] <= high)
     return {key: np.mean(each) for key, each in hits.items()}

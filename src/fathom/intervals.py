@@ -3,7 +3,7 @@
 Nuclei of one patient resemble each other, so the unit is the group, never the nucleus. Every group
 is left out once, and the spread of what remains is the standard error (Efron & Tibshirani 1993, eq.
 11.5; of clusters: MacKinnon, Nielsen & Webb 2023, J. Econometrics 232:272, "CV3"). The interval is
-Student's. Percentiles of a bootstrap over groups, the usual choice, cover the truth in 88 % of
+Student's. Percentiles of a bootstrap over groups, the usual choice, cover the truth in 89 % of
 studies of 8 patients where they promise 95 %; docs/calibration.md has the figures of both.
 
 - *Degrees of freedom* are the effective number of groups minus 1: one patient with half of the
