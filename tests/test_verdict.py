@@ -234,7 +234,8 @@ def test_a_fitted_network_is_not_accused_whatever_it_shows(cause):
 
 
 def test_a_network_that_is_worse_by_no_more_than_another_seed_would_make_it_is_not_accused():
-    found = verdict(row("deep", validation=0.87), shallower=(shallow(validation=0.9, jitter=0),))
+    base, better = row("deep", jitter=0.2, validation=0.87), shallow(jitter=0)
+    found = verdict(base, shallower=(better,))
     assert found.depth.is_below
     assert found.main == NO_EFFECT
 
