@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fathom.causes import Diagnosis
 from fathom.diagnosis import diagnose as verdicts_on
-from fathom.diagnosis import read_rows
+from fathom.diagnosis import read_rows, row_table
 from fathom.layer_plots import draw_verdicts
 from fathom.nuclei import read_nuclei
 from fathom.params import (
@@ -14,6 +14,7 @@ from fathom.params import (
     read_runs,
     read_section,
 )
+from fathom.plot_tables import write_tables
 from fathom.recipe import Recipe
 from fathom.stage import run_stage
 from fathom.verdict_text import write_verdicts
@@ -25,9 +26,10 @@ def diagnose(nuclei: Path, runs: Path, experiments: Path, verdicts: Path, metric
     group = read_section(Split).group
     rows = read_rows(read_runs(), runs, lines, recipe, found, group)
     rows |= read_rows(read_experiments(), experiments, lines, recipe, found, group)
-    crop_px = found.crops().shape[1]
-    told = verdicts_on(rows, read_section(Diagnosis), crop_px)
+    limits, crop_px = read_section(Diagnosis), found.crops().shape[1]
+    told = verdicts_on(rows, limits, crop_px)
     write_verdicts(verdicts, metrics, told)
+    write_tables(verdicts, {"rows": row_table(rows, limits.confidence)})
     draw_verdicts(told, {row: rows[row].probes for row in rows}, verdicts)
 
 

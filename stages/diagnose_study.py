@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fathom.causes import Diagnosis
-from fathom.diagnosis import diagnose, read_rows
+from fathom.diagnosis import diagnose, read_rows, row_table
 from fathom.layer_plots import draw_verdicts
 from fathom.nuclei import read_nuclei
 from fathom.params import (
@@ -14,6 +14,7 @@ from fathom.params import (
     read_section,
     read_study,
 )
+from fathom.plot_tables import write_tables
 from fathom.recipe import Recipe
 from fathom.stage import run_stage
 from fathom.verdict_text import write_verdicts
@@ -28,9 +29,10 @@ def diagnose_study(
     rows = read_rows(read_runs(), runs, lines, recipe, found, group)
     rows |= read_rows(read_experiments(), experiments, lines, recipe, found, group)
     rows |= read_rows(read_study(), study, lines, recipe, found, group)
-    crop_px = found.crops().shape[1]
-    told = diagnose(rows, read_section(Diagnosis), crop_px)
+    limits, crop_px = read_section(Diagnosis), found.crops().shape[1]
+    told = diagnose(rows, limits, crop_px)
     write_verdicts(verdicts, metrics, told)
+    write_tables(verdicts, {"rows": row_table(rows, limits.confidence)})
     draw_verdicts(told, {row: rows[row].probes for row in rows}, verdicts)
 
 

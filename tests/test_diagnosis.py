@@ -11,7 +11,8 @@ import yaml
 from conftest import nuclei_of
 from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, row, shallow
 
-from fathom.diagnosis import Row, case_of, diagnose, read_rows
+from fathom.diagnosis import Row, case_of, diagnose, read_rows, row_table
+from fathom.effects import held_out_accuracy
 from fathom.errors import FathomError
 from fathom.evidence import evidence_of
 from fathom.folds import make_splits
@@ -99,6 +100,20 @@ def test_a_certain_mistake_and_a_diverged_network_have_finite_evidence(trained):
     assert cell.constant
     assert cell.validation == 0.5
     assert (cell.growth, cell.first_update, cell.signal) == (inf, inf, 0.0)
+
+
+def test_the_table_of_rows_has_what_each_came_to(trained):
+    rows = read(trained, {"one": Run(architecture="one", interventions={})})
+    [line] = row_table(rows, 0.95).to_dict("records")
+    assert (line["row"], line["layers"], line["changes"], line["cells"]) == ("one", 3, "", 2)
+    tested = held_out_accuracy(rows["one"].evidence, 0.95)
+    assert (line["balanced_accuracy"], line["low"], line["high"]) == (
+        tested.estimate,
+        tested.low,
+        tested.high,
+    )
+    fits = [cell.train_accuracy for cell in rows["one"].evidence.cells]
+    assert line["training_accuracy"] == pytest.approx(np.median(fits))
 
 
 def test_a_row_that_was_not_trained_is_named(trained):

@@ -10,10 +10,13 @@ from fathom.effects import (
     NO_PRIOR,
     Prior,
     effect,
+    held_out_accuracy,
     held_out_effect,
     moderated,
     smallest_visible,
 )
+from fathom.intervals import design_of, leave_out, share_interval
+from fathom.metrics import balanced_accuracy, counts_by_group
 
 OVERLAP = GOOD.validation_nuclei / GOOD.train_nuclei
 
@@ -154,12 +157,34 @@ def test_the_effect_on_held_out_nuclei_is_the_jackknife_over_groups():
     error = np.sqrt(8 / 9 * ((without - without.mean()) ** 2).sum())
     found = held_out_effect(base, changed, 0.9)
     assert (found.estimate, found.units) == (pytest.approx(difference(set())), 9)
+    # Groups of the same size: nine of them are worth nine.
     low, high = stats.t.interval(0.9, 8, found.estimate, error)
     assert (found.low, found.high) == pytest.approx((low, high))
 
 
-def test_held_out_nuclei_of_which_a_group_has_all_of_a_class_say_nothing():
+def test_held_out_nuclei_of_which_a_group_has_all_of_a_class_leave_everything_possible():
     one = ((5.0, 5.0, 0.0, 0.0), (0.0, 0.0, 5.0, 5.0))
     base = replace(row("a"), held_out=one)
-    assert held_out_effect(base, base, 0.95) is None
+    found = held_out_effect(base, base, 0.95)
+    assert (found.low, found.high) == (-1, 1)
+    assert smallest_visible(found, 0.95) == inf
     assert held_out_effect(row("a"), base, 0.95) is None
+
+
+def test_the_accuracy_of_held_out_nuclei_has_the_interval_of_the_comparison():
+    """The same counts, nucleus by nucleus, through `fathom.measures` as `compare` does it."""
+    rng = np.random.default_rng(1)
+    held_out = counts(rng, 7, 0.7, 0.6)
+    positive = np.tile(np.repeat([True, False], 20), 7)
+    group = np.repeat(np.arange(7), 40)
+    decisions = [d for a, _, b, _ in held_out for d in (*_ones(a), *(1 - x for x in _ones(b)))]
+    table = counts_by_group(np.array(decisions), positive, group, 7)
+    design = design_of(positive, group, 7)
+    values = balanced_accuracy(leave_out(design).groups @ table)
+    expected = share_interval(values, design, 0.95)
+    assert held_out_accuracy(replace(row("a"), held_out=held_out), 0.95) == expected
+    assert held_out_accuracy(row("a"), 0.95) is None
+
+
+def _ones(number):
+    return [1.0] * int(number) + [0.0] * (20 - int(number))

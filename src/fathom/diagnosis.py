@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from fathom.architecture import parse
 from fathom.architecture_cost import weight_layers
 from fathom.causes import Case, Diagnosis
+from fathom.effects import held_out_accuracy
 from fathom.errors import FathomError
 from fathom.evidence import Evidence, evidence_of
 from fathom.interventions import Plan, planned
@@ -88,6 +90,32 @@ def diagnose(rows: Mapping[str, Row], limits: Diagnosis, crop_px: int) -> list[V
         if name in named or (not named and _is_worse(case, limits)):
             verdicts.append(replace(judge(case, limits), by_seed=_by_seed(case, limits)))
     return verdicts
+
+
+def row_table(rows: Mapping[str, Row], confidence: float) -> pd.DataFrame:
+    """Return what every row came to, one a line: medians over cells, and held-out nuclei.
+
+    Columns: row, layers, changes, epochs, cells, training_accuracy, validation_balanced_accuracy,
+    and balanced_accuracy of the test nuclei with its interval over groups, low and high.
+    """
+    lines = []
+    for name, row in rows.items():
+        tested = held_out_accuracy(row.evidence, confidence)
+        lines.append(
+            {
+                "row": name,
+                "layers": row.evidence.weight_layers,
+                "changes": " + ".join(row.run.interventions),
+                "epochs": row.plan.recipe.epochs,
+                "cells": len(row.evidence.cells),
+                "training_accuracy": row.evidence.median("train_accuracy"),
+                "validation_balanced_accuracy": row.evidence.median("validation"),
+                "balanced_accuracy": tested.estimate if tested else nan,
+                "low": tested.low if tested else nan,
+                "high": tested.high if tested else nan,
+            }
+        )
+    return pd.DataFrame(lines)
 
 
 def case_of(name: str, rows: Mapping[str, Row], crop_px: int) -> Case:

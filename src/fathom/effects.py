@@ -18,7 +18,14 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from fathom.evidence import Evidence, paired
-from fathom.metrics import balanced_accuracy
+from fathom.intervals import (
+    Design,
+    Interval,
+    difference_interval,
+    share_interval,
+    spread,
+)
+from fathom.metrics import Floats, balanced_accuracy
 
 TINY = 1e-16  # a variance of differences that are the same but for rounding
 MOST = 1e6  # half the degrees of freedom beyond which a prior is as good as certain
@@ -111,20 +118,37 @@ def moderated(base: Evidence, rows: Sequence[Evidence], measure: str) -> Prior:
 def held_out_effect(base: Evidence, changed: Evidence, confidence: float) -> Effect | None:
     """Return how much higher the balanced accuracy of held-out nuclei is in `changed`.
 
-    All cells are counted together, as `fathom.comparison` reports it; the interval is Student's
-    with the delete-one-group jackknife (Efron & Tibshirani 1993, chapter 11): no random numbers.
-    None where either has no counts, or a group alone holds all nuclei of a class.
+    All cells are counted together, as `fathom.comparison` reports it, with the interval of
+    `fathom.intervals` over groups: no random numbers. None where either has no counts.
     """
     if base.held_out is None or changed.held_out is None:
         return None
     before, after = np.array(base.held_out), np.array(changed.held_out)
-    groups = len(before)
-    estimate = float(balanced_accuracy(after.sum(0)) - balanced_accuracy(before.sum(0)))
-    without = balanced_accuracy(after.sum(0) - after) - balanced_accuracy(before.sum(0) - before)
-    if groups < 2 or not np.isfinite(without).all():
+    found = spread(_left_out(after) - _left_out(before), _design(before))
+    interval = difference_interval(found, confidence)
+    ((error, freedom),) = found.errors
+    return Effect(interval.estimate, interval.low, interval.high, error, freedom, len(before))
+
+
+def held_out_accuracy(row: Evidence, confidence: float) -> Interval | None:
+    """Return the balanced accuracy of a row's held-out nuclei, with its interval over groups."""
+    if row.held_out is None:
         return None
-    error = float(np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum()))
-    return _with_interval(estimate, error, groups - 1, groups, confidence)
+    counts = np.array(row.held_out)
+    return share_interval(_left_out(counts), _design(counts), confidence)
+
+
+def _left_out(counts: Floats) -> Floats:
+    """Return the balanced accuracy of all groups, (groups, 4), then of all but each."""
+    total = counts.sum(axis=0)
+    return balanced_accuracy(np.vstack([total, total - counts]))
+
+
+def _design(counts: Floats) -> Design:
+    """Return the groups as units, weighed as `fathom.intervals.design_of` weighs them."""
+    classes = np.stack([counts[:, :2].sum(axis=1), counts[:, 2:].sum(axis=1)])
+    weight = (classes / classes.sum(axis=1, keepdims=True)).mean(axis=0)
+    return Design(len(counts), (0,), float(weight.sum() ** 2 / np.square(weight).sum()))
 
 
 def smallest_visible(found: Effect, confidence: float, power: float = 0.8) -> float:
