@@ -10,18 +10,17 @@ Thresholds stand in params.yaml (`diagnosis`). They were set on simulated networ
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isnan, log
+from math import isnan
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
-from scipy import stats
 
 from fathom.architecture import parse
 from fathom.architecture_cost import cost
 from fathom.effects import effect
 from fathom.evidence import Evidence
+from fathom.learning_curve import extrapolated
 from fathom.params import NonNegative, Positive, Section, Share
 
 Numbers = dict[str, float]
@@ -183,32 +182,6 @@ def _overfitting(case: Case, limits: Diagnosis) -> Numbers | None:
 
 def _diverged(losses: tuple[float, ...]) -> bool:
     return any(isnan(loss) for loss in losses)
-
-
-def extrapolated(
-    losses: npt.NDArray[np.float64], times: float, confidence: float
-) -> tuple[float, float, float]:
-    """Return the loss now, at `times` the epochs, and the upper end of that prediction.
-
-    A power law, log(loss) a straight line in log(epoch), fitted to the second half of the curve by
-    least squares, with the prediction interval of a new epoch (Hestness et al. 2017 find power laws
-    of learning curves). A diverged or too short curve predicts nothing: the loss now, and no fall.
-    """
-    n = len(losses)
-    half = slice(n // 2, n)
-    y = losses[half]
-    if len(y) < 4 or not np.isfinite(y).all() or not (y > 0).all():
-        return (float(losses[-1]),) * 3 if n and np.isfinite(losses[-1]) else (0.0, 0.0, 0.0)
-    x = np.log(np.arange(1, n + 1)[half])
-    line = stats.linregress(x, np.log(y))
-    residuals = np.log(y) - (line.intercept + line.slope * x)
-    far = log(n * times)
-    spread = residuals.std(ddof=2) if len(y) > 2 else 0.0
-    reach = spread * np.sqrt(1 + 1 / len(y) + (far - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum())
-    predicted = line.intercept + line.slope * far
-    high = predicted + stats.t.ppf((1 + confidence) / 2, len(y) - 2) * reach
-    now = line.intercept + line.slope * x[-1]
-    return tuple(float(np.exp(value)) for value in (now, predicted, high))  # type: ignore[return-value]
 
 
 CAUSES: tuple[Cause, ...] = (
