@@ -1,6 +1,6 @@
 """Does the verdict name the cause that was planted? At least 24 planted cases and 8 healthy ones.
 
-    python benchmarks/planted_causes.py [--only NAME ...] [--out docs/planted-causes.csv]
+    python benchmarks/planted_causes.py [--seed 0] [--only NAME ...] [--out docs/planted-causes.csv]
 
 For each case the network, a shallower one and the control on shuffled labels are trained on four
 folds of whole patients; then every kind of intervention that a finding asks for, until the verdict
@@ -59,10 +59,12 @@ CURES = {
 }
 ROUNDS = 3
 # What judges evidence and does not make it: a change of a rule trains nothing again.
-JUDGES = {"causes", "diagnosis", "effects", "ladder", "verdict", "verdict_text"}
+JUDGES = {
+    *("causes", "diagnosis", "effects", "intervals", "ladder", "learning_curve", "verdict"),
+}
 
 
-def diagnosed(case: Case, kept: Path | None = None) -> tuple[Verdict, int]:
+def diagnosed(case: Case, kept: Path | None = None, seed: int = 0) -> tuple[Verdict, int]:
     """Return the verdict on a case and how many networks it took."""
     limits = read_section(causes.Diagnosis, PARAMS)
     plans = {case.network: case.plan(case.network)}
@@ -72,7 +74,7 @@ def diagnosed(case: Case, kept: Path | None = None) -> tuple[Verdict, int]:
     found: dict[str, Evidence] = {}
     for _ in range(ROUNDS):
         new = {name: plan for name, plan in plans.items() if name not in found}
-        found |= kept_or_trained(case, new, kept) if new else {}
+        found |= kept_or_trained(case, new, kept, seed) if new else {}
         verdict = judge(_case(case, found), limits)
         wanted = {kind for one in verdict.suspected for kind in one.untried}
         for kind in sorted(wanted):
@@ -90,15 +92,18 @@ def _case(case: Case, found: dict[str, Evidence]) -> causes.Case:
     return causes.Case(found[case.network], shallower, ladder, CROP_PX)
 
 
-def kept_or_trained(case: Case, plans: dict[str, Plan], kept: Path | None) -> dict[str, Evidence]:
+def kept_or_trained(
+    case: Case, plans: dict[str, Plan], kept: Path | None, seed: int
+) -> dict[str, Evidence]:
     """Return the evidence of every plan: what `kept` holds of this very code, else trained."""
     if kept is None:
-        return trained(case, plans)
+        return trained(case, plans, seed)
     nuclei = (NUCLEI | case.nuclei, case.training_nuclei, case.positives, PATIENTS, FOLDS)
-    key = fingerprint(*_training_code(), repr(nuclei), repr(sorted(plans.items())))
+    seeds = (f"seed {seed}",) if seed else ()
+    key = fingerprint(*_training_code(), repr(nuclei), repr(sorted(plans.items())), *seeds)
     path = kept / f"{key}.pickle"
     if not path.exists():
-        found = trained(case, plans)
+        found = trained(case, plans, seed)
         kept.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as part:
             part.write_bytes(pickle.dumps(found))
@@ -113,15 +118,15 @@ def _training_code() -> list[str]:
     return [Path(str(sys.modules[name].__file__)).read_text("utf-8") for name in chosen]
 
 
-def trained(case: Case, plans: dict[str, Plan]) -> dict[str, Evidence]:
+def trained(case: Case, plans: dict[str, Plan], seed: int) -> dict[str, Evidence]:
     """Train every plan on every fold, as many cells at once as there are cores."""
-    nuclei = simulated(**(NUCLEI | case.nuclei))
+    nuclei = simulated(seed, **(NUCLEI | case.nuclei))
     positive = nuclei.table["positive"].to_numpy(dtype=bool)
     probes = Probes(crops=64, epochs=(1,))
     cells = [
-        Cell(name, fold, 0, plan.line, plan.recipe, rows, probes)
+        Cell(name, fold, seed, plan.line, plan.recipe, rows, probes)
         for name, plan in plans.items()
-        for fold, rows in enumerate(case.rows())
+        for fold, rows in enumerate(case.rows(seed))
     ]
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = checkpoints_of(cells, nuclei.crops, positive, Path(folder))
@@ -189,12 +194,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--seed", type=int, default=0, help="of nuclei and networks")
     parser.add_argument("--kept", type=Path, help="a folder: continue from what was trained")
     arguments = parser.parse_args()
     rows = []
     began = time.monotonic()
     for case in (one for one in CASES if not arguments.only or one.name in arguments.only):
-        verdict, networks = diagnosed(case, arguments.kept)
+        verdict, networks = diagnosed(case, arguments.kept, arguments.seed)
         rows.append(
             {
                 "case": case.name,

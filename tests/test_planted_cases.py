@@ -31,7 +31,7 @@ def test_a_case_and_its_shallower_network_can_be_trained(case):
 
 def test_validation_patients_are_whole_and_their_nuclei_as_many_of_both_classes(monkeypatch):
     nuclei = planted.simulated(**(planted.NUCLEI | {"nuclei_per_patient": 6}))
-    monkeypatch.setattr(planted, "simulated", lambda **_: nuclei)
+    monkeypatch.setattr(planted, "simulated", lambda *_, **__: nuclei)
     [case] = [case for case in planted.CASES if case.name == "vgg-13"]
     patient = nuclei.table["patient"].to_numpy()
     for rows in case.rows():

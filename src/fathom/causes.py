@@ -249,18 +249,18 @@ CAUSES: tuple[Cause, ...] = (
         "Japkowicz & Stephen 2002",
     ),
     Cause(
-        "true degradation",
-        _degradation,
-        ("skips",),
-        "skips do not lower the training error of the same layers",
-        "He et al. 2015, Deep residual learning, figures 1 and 4",
-    ),
-    Cause(
         "stopped too early",
         _stopped_early,
         ("more epochs",),
         "three times the epochs fit the training nuclei no better",
         "Prechelt 1998, Early stopping - but when?",
+    ),
+    Cause(
+        "true degradation",
+        _degradation,
+        ("skips",),
+        "skips do not lower the training error of the same layers",
+        "He et al. 2015, Deep residual learning, figures 1 and 4; more epochs do not repair it",
     ),
     Cause(
         "overfitting",
