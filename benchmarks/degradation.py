@@ -1,10 +1,10 @@
 """Training error by depth, with and without skips, as figures 1 and 6 of He et al. 2015.
 
-    python benchmarks/degradation.py [--nuclei 600] [--epochs 20] [--out docs/degradation.csv]
+    python benchmarks/degradation.py [--norm batch none] [--out docs/degradation.csv]
 
 plain-20, plain-56, res-20 and res-56 with 8, 16 and 32 filters, the first convolution with stride
-2, under the default recipe with He initialisation and without dropout; with batch normalisation as
-in the paper, and without any norm. On SIMULATED nuclei (docs/simulator.md), 3 folds of whole
+2, under the default recipe with He initialisation and without dropout, with batch normalisation as
+in the paper unless told otherwise. On SIMULATED nuclei (docs/simulator.md), 3 folds of whole
 patients. The interval is Student's over the folds.
 """
 
@@ -35,10 +35,10 @@ WIDTH = 8
 RECIPE = {"initialisation": "he", "dropout": 0.0, "batch_size": 32}
 
 
-def cells_of(patient, epochs: int) -> list[Cell]:
+def cells_of(patient, epochs: int, norms: list[str]) -> list[Cell]:
     """Return a cell for each norm, depth, kind and fold."""
     cells = []
-    for norm in ("batch", "none"):
+    for norm in norms:
         recipe = read_section(Recipe, PARAMS).changed(
             RECIPE | {"norm": norm, "epochs": epochs}, "degradation"
         )
@@ -67,6 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nuclei", type=int, default=600)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--norm", nargs="+", default=["batch"], choices=["batch", "group", "none"])
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     simulation = replace(
@@ -74,7 +75,7 @@ def main() -> None:
     )
     nuclei = simulate_nuclei(simulation, seed=0)
     positive = nuclei.table["positive"].to_numpy(dtype=bool)
-    cells = cells_of(pd.factorize(nuclei.table["patient"])[0], arguments.epochs)
+    cells = cells_of(pd.factorize(nuclei.table["patient"])[0], arguments.epochs, arguments.norm)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = checkpoints_of(cells, nuclei.crops, positive, Path(folder))
         trained = train_cells(cells, nuclei.crops, positive, checkpoints)

@@ -142,7 +142,15 @@ def test_a_finding_without_a_trial_says_what_to_try(cause):
     assert not one.tried
 
 
-WITHOUT_OWN_FINDING = {"dropout too strong", "true degradation"}  # theirs is there by default
+# Of the first two the finding is there by default; of the last a cure that repairs is proof.
+WITHOUT_OWN_FINDING = {"dropout too strong", "true degradation", "stopped too early"}
+
+
+def test_running_on_proves_that_training_was_stopped_too_early_though_the_curve_lay_flat():
+    base = row("deep", losses=FLAT, **STUCK)
+    longer = row("longer", changes={"epochs_times": 3}, **REPAIRED)
+    assert verdict(base, longer).main == "stopped too early"
+    assert verdict(base, row("longer", changes={"epochs_times": 3}, **STUCK)).main == UNEXPLAINED
 
 
 @pytest.mark.parametrize("cause", set(FINDINGS) - WITHOUT_OWN_FINDING)

@@ -71,6 +71,7 @@ class Cause:
     cures: tuple[str, ...]  # none: the finding is the cause
     refuted_by: str
     source: str
+    cure_proves: bool = False  # a cure that repairs is proof, without the finding
 
 
 def _pooled_away(case: Case, _: Diagnosis) -> Numbers | None:
@@ -254,6 +255,7 @@ CAUSES: tuple[Cause, ...] = (
         ("more epochs",),
         "three times the epochs fit the training nuclei no better",
         "Prechelt 1998, Early stopping - but when?",
+        cure_proves=True,  # the curve may lie flat for long: running on is the test itself
     ),
     Cause(
         "true degradation",

@@ -186,11 +186,13 @@ def _causes(
 ) -> tuple[tuple[Established, ...], tuple[Suspected, ...]]:
     established, suspected = [], []
     for cause in CAUSES:
-        numbers = cause.finding(case, limits)
-        if numbers is None or (cause.cures and case.base.median("train_accuracy") >= limits.fitted):
-            continue
         tried = _tried(case, cause, rungs)
         repairs = [rung for rung in tried if rung.repairs]
+        numbers = cause.finding(case, limits)
+        if numbers is None and cause.cure_proves and repairs:
+            numbers = {}
+        if numbers is None or (cause.cures and case.base.median("train_accuracy") >= limits.fitted):
+            continue
         if repairs or not cause.cures:
             best = max(repairs, key=lambda rung: rung.validation.estimate, default=None)
             established.append(
