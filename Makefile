@@ -1,5 +1,5 @@
 # make repro   set up, run the whole pipeline, print the comparison and the verdict
-# make study   the full study: hours, resumable
+# make study   the full study, 300 epochs and other seeds: long, resumable
 # make test    set up, run the tests
 # make check   set up, lint, format check, types
 PYTHON ?= python3

@@ -14,11 +14,11 @@ import pandas as pd
 
 from fathom.interventions import Plan
 from fathom.metrics import EVEN, Bools, Floats
+from fathom.scores import CONSTANT
 
 LAST_EPOCHS = 5  # accuracies of single epochs jump (.99, .53, 1.0 in a healthy net): their median
 LEAST_PROBABILITY = 1e-7  # a cross-entropy of a certain mistake is 16, not infinite, as in Keras
 TINY = 1e-30  # a signal of 0 grows by a very large factor, not by infinity
-CONSTANT = 1e-6  # probabilities that spread less than this differ by float32 noise
 
 
 @dataclass(frozen=True)

@@ -35,18 +35,18 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
     for heading in ("row", "layers", "changes", "epochs x cells", "cost", "done"):
         left = heading in ("row", "changes")
         table.add_column(heading, justify="left" if left else "right", overflow="fold")
+    crop_px, folds = read_section(Crop, params).crop_px, read_section(Split, params).folds
+    lines, recipe = read_architectures(params), read_section(Recipe, params)
     first: float | None = None
     for name, run, place in _rows(params):
-        crop_px = read_section(Crop, params).crop_px
-        line = read_architectures(params)[run.architecture]
-        plan = planned(run, name, line, read_section(Recipe, params), crop_px)
-        cells = read_section(Split, params).folds * len(plan.recipe.seeds) + (place == "runs")
+        plan = planned(run, name, lines[run.architecture], recipe, crop_px)
+        cells = folds * len(plan.recipe.seeds) + (place == "runs")
         price = price_of(plan, cells, crop_px)
         first = first or price
         table.add_row(
             name,
             str(cost(parse(plan.line), 1, crop_px).weight_layers),
-            ", ".join(run.interventions) or "",
+            ", ".join(run.interventions),
             f"{plan.recipe.epochs} x {cells}",
             f"{price / first:.1f}",
             "yes" if (data / place / name / DONE).is_file() else "",

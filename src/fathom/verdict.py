@@ -148,7 +148,7 @@ def _nothing(case: Case, limits: Diagnosis) -> list[Established]:
     Asked only when every cure that a finding calls for was tried: networks that cannot be trained
     beat nothing either.
     """
-    control = next((row for row in case.ladder if is_control(row.plan)), None)
+    control = _control(case)
     if control is None:
         return []
     real = [case.base, *case.shallower, *(r for r in case.ladder if not is_control(r.plan))]
@@ -165,6 +165,10 @@ def _nothing(case: Case, limits: Diagnosis) -> list[Established]:
     return [Established(NOTHING, numbers, None, refuted, "Zhang et al. 2017; Ojala & Garriga 2010")]
 
 
+def _control(case: Case) -> Evidence | None:
+    return next((row for row in case.ladder if is_control(row.plan)), None)
+
+
 def _is_in_trouble(case: Case, depth: Effect | None, limits: Diagnosis) -> bool:
     """Whether the network is worse than a shallower one, not fitted, or far from validation."""
     fit, validation = case.base.median("train_accuracy"), case.base.median("validation")
@@ -175,7 +179,7 @@ def _is_in_trouble(case: Case, depth: Effect | None, limits: Diagnosis) -> bool:
 
 def _is_at_chance(case: Case, limits: Diagnosis) -> bool:
     """Whether the network is no better than the control, by an interval."""
-    control = next((row for row in case.ladder if is_control(row.plan)), None)
+    control = _control(case)
     if control is None:
         return False
     return not effect(control, case.base, "validation", limits.confidence).is_above
