@@ -3,13 +3,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import nuclei_of
-from hypothesis import given, settings
+from duplicate_pairs import pairs_of, reachable
+from hypothesis import event, given, settings
+from sklearn.model_selection import StratifiedGroupKFold
 
+from fathom.bonds import NOT_LOOKED_FOR, Duplicates, pair_table
 from fathom.errors import FathomError
 from fathom.folds import make_splits, write_splits
 from fathom.nuclei import read_nuclei, write_nuclei
 from fathom.params import Split
 from fathom.splits import FINAL, check_splits, part_rows, read_splits
+
+NO_PAIRS = NOT_LOOKED_FOR.pairs
 
 
 def params(folds=3, share=0.25, seed=0):
@@ -22,23 +27,58 @@ def cohort(patients=12, each=10, seed=0):
     return nuclei_of(groups, (rng.random(len(groups)) < 0.4).tolist())
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=120),
-    st.integers(2, 6),
-    st.sampled_from([0.1, 0.25, 0.5]),
-    st.integers(0, 3),
-)
-def test_splits_keep_every_promise_or_refuse_with_the_reason(rows, folds, share, seed):
-    rows = sorted(rows)
-    nuclei = nuclei_of([f"p{group}" for group, _ in rows], [label for _, label in rows])
-    try:
-        splits = make_splits(nuclei, params(folds, share, seed))
-        check_splits(splits, nuclei, "patient")
-    except FathomError as error:
-        assert "split.folds" in str(error)  # noqa: PT017
-    else:
-        assert set(splits["fold"]) == {FINAL, *range(folds)}
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_splits_keep_every_promise_or_refuse_with_the_reason(data):
+    group = st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(any)
+    number = data.draw(st.integers(1, 14))
+    counts = data.draw(st.lists(group, min_size=number, max_size=number))
+    groups = [f"p{i:02d}" for i, count in enumerate(counts) for _ in range(sum(count))]
+    positive = [label for ill, well in counts for label in [True] * ill + [False] * well]
+    nuclei = nuclei_of(groups, positive)
+    places = st.integers(0, len(groups) - 1)
+    pairs = data.draw(st.lists(st.tuples(places, places), max_size=3))
+    chosen = params(
+        data.draw(st.integers(2, 6)),
+        data.draw(st.sampled_from([0.05, 0.25, 0.5, 0.9])),
+        data.draw(st.integers(0, 3)),
+    )
+    sets = reachable(groups, pairs)
+    units = {True: set(), False: set()}
+    for group, label in zip(groups, positive, strict=True):
+        units[label].add(frozenset(sets[group]))
+    needed = 4 if chosen.folds == 2 else chosen.folds
+    possible = min(map(len, units.values())) >= needed
+    event(f"possible: {possible}")
+    duplicates = Duplicates(pairs_of(nuclei, pairs), {"method": "drawn"})
+    if not possible:
+        reason = f"each class must stand in at least {needed} patients, and there are "
+        reason += f"{len(units[True])} patients with positive nuclei and {len(units[False])}"
+        with pytest.raises(FathomError, match=reason):
+            make_splits(nuclei, chosen, duplicates)
+        return
+    splits = make_splits(nuclei, chosen, duplicates)
+    check_splits(splits, nuclei, "patient", duplicates.pairs)
+    assert_promises(splits, groups, positive, pairs, chosen.folds)
+
+
+def assert_promises(splits, groups, positive, pairs, folds):
+    """Check every promise once more, from the rows alone."""
+    n = len(groups)
+    assert list(splits["fold"]) == [fold for fold in (FINAL, *range(folds)) for _ in range(n)]
+    parts = splits["part"].to_numpy().reshape(folds + 1, n)
+    kept = splits["kept"].to_numpy().reshape(folds + 1, n)
+    assert ((parts == "test").sum(0) == 1).all()
+    assert not (parts[0] == "test").any()
+    for row, (part, keep) in enumerate(zip(parts, kept, strict=True)):
+        assert set(part) == {"train", "validation"} | ({"test"} if row else set())
+        assert len(set(zip(groups, part, strict=True))) == len(set(groups))
+        assert all(part[first] == part[second] for first, second in pairs)
+        for name in set(part):
+            here = part == name
+            assert {positive[i] for i in np.flatnonzero(here)} == {True, False}
+            labels = [positive[i] for i in np.flatnonzero(here & keep)]
+            assert keep[here].all() if name == "test" else 2 * sum(labels) == len(labels) > 0
 
 
 def test_groups_stay_whole_and_every_nucleus_is_tested_once():
@@ -92,11 +132,55 @@ def test_too_few_groups_says_how_many_there_are():
         make_splits(cohort(patients=3), params(folds=5))
 
 
-def test_a_fold_that_leaves_one_group_of_a_class_is_refused():
-    # Each class stands in three patients; whole patients leave a fold with one of them outside.
+def test_the_hardest_groups_that_can_be_divided_are():
+    # Each class stands in three patients, two of them the same; there is one way to divide them.
     nuclei = nuclei_of(["a", "a", "b", "b", "c", "d"], [False, True, False, True, False, True])
-    with pytest.raises(FathomError, match=r"fold \d: .*a class stands in 1 patient only"):
-        make_splits(nuclei, params(folds=3))
+    splits = make_splits(nuclei, params(folds=3))
+    check_splits(splits, nuclei, "patient", NO_PAIRS)
+    tested = splits[splits["part"] == "test"].set_index("nucleus")["fold"]
+    assert tested.iloc[4] == tested.iloc[5]
+
+
+def test_duplicates_that_leave_too_few_groups_say_so():
+    nuclei = cohort(patients=4)
+    duplicates = Duplicates(pairs_of(nuclei, [(0, 10), (11, 20)]), {"method": "drawn"})
+    with pytest.raises(FathomError, match=r"count as one, and the 4 are 2 then"):
+        make_splits(nuclei, params(folds=3), duplicates)
+
+
+def test_groups_that_duplicates_bind_stand_on_one_side():
+    nuclei = cohort()
+    alone = make_splits(nuclei, params())
+    part = alone[alone["fold"] == 0].reset_index()["part"]
+    across = [(0, int(np.flatnonzero(part != part[0])[0]))]  # a pair that whole groups part
+    pairs = pair_table(pairs_of(nuclei, across))
+    with pytest.raises(FathomError, match=r"fold \S+: the patients p0, p\d+, which dup"):
+        check_splits(alone, nuclei, "patient", pairs)
+    bound = make_splits(nuclei, params(), Duplicates(pairs, {"method": "drawn"}))
+    check_splits(bound, nuclei, "patient", pairs)
+
+
+def test_folds_are_more_alike_than_those_of_stratified_group_k_fold():
+    rng = np.random.default_rng(0)
+    sizes = np.maximum(2, rng.lognormal(2.5, 1, 15)).astype(int)
+    groups = np.repeat([f"p{i:02d}" for i in range(15)], sizes)
+    positive = rng.random(len(groups)) < np.repeat(rng.beta(0.5, 0.5, 15), sizes)
+    nuclei = nuclei_of(groups.tolist(), positive.tolist())
+    splits = make_splits(nuclei, params(folds=3))
+    ours = [
+        nuclei.kept["nucleus"].isin(
+            splits.loc[(splits["fold"] == fold) & (splits["part"] == "test"), "nucleus"]
+        )
+        for fold in range(3)
+    ]
+    reference = StratifiedGroupKFold(3, shuffle=True, random_state=0)
+    divided = reference.split(groups, positive, groups)
+    theirs = [np.isin(np.arange(len(groups)), test) for _, test in divided]
+
+    def unevenness(tests):
+        return [np.std([test[kind].sum() for test in tests]) for kind in (positive, ~positive)]
+
+    assert (np.array(unevenness(ours)) < unevenness(theirs)).all()
 
 
 @pytest.fixture
@@ -116,34 +200,34 @@ def test_a_group_on_two_sides_is_caught(broken):
     here = splits.index[(splits["fold"] == 0) & (splits["part"] == "train") & ~splits["kept"]]
     splits.loc[here[:1], "part"] = "validation"
     with pytest.raises(FathomError, match=r"fold 0: patient 'p\d+' stands in more than one part"):
-        check_splits(splits, nuclei, "patient")
+        check_splits(splits, nuclei, "patient", NO_PAIRS)
 
 
 def test_a_nucleus_tested_twice_is_caught(broken):
     splits, nuclei = broken
     move(splits, 0, "train", "test")
     with pytest.raises(FathomError, match="exactly one test fold"):
-        check_splits(splits, nuclei, "patient")
+        check_splits(splits, nuclei, "patient", NO_PAIRS)
 
 
 def test_a_missing_nucleus_is_caught(broken):
     splits, nuclei = broken
     with pytest.raises(FathomError, match="does not hold every nucleus"):
-        check_splits(splits.iloc[1:], nuclei, "patient")
+        check_splits(splits.iloc[1:], nuclei, "patient", NO_PAIRS)
 
 
 def test_an_unbalanced_part_is_caught(broken):
     splits, nuclei = broken
     splits.loc[splits["part"] == "train", "kept"] = True
     with pytest.raises(FathomError, match="train part: keeps"):
-        check_splits(splits, nuclei, "patient")
+        check_splits(splits, nuclei, "patient", NO_PAIRS)
 
 
 def test_a_test_part_with_a_hole_is_caught(broken):
     splits, nuclei = broken
     splits.loc[splits.index[splits["part"] == "test"][:1], "kept"] = False
     with pytest.raises(FathomError, match="test part: a nucleus was taken out"):
-        check_splits(splits, nuclei, "patient")
+        check_splits(splits, nuclei, "patient", NO_PAIRS)
 
 
 def test_a_part_out_of_balance_in_the_final_split_is_caught():
@@ -160,7 +244,7 @@ def test_a_part_out_of_balance_in_the_final_split_is_caught():
         ),
     ]
     with pytest.raises(FathomError, match="fold -1, validation part: keeps 1 positive"):
-        check_splits(pd.concat([splits, *others]), nuclei, "patient")
+        check_splits(pd.concat([splits, *others]), nuclei, "patient", NO_PAIRS)
 
 
 def test_training_refuses_splits_of_other_nuclei(tmp_path):

@@ -1,117 +1,175 @@
 """Making the splits: outer folds and an inner validation part that keep groups whole."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
+from fathom import division, division_proof
+from fathom.bonds import NOT_LOOKED_FOR, Bound, Duplicates, bind, pair_table
+from fathom.certificate import DUPLICATES, TABLE, write_certificate
+from fathom.division import Division, Units
+from fathom.division_proof import divide
 from fathom.errors import FathomError
 from fathom.nuclei import Nuclei
-from fathom.output import write_json, write_table
+from fathom.output import write_table
 from fathom.params import Split
-from fathom.splits import CERTIFICATE, FINAL, PARTS, TABLE, check_splits, nuclei_hash
+from fathom.splits import FINAL, PARTS, check_splits
 
-Groups = npt.NDArray[np.object_]
 Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+
+# Streams of chance: one a fold and purpose, so that a further fold changes no other's draw.
+VALIDATION, OUTER = 2, 3  # 0 and 1 balance the parts of these numbers in PARTS
+
+METHOD = {
+    "objective": (
+        "imbalance J: J^2 = 1/3 sum over negative, positive, all nuclei of sum over parts of "
+        "share * (nuclei / (share * all nuclei of that kind) - 1)^2"
+    ),
+    "search": "exchanges of two units between two parts, and moves of one, from several starts",
+    "bound": (
+        "no division has a smaller J: largest units whole and the rest even; for small problems "
+        "branch and bound (HiGHS) on tangents of the squares"
+    ),
+    "starts": division.STARTS,
+    "exchanged_units": division.EXCHANGED,
+    "largest_program_binaries": division_proof.BINARIES,
+    "nodes_times_binaries": division_proof.NODES,
+    "closeness_of_squares": division_proof.CLOSE,
+}
 
 
-def write_splits(nuclei: Nuclei, params: Split, out: Path) -> dict[str, object]:
+@dataclass(frozen=True)
+class Folds:
+    """The table of splits (see `fathom.splits`), and how each fold was divided."""
+
+    table: pd.DataFrame
+    outer: Division
+    validation: dict[int, Division]  # by fold: into training and validation part
+
+
+def write_splits(
+    nuclei: Nuclei, params: Split, out: Path, duplicates: Duplicates = NOT_LOOKED_FOR
+) -> dict[str, object]:
     """Make, check and write the splits of `nuclei`; return the certificate that is written beside.
 
-    Raises `FathomError` where there are too few groups, saying how many there are, or where the
-    groups cannot be divided so that every part has both classes.
+    Raises `FathomError` where there are too few groups for both classes in every part, saying how
+    many there are.
     """
-    splits = make_splits(nuclei, params)
-    certificate: dict[str, object] = {
-        "group": params.group,
-        "folds": params.folds,
-        "seed": params.seed,
-        "nuclei_sha256": nuclei_hash(nuclei),
-        "checked": check_splits(splits, nuclei, params.group),
-        "parts": _parts(splits, nuclei, params.group),
+    pairs = pair_table(duplicates.pairs)
+    folds, bound = make_folds(nuclei, params, pairs), bind(nuclei, params.group, pairs)
+    content: dict[str, object] = {
+        "params": params.model_dump(),
+        "checked": check_splits(folds.table, nuclei, params.group, pairs),
+        "duplicates": {
+            "how": dict(duplicates.how),
+            "pairs": len(pairs),
+            "bound_together": [list(groups) for groups in bound.joined],
+        },
+        "method": METHOD,
+        "divisions": _divisions(folds),
+        "parts": _parts(folds.table, nuclei, params.group),
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / TABLE, splits)
-    write_json(out / CERTIFICATE, certificate)
-    return certificate
+    write_table(out / TABLE, folds.table)
+    write_table(out / DUPLICATES, pairs)
+    write_certificate(out, nuclei, content)
+    return content
 
 
-def make_splits(nuclei: Nuclei, params: Split) -> pd.DataFrame:
-    """Return the table of splits (see `fathom.splits`): same nuclei and params, same rows.
+def make_splits(
+    nuclei: Nuclei, params: Split, duplicates: Duplicates = NOT_LOOKED_FOR
+) -> pd.DataFrame:
+    """Return the table of splits (see `fathom.splits`): same nuclei and params, same rows."""
+    return make_folds(nuclei, params, pair_table(duplicates.pairs)).table
 
-    Outer folds: scikit-learn's StratifiedGroupKFold, shuffled with the seed. The validation part of
-    a fold is one fold of a second such division of the groups outside its test part.
+
+def make_folds(nuclei: Nuclei, params: Split, pairs: pd.DataFrame) -> Folds:
+    """Divide the groups into test parts, and those outside each into training and validation.
+
+    Both are the most even divisions (`fathom.division`) of whole units: groups, or several that the
+    duplicates in `pairs` bind together. The validation part is to hold `params.validation_share` of
+    either class outside the test part.
     """
-    groups = nuclei.kept[params.group].to_numpy(dtype=object)
+    bound = bind(nuclei, params.group, pairs)
     positive = nuclei.kept["positive"].to_numpy(dtype=bool)
-    _check_groups(groups, positive, params)
-    everything = np.arange(len(groups))
-    tests = list(_divide(groups, positive, params.folds, params.seed))
-    tables = []
-    for fold, test in [(FINAL, everything[:0]), *enumerate(tests)]:
-        rest = np.setdiff1d(everything, test)
-        validation = rest[_validation(groups[rest], positive[rest], params, fold)]
-        part = np.full(len(groups), "train", dtype=object)
-        part[validation] = "validation"
-        part[test] = "test"
-        kept = np.ones(len(groups), dtype=bool)
-        for number, name in enumerate(PARTS[:2]):
-            # One stream a fold and part: a further fold changes no other part's draw.
-            generator = np.random.default_rng([params.seed, fold - FINAL, number])
-            kept &= _balanced(part == name, positive, generator)
+    counts = np.stack([np.bincount(bound.unit, kind) for kind in (~positive, positive)], axis=1)
+    counts = counts.astype(np.int64)
+    # Outside a test part each class must stand in two units, one to train and one to validate on.
+    # Of three or more test parts with one each, the others see to that.
+    least = 2 if params.folds == 2 else 1
+    _check_groups(counts, bound, nuclei, params, least * params.folds)
+    shares = np.full(params.folds, 1 / params.folds)
+    stream = np.random.default_rng([params.seed, 0, OUTER])
+    outer = divide(Units(counts, shares, least), stream)
+    tables, validation = [], {}
+    for fold in (FINAL, *range(params.folds)):
+        number = np.where(outer.parts == fold, PARTS.index("test"), PARTS.index("train"))
+        rest = np.flatnonzero(outer.parts != fold)
+        stream = np.random.default_rng([params.seed, fold - FINAL, VALIDATION])
+        inner = np.array([1 - params.validation_share, params.validation_share])
+        validation[fold] = divide(Units(counts[rest], inner, 1), stream)
+        number[rest] = validation[fold].parts
+        part = np.array(PARTS, dtype=object)[number][bound.unit]
+        kept = _kept(part, positive, params.seed, fold)
         table = {"nucleus": nuclei.kept["nucleus"], "fold": fold, "part": part, "kept": kept}
         tables.append(pd.DataFrame(table))
-    return pd.concat(tables, ignore_index=True)
+    return Folds(pd.concat(tables, ignore_index=True), outer, validation)
 
 
-def _check_groups(groups: Groups, positive: Bools, params: Split) -> None:
-    """Refuse a number of folds that cannot give every part both classes."""
-    # One for each test fold; and outside any test fold one to train and one to validate on.
-    needed = 4 if params.folds == 2 else params.folds
-    counts = {
-        f"{params.group}s with positive nuclei": len(set(groups[positive])),
-        f"{params.group}s with negative nuclei": len(set(groups[~positive])),
-    }
-    if min(counts.values()) < needed:
-        raise FathomError(
-            f"too few groups for split.folds = {params.folds}: each class must stand in at least "
-            f"{needed} {params.group}s, and there are "
-            + " and ".join(f"{count} {what}" for what, count in counts.items())
-            + f" ({len(set(groups))} in all). Use fewer folds or a finer split.group"
+def _check_groups(
+    counts: division.Ints, bound: Bound, nuclei: Nuclei, params: Split, needed: int
+) -> None:
+    """Refuse a number of folds that cannot give every part both classes: see `fathom.division`."""
+    negative, positive = (counts > 0).sum(0).tolist()
+    if min(negative, positive) >= needed:
+        return
+    groups = nuclei.kept[params.group].nunique()
+    joined = ""
+    if bound.joined:
+        joined = (
+            f"; groups that duplicates bind together count as one, and the {groups} are "
+            f"{len(counts)} then"
         )
+    raise FathomError(
+        f"too few groups for split.folds = {params.folds}: each class must stand in at least "
+        f"{needed} {params.group}s, and there are {positive} {params.group}s with positive nuclei "
+        f"and {negative} {params.group}s with negative nuclei ({groups} in all{joined}). Use fewer "
+        "folds or a finer split.group"
+    )
 
 
-def _divide(groups: Groups, positive: Bools, folds: int, seed: int) -> list[npt.NDArray[np.intp]]:
-    """Return the rows of each of `folds` parts of whole groups with like shares of classes."""
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    return [test for _, test in splitter.split(groups, positive, groups)]
-
-
-def _validation(groups: Groups, positive: Bools, params: Split, fold: int) -> npt.NDArray[np.intp]:
-    """Return the rows of the validation part: the nearest to the share that whole groups allow."""
-    fewest = min(len(set(groups[positive])), len(set(groups[~positive])))
-    if fewest < 2:
-        raise FathomError(
-            f"fold {fold}: outside its test part a class stands in {fewest} {params.group} only, "
-            "so that it cannot be both trained and validated on. Use fewer split.folds or a finer "
-            "split.group"
-        )
-    folds = max(2, min(round(1 / params.validation_share), fewest))
-    share = params.validation_share * len(groups)
-    parts = _divide(groups, positive, folds, params.seed)
-    both = [part for part in parts if 0 < positive[part].sum() < len(part)]
-    return min(both or parts, key=lambda part: abs(len(part) - share))
-
-
-def _balanced(here: Bools, positive: Bools, generator: np.random.Generator) -> Bools:
-    """Return False for the nuclei of `here` that undersampling takes out of the larger class."""
-    kept = np.ones(len(here), dtype=bool)
-    classes = [np.flatnonzero(here & positive), np.flatnonzero(here & ~positive)]
-    smaller, larger = sorted(classes, key=len)
-    kept[generator.permutation(larger)[len(smaller) :]] = False
+def _kept(part: npt.NDArray[np.object_], positive: Bools, seed: int, fold: int) -> Bools:
+    """Return False for what undersampling takes out of the larger class, by chance, by part."""
+    kept = np.ones(len(part), dtype=bool)
+    for number, name in enumerate(PARTS[:2]):
+        generator = np.random.default_rng([seed, fold - FINAL, number])
+        here = part == name
+        classes = [np.flatnonzero(here & positive), np.flatnonzero(here & ~positive)]
+        smaller, larger = sorted(classes, key=len)
+        kept[generator.permutation(larger)[len(smaller) :]] = False
     return kept
+
+
+def _divisions(folds: Folds) -> list[dict[str, object]]:
+    """Return how even each division is, and how even any could be, for the certificate."""
+    named = {"test parts": folds.outer} | {
+        f"training and validation part of fold {fold}": one
+        for fold, one in folds.validation.items()
+    }
+    return [
+        {
+            "of": name,
+            "units": len(one.parts),
+            "imbalance": round(one.imbalance, 6),
+            "bound": round(one.bound, 6),
+            "gap": round(one.imbalance - one.bound, 6),
+        }
+        for name, one in named.items()
+    ]
 
 
 def _parts(splits: pd.DataFrame, nuclei: Nuclei, group: str) -> list[dict[str, object]]:
@@ -124,6 +182,7 @@ def _parts(splits: pd.DataFrame, nuclei: Nuclei, group: str) -> list[dict[str, o
             "groups": sorted(map(str, here[group].unique())),
             "nuclei": len(here),
             "positive": int(here["positive"].sum()),
+            "negative": int((~here["positive"]).sum()),
             "kept": int(here["kept"].sum()),
         }
         for (fold, part), here in rows.groupby(["fold", "part"], sort=True)

@@ -5,42 +5,56 @@ balancing). Folds 0, 1, ... are the outer folds, each with a training, a validat
 part; `FINAL` is the split of the final model, which has no test part.
 """
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fathom.bonds import bind, pair_table
+from fathom.certificate import DUPLICATES, TABLE, read_certificate
 from fathom.errors import FathomError
 from fathom.nuclei import Nuclei
 
 FINAL = -1
 PARTS = ("train", "validation", "test")
-TABLE, CERTIFICATE = "splits.parquet", "certificate.json"
+
+# What a split promises, and how `check_splits` looks at it.
+PROMISES = {
+    "no {group} stands in two parts of a fold": "parts of each {group}'s nuclei counted, by fold",
+    "no two nuclei of a pair of duplicates, nor their {group}s, stand in two parts of a fold": (
+        "parts counted, by fold, of the connected components of {group}s that pairs join"
+    ),
+    "every nucleus is in exactly one test fold, and once in every fold": (
+        "ids of each fold and of all test parts compared with the table of nuclei"
+    ),
+    "both classes are in every part": "classes counted by fold and part",
+    "in training and validation parts both classes keep the same number of nuclei": (
+        "kept nuclei counted by fold, part and class"
+    ),
+    "no nucleus of a test part is taken out": "kept nuclei counted by fold",
+}
 
 
-def read_splits(folder: Path, nuclei: Nuclei) -> pd.DataFrame:
+def read_splits(
+    folder: Path, nuclei: Nuclei, duplicates: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Read the splits of `nuclei` and check every promise again: no run trains on a bad split.
 
-    Raises `FathomError` where the splits were made from other nuclei or break a promise.
+    Raises `FathomError` where the certificate does not match the nuclei, the table of splits or the
+    duplicates (those written beside it and, where they are given, `duplicates`), or where the
+    splits break a promise.
     """
-    path = folder / CERTIFICATE
-    if not path.is_file():
-        raise FathomError(f"{path} is missing: run the stage 'split' first")
-    certificate = json.loads(path.read_text(encoding="utf-8"))
-    if certificate["nuclei_sha256"] != nuclei_hash(nuclei):
-        raise FathomError(f"{folder} was made from other nuclei: run the stage 'split' again")
+    certificate = read_certificate(folder, nuclei)
+    pairs = pd.read_parquet(folder / DUPLICATES)
+    if duplicates is not None and not pairs.equals(pair_table(duplicates)):
+        raise FathomError(
+            f"{folder} was made with other duplicates ({len(pairs)} pairs, now "
+            f"{len(duplicates)}): run the stage 'split' again"
+        )
     splits = pd.read_parquet(folder / TABLE)
-    check_splits(splits, nuclei, certificate["group"])
+    check_splits(splits, nuclei, certificate["params"]["group"], pairs)
     return splits
-
-
-def nuclei_hash(nuclei: Nuclei) -> str:
-    """Return the SHA-256 of what a split depends on: ids, groups and labels, in order."""
-    columns = nuclei.kept[["nucleus", "image", "slide", "patient", "label"]]
-    return hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
 
 
 def part_rows(nuclei: Nuclei, splits: pd.DataFrame, fold: int, part: str) -> npt.NDArray[np.intp]:
@@ -51,13 +65,16 @@ def part_rows(nuclei: Nuclei, splits: pd.DataFrame, fold: int, part: str) -> npt
     return np.flatnonzero(nuclei.kept["nucleus"].isin(chosen))
 
 
-def check_splits(splits: pd.DataFrame, nuclei: Nuclei, group: str) -> list[str]:
-    """Check what a split promises and return the promises, a sentence each.
+def check_splits(
+    splits: pd.DataFrame, nuclei: Nuclei, group: str, pairs: pd.DataFrame
+) -> dict[str, str]:
+    """Check what a split promises and return the promises, and how each was checked.
 
     Raises `FathomError` naming the promise, the fold and the part that break it.
     """
+    bound = bind(nuclei, group, pairs)
     rows = splits.merge(
-        nuclei.kept[["nucleus", "label", "positive", group]],
+        nuclei.kept[["nucleus", "label", "positive", group]].assign(unit=bound.unit),
         on="nucleus",
         how="left",
         validate="m:1",
@@ -67,18 +84,22 @@ def check_splits(splits: pd.DataFrame, nuclei: Nuclei, group: str) -> list[str]:
         here = rows[rows["fold"] == fold]
         for part in PARTS[:2] if fold == FINAL else PARTS:
             _check_part(here[here["part"] == part], fold, part)
-        sides = here.groupby(group)["part"].nunique()
-        if (sides > 1).any():
-            raise FathomError(
-                f"fold {fold}: {group} {sides.idxmax()!r} stands in more than one part"
-            )
-    return [
-        f"no {group} stands in two parts of a fold",
-        "every nucleus is in exactly one test fold, and once in every fold",
-        "both classes are in every part",
-        "in training and validation parts both classes keep the same number of nuclei",
-        "no nucleus of a test part is taken out",
-    ]
+        _check_sides(here, fold, group)
+    return {what.format(group=group): how.format(group=group) for what, how in PROMISES.items()}
+
+
+def _check_sides(here: pd.DataFrame, fold: int, group: str) -> None:
+    """Refuse a group, or groups that duplicates bind, in two parts of a fold."""
+    sides = here.groupby(group)["part"].nunique()
+    if (sides > 1).any():
+        raise FathomError(f"fold {fold}: {group} {sides.idxmax()!r} stands in more than one part")
+    sides = here.groupby("unit")["part"].nunique()
+    if (sides > 1).any():
+        names = ", ".join(sorted(map(str, set(here.loc[here["unit"] == sides.idxmax(), group]))))
+        raise FathomError(
+            f"fold {fold}: the {group}s {names}, which duplicates bind together, stand in more "
+            "than one part"
+        )
 
 
 def _check_nuclei(rows: pd.DataFrame, nuclei: Nuclei) -> None:

@@ -1,0 +1,189 @@
+"""How even folds of whole groups are: fathom against scikit-learn's StratifiedGroupKFold.
+
+    python benchmarks/folds.py
+
+prints two Markdown tables (docs/folds.md), from seed 0, in about ten minutes. 200 hard instances:
+10 to 40 groups, sizes from a Pareto distribution with exponent 1, 2 % to 98 % of the nuclei
+positive, four groups in ten of one class only, 3 or 5 folds. Drawn until 200 can be divided so that
+every fold holds both classes; those that cannot, and every division breaks that promise, are
+counted apart. J is the imbalance of fathom.division, computed here from its equation. Times are of
+the processor, one thread.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from fathom.division import Ints, Units
+from fathom.division_proof import divide
+from fathom.errors import FathomError
+from fathom.progress import track
+
+INSTANCES = 200
+SEED = 0
+DRAWS = 100  # of scikit-learn's shuffles, of which the best is taken
+Divide = Callable[[Ints, int, int], Ints]  # counts (groups, 2), folds, seed -> fold of each group
+
+
+@dataclass(frozen=True)
+class Instance:
+    counts: Ints  # (groups, 2): negative and positive nuclei
+    folds: int
+    possible: bool  # can every fold hold both classes?
+
+
+def draw(generator: np.random.Generator) -> Instance:
+    """Return an instance with 2 % to 98 % positive nuclei."""
+    while True:
+        groups, folds = generator.integers(10, 41), int(generator.choice([3, 5]))
+        sizes = np.minimum(5 * (1 + generator.pareto(1, groups)), 2000).astype(np.int64)
+        odds = generator.uniform(np.log(0.02 / 0.98), np.log(0.98 / 0.02))
+        share, alike = 1 / (1 + np.exp(-odds)), generator.uniform(0.5, 5)
+        shares = generator.beta(share * alike, (1 - share) * alike, groups)
+        one_class = generator.random(groups) < 0.4
+        shares[one_class] = generator.random(one_class.sum()) < share
+        positive = generator.binomial(sizes, shares)
+        if 0.02 <= positive.sum() / sizes.sum() <= 0.98:
+            counts = np.stack([sizes - positive, positive], axis=1)
+            return Instance(counts, folds, bool(((counts > 0).sum(0) >= folds).all()))
+
+
+def ours(counts: Ints, folds: int, seed: int) -> Ints:
+    shares = np.full(folds, 1 / folds)
+    return divide(Units(counts, shares, 1), np.random.default_rng(seed)).parts
+
+
+def scikit(counts: Ints, folds: int, seed: int, shuffle: bool = True) -> Ints:
+    groups = np.repeat(np.arange(len(counts)), counts.sum(1))
+    positive = np.concatenate([np.repeat([0, 1], count) for count in counts])
+    splitter = StratifiedGroupKFold(folds, shuffle=shuffle, random_state=seed if shuffle else None)
+    parts = np.empty(len(counts), dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a class with fewer nuclei than folds
+        for fold, (_, test) in enumerate(splitter.split(groups, positive, groups)):
+            parts[groups[test]] = fold
+    return parts
+
+
+def scikit_best(counts: Ints, folds: int, seed: int) -> Ints:
+    """Return the best of `DRAWS` shuffles: no broken promise if possible, then the smallest J."""
+    drawn = [scikit(counts, folds, DRAWS * seed + number) for number in range(DRAWS)]
+    figures = [measured(counts, folds, parts) for parts in drawn]
+    return drawn[min(range(DRAWS), key=lambda i: (figures[i]["broken"], figures[i]["J"]))]
+
+
+METHODS: dict[str, Divide] = {
+    "fathom": ours,
+    "StratifiedGroupKFold": partial(scikit, shuffle=False),
+    "StratifiedGroupKFold, shuffled": scikit,
+    f"the best of {DRAWS} shuffles": scikit_best,
+}
+
+
+def measured(counts: Ints, folds: int, parts: Ints) -> dict[str, float]:
+    """Return how uneven a division is; shares in per cent."""
+    inside = np.stack([np.bincount(parts, column, minlength=folds) for column in counts.T], axis=1)
+    kinds = np.column_stack([inside, inside.sum(1)])
+    off = kinds / (kinds.sum(0) / folds) - 1
+    share = inside[:, 1] / np.maximum(inside.sum(1), 1)
+    return {
+        "J": 100 * np.sqrt((off**2).mean()),
+        "class": 100 * np.sqrt((off[:, :2] ** 2).mean()),
+        "size": 100 * np.sqrt((off[:, 2] ** 2).mean()),
+        # What scikit-learn's own search goes by.
+        "spread": 100 * (inside / inside.sum(0)).std(0).mean(),
+        "points": 100 * np.abs(share - counts[:, 1].sum() / counts.sum()).max(),
+        "broken": float((inside == 0).any()),
+    }
+
+
+def compare(instances: list[Instance]) -> pd.DataFrame:
+    """Return one row an instance and method."""
+    rows = []
+    for number, one in enumerate(track(instances, "instances")):
+        for name, method in METHODS.items():
+            start = time.process_time()
+            parts = method(one.counts, one.folds, number)
+            seconds = time.process_time() - start
+            figures = measured(one.counts, one.folds, parts)
+            rows.append({"instance": number, "method": name, **figures, "seconds": seconds})
+    return pd.DataFrame(rows)
+
+
+def print_comparison(table: pd.DataFrame) -> None:
+    by_name = {name: table[table["method"] == name].set_index("instance") for name in METHODS}
+    print(
+        "| | class: off by, % | size: off by, % | J, % | J, 90th percentile | class share, points "
+        "off at worst | scikit-learn's measure, % | a class missing in a fold | J smaller / same / "
+        "larger than fathom's | s, median / largest |"
+    )
+    print("| --- |" + " ---: |" * 9)
+    for name, rows in by_name.items():
+        against = rows["J"] - by_name["fathom"]["J"]
+        better, worse = int((against < -0.01).sum()), int((against > 0.01).sum())
+        beside = "" if name == "fathom" else f"{better} / {len(rows) - better - worse} / {worse}"
+        print(
+            f"| {name} | {rows['class'].median():.2f} | {rows['size'].median():.2f} | "
+            f"{rows['J'].median():.2f} | {rows['J'].quantile(0.9):.1f} | "
+            f"{rows['points'].median():.2f} | {rows['spread'].median():.2f} | "
+            f"{int(rows['broken'].sum())} of {len(rows)} | {beside} | "
+            f"{rows['seconds'].median():.3f} / {rows['seconds'].max():.2f} |"
+        )
+
+
+def refusals(instances: list[Instance]) -> int:
+    """Return how many instances fathom refuses."""
+    refused = 0
+    for one in instances:
+        try:
+            ours(one.counts, one.folds, SEED)
+        except FathomError:
+            refused += 1
+    return refused
+
+
+def print_growth() -> None:
+    print("| groups | nuclei | folds | fathom: J, % | J no division beats, % | s | "
+          "scikit-learn: J, % | s |")  # fmt: skip
+    print("| ---: |" * 1 + " ---: |" * 7)
+    for groups in (23, 200, 2000, 10_000):
+        generator = np.random.default_rng([SEED, groups])
+        sizes = np.minimum(5 * (1 + generator.pareto(1, groups)), 2000).astype(np.int64)
+        positive = generator.binomial(sizes, generator.beta(0.5, 1.5, groups))
+        counts = np.stack([sizes - positive, positive], axis=1)
+        for folds in (3, 5, 10):
+            start = time.process_time()
+            found = divide(Units(counts, np.full(folds, 1 / folds), 1), np.random.default_rng(SEED))
+            middle = time.process_time()
+            theirs = measured(counts, folds, scikit(counts, folds, SEED, shuffle=False))["J"]
+            end = time.process_time()
+            print(
+                f"| {groups:,} | {counts.sum():,} | {folds} | {100 * found.imbalance:.4f} | "
+                f"{100 * found.bound:.4f} | {middle - start:.1f} | {theirs:.4f} | "
+                f"{end - middle:.1f} |"
+            )
+
+
+def main() -> None:
+    generator = np.random.default_rng(SEED)
+    instances: list[Instance] = []
+    while sum(one.possible for one in instances) < INSTANCES:
+        instances.append(draw(generator))
+    impossible = [one for one in instances if not one.possible]
+    print_comparison(compare([one for one in instances if one.possible]))
+    print(
+        f"\nOf {len(instances)} drawn, {len(impossible)} cannot be divided: a class stands in fewer "
+        f"groups than there are folds. fathom refuses {refusals(impossible)} of them with the "
+        "reason.\n"
+    )
+    print_growth()
+
+
+if __name__ == "__main__":
+    main()
