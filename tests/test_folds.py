@@ -144,7 +144,7 @@ def test_the_hardest_groups_that_can_be_divided_are():
 def test_duplicates_that_leave_too_few_groups_say_so():
     nuclei = cohort(patients=4)
     duplicates = Duplicates(pairs_of(nuclei, [(0, 10), (11, 20)]), {"method": "drawn"})
-    with pytest.raises(FathomError, match=r"count as one, and the 4 are 2 then"):
+    with pytest.raises(FathomError, match=r"\(4 in all, 2 once those that duplicates"):
         make_splits(nuclei, params(folds=3), duplicates)
 
 

@@ -127,18 +127,14 @@ def _check_groups(
     negative, positive = (counts > 0).sum(0).tolist()
     if min(negative, positive) >= needed:
         return
-    groups = nuclei.kept[params.group].nunique()
-    joined = ""
+    there = f"{nuclei.kept[params.group].nunique()} in all"
     if bound.joined:
-        joined = (
-            f"; groups that duplicates bind together count as one, and the {groups} are "
-            f"{len(counts)} then"
-        )
+        there += f", {len(counts)} once those that duplicates bind together count as one"
     raise FathomError(
         f"too few groups for split.folds = {params.folds}: each class must stand in at least "
         f"{needed} {params.group}s, and there are {positive} {params.group}s with positive nuclei "
-        f"and {negative} {params.group}s with negative nuclei ({groups} in all{joined}). Use fewer "
-        "folds or a finer split.group"
+        f"and {negative} {params.group}s with negative nuclei ({there}). Use fewer folds or a "
+        "finer split.group"
     )
 
 
