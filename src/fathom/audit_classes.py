@@ -17,7 +17,8 @@ Bools = npt.NDArray[np.bool_]
 _FEWEST_NUCLEI = 5  # of either class in a slide, to compare them there
 _FEWEST_SLIDES = 6
 _CORNER_SHARE = 6  # a crop's corners are squares of a 6th of its side
-_ACQUISITION = ("bits", "channels", "background", "span", "noise", "sharpness")
+# Of the background: what is measured of nuclei may differ because the classes do.
+_ACQUISITION = ("bits", "channels", "background", "noise")
 
 
 def auroc(values: npt.NDArray[np.float64], positive: Bools) -> float:
@@ -74,7 +75,9 @@ def audit_marks(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterator[Fin
 
 def _told_by_corner(kept: pd.DataFrame, corners: Bools, params: Audit) -> Iterator[Finding]:
     positive = kept["positive"].to_numpy(dtype=bool)
-    counts = np.array([[(corners & of).sum(), (~corners & of).sum()] for of in (positive, ~positive)])
+    counts = np.array(
+        [[(corners & of).sum(), (~corners & of).sum()] for of in (positive, ~positive)]
+    )
     chance = float(fisher_exact(counts).pvalue)
     with_mark, marked = int(counts[:, 0].sum()), counts[:, 0]
     if chance < params.chance and marked.max() >= 0.8 * with_mark:
@@ -88,13 +91,12 @@ def _told_by_corner(kept: pd.DataFrame, corners: Bools, params: Audit) -> Iterat
         )
 
 
-def audit_acquisition(
-    kept: pd.DataFrame, traits: pd.DataFrame, params: Audit
-) -> Iterator[Finding]:
+def audit_acquisition(kept: pd.DataFrame, traits: pd.DataFrame, params: Audit) -> Iterator[Finding]:
     """Correlate each slide's traits with its share of positive nuclei.
 
-    The unit is the slide; the test is that of a correlation, times the number of traits (Bonferroni),
-    and the correlation is at least `told_correlation`: it must nearly give the class away.
+    The unit is the slide; the test is that of a correlation, times the number of traits
+    (Bonferroni), and the correlation is at least `told_correlation`: it must nearly give the
+    class away.
     """
     slides = kept.groupby("image")["slide"].first()
     sound = traits[(traits["error"] == "") & traits["image"].isin(slides.index)]
@@ -120,16 +122,14 @@ def audit_acquisition(
                 check,  # type: ignore[arg-type]
                 "slides",
                 f"a slide's {name.replace('_', ' ')} correlates with its share of positive nuclei, "
-                f"r = {r:.2f} over {len(share)} slides: which {'mark' if of is MARKS else 'camera'} "
-                "it has tells the class",
+                f"r = {r:.2f} over {len(share)} slides: which "
+                f"{'mark' if of is MARKS else 'camera'} it has tells the class",
                 1 - p,
                 tuple(by_slide.index),
             )
 
 
-def _correlation(
-    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-) -> tuple[float, float]:
+def _correlation(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return Pearson's r and its two-sided p; 0 and 1 where one of them does not vary."""
     n = len(x)
     if n < _FEWEST_SLIDES or np.ptp(x) < 1e-9 or np.ptp(y) < 1e-9:

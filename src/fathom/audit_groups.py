@@ -15,8 +15,8 @@ def canonical(name: str) -> tuple[str, ...]:
     """Return what remains of a name when it is typed carelessly: "P07", "p 7 " and "p-7" are one.
 
     Case, white space and punctuation do not count, nor do leading zeros; in a run of digits the
-    letters that look like digits are digits ("PO7"). Numbers stay apart from their neighbours, so that
-    "p1-2" is not "p12" and 1.10 is not 1.1.
+    letters that look like digits are digits ("PO7"). Numbers stay apart from their neighbours, so
+    that "p1-2" is not "p12" and 1.10 is not 1.1.
     """
     text = re.sub(r"(?<=\d)[oil](?=\d|\b)|(?<![a-z])[oil](?=\d)", _digit, name.strip().casefold())
     # P07 with the letter O: a lone letter before it, a digit after it.
@@ -68,7 +68,7 @@ def audit_patients(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:
 
 
 def class_counts(kept: pd.DataFrame, group: str) -> pd.DataFrame:
-    """Return the nuclei of each class by patient, slide or image: a row a group, a column a class."""
+    """Return the nuclei by patient, slide or image: a row a group, a column a class."""
     return kept.groupby([group, "label"]).size().unstack(fill_value=0)
 
 

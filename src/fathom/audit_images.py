@@ -1,4 +1,4 @@
-"""Images that are damaged, or differ from the rest of their set as no specimen makes them differ."""
+"""Images that are damaged, or differ from the rest of their set as no specimen would."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fathom.checks import Check
 from fathom.findings import Finding
 from fathom.image_traits import ImageTraits
 from fathom.near_duplicate_images import near_duplicate_images
-from fathom.params import Audit, Check
+from fathom.params import Audit
 
 _FEWEST = 4  # images: of fewer there is no rest of the set to differ from
 
@@ -114,9 +115,9 @@ def _say_bit_depth(row: dict[str, object], sound: pd.DataFrame) -> str:
 
 def _say_range(row: dict[str, object], sound: pd.DataFrame) -> str:
     return (
-        f"its grey values span {row['span']:.0f} in {row['levels']:.0f} levels, those of the median "
-        f"image {sound['span'].median():.0f} in {sound['levels'].median():.0f}: another bit depth or "
-        "exposure"
+        f"its grey values span {row['span']:.0f} in {row['levels']:.0f} levels, those of the "
+        f"median image {sound['span'].median():.0f} in {sound['levels'].median():.0f}: another "
+        "bit depth or exposure"
     )
 
 

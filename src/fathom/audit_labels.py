@@ -1,11 +1,11 @@
 """Likely label errors: confident learning, less what the overlap of the classes explains.
 
-Northcutt, Jiang & Chuang (2021, JAIR 70:1373, section 3.1) count a nucleus of class i as confidently
-of class j if its out-of-sample probability of j is at least the mean that nuclei labelled j have.
-Where the classes overlap, correct labels are counted, too: a nucleus on the wrong side need not be
-labelled wrongly. How many those are is told by the bulk of each class, which a few wrong labels hardly
-move: its median and its quartiles, as those of a normal distribution (the binormal model of ROC
-analysis, Hanley 1988). Only more than those is a finding.
+Northcutt, Jiang & Chuang (2021, JAIR 70:1373, section 3.1) count a nucleus of class i as
+confidently of class j if its out-of-sample probability of j is at least the mean that nuclei
+labelled j have. Where the classes overlap, correct labels are counted, too: a nucleus on the wrong
+side need not be labelled wrongly. How many those are is told by the bulk of each class, which a
+few wrong labels hardly move: its median and its quartiles, as those of a normal distribution (the
+binormal model of ROC analysis, Hanley 1988). Only more than those is a finding.
 """
 
 from collections.abc import Iterator
@@ -79,9 +79,7 @@ def confidently_other(scores: Floats, positive: Bools) -> Bools:
     confident = probability >= means
     rows = np.arange(len(given))
     other = confident[rows, 1 - given]
-    own = confident[rows, given] & (
-        probability[rows, given] >= probability[rows, 1 - given]
-    )
+    own = confident[rows, given] & (probability[rows, given] >= probability[rows, 1 - given])
     return np.asarray(other & ~own)
 
 

@@ -11,9 +11,10 @@ from typing import Literal
 
 import pandas as pd
 
+from fathom.checks import CHECKS, Check, check_grades
 from fathom.errors import FathomError
 from fathom.output import write_table, written_whole
-from fathom.params import CHECKS, Audit, Check
+from fathom.params import Audit
 
 Severity = Literal["error", "warning"]
 
@@ -54,6 +55,7 @@ def finding_table(findings: Iterable[Finding], params: Audit) -> pd.DataFrame:
     A waiver that fits no finding is a finding itself: either it is misspelt, or what it excused
     has been mended and nobody should believe that it is still there.
     """
+    check_grades(params)
     found = sorted(findings, key=lambda one: (CHECKS.index(one.check), one.name))
     names = {one.name for one in found}
     found += [
@@ -124,7 +126,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def refuse_errors(table: pd.DataFrame, where: Path) -> None:
-    """Raise `FathomError` where an error was found that is not waived: no network shall learn it."""
+    """Raise `FathomError` where an error was found that is not waived: nothing shall learn it."""
     errors = table[(table["severity"] == "error") & (table["waived"] == "")]
     if errors.empty:
         return

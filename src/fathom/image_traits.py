@@ -39,7 +39,7 @@ COLUMNS = (
     "white_share",  # share of the pixels at the brightest value, if they stand out; else 0
     "black_share",  # the same at the darkest value
     "blank_rows",  # count of rows at the lower edge that hold one value, cut off from the picture
-    *MARKS,  # grey, median of a square in each corner, above the whole image's, in noise SDs, plus 10
+    *MARKS,  # grey, median of a square in each corner, less the image's, in noise SDs, plus 10
 )
 
 
@@ -114,7 +114,7 @@ def noise(grey: Grey) -> float:
     """Return the SD of the noise by a mask that takes out edges and ramps.
 
     Immerkaer 1996, Computer Vision and Image Understanding 64:300; his mean of the response's
-    modulus is a median here, so that the texture of nuclei, a smaller part of the image, has no say.
+    modulus is a median here, so that the texture of nuclei, a smaller part of it, has no say.
     """
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
     response = np.abs(ndimage.convolve(grey, mask)) / 6
@@ -131,8 +131,8 @@ def _contrast(grey: Grey, sigma: float) -> float:
 def sharpness(grey: Grey, sigma: float) -> float:
     """Return the power of two bands of detail, the finer beside the coarser.
 
-    White noise of SD sigma leaves sigma^2 / (4 pi) (1/a^2 + 1/b^2 - 4/(a^2 + b^2)) in the difference
-    of two Gaussians of SD a and b: the integral of its squared transfer function.
+    White noise of SD sigma leaves sigma^2 / (4 pi) (1/a^2 + 1/b^2 - 4/(a^2 + b^2)) in the
+    difference of two Gaussians of SD a and b: the integral of its squared transfer function.
     """
 
     def power(a: float, b: float) -> float:

@@ -1,7 +1,7 @@
 """Near-duplicate images: found by what turning, mirroring and shifting leave alone, then compared.
 
-The modulus of a Fourier transform does not change when a picture is shifted; averaged over the eight
-symmetries of the square it does not change when it is turned or mirrored either. Each image's
+The modulus of a Fourier transform does not change when a picture is shifted; averaged over the
+eight symmetries of the square it does not change when it is turned or mirrored either. Each image's
 nearest neighbours in these numbers are compared as pictures.
 """
 
@@ -38,9 +38,7 @@ def near_duplicate_images(thumbnails: Thumbnails, least_correlation: float) -> p
     return table[table["correlation"] >= least_correlation].reset_index(drop=True)
 
 
-def _neighbours(
-    thumbnails: Thumbnails, rows: npt.NDArray[np.intp]
-) -> npt.NDArray[np.intp]:
+def _neighbours(thumbnails: Thumbnails, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """Return the pairs of an image with its nearest neighbours, (pairs, 2), each once, sorted."""
     if len(rows) < 2:
         return np.empty((0, 2), dtype=np.intp)
@@ -48,12 +46,14 @@ def _neighbours(
     points -= points.mean(axis=0)
     points /= np.maximum(points.std(axis=0), 1e-6)
     _, neighbour = cKDTree(points).query(points, k=min(_NEIGHBOURS + 1, len(rows)))
-    pairs = np.column_stack([np.repeat(np.arange(len(rows)), neighbour.shape[1]), neighbour.ravel()])
+    pairs = np.column_stack(
+        [np.repeat(np.arange(len(rows)), neighbour.shape[1]), neighbour.ravel()]
+    )
     return rows[np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)]
 
 
 def _described(thumbnail: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return logarithms of Fourier moduli, one for each orbit of frequencies under the symmetries."""
+    """Return log Fourier moduli, one for each orbit of frequencies under the symmetries."""
     side = len(thumbnail)
     modulus = np.abs(fft.fftshift(fft.fft2(thumbnail)))
     middle = np.s_[side // 2 - _FREQUENCIES : side // 2 + _FREQUENCIES + 1]

@@ -1,11 +1,11 @@
 """Near-duplicate nuclei among many, without comparing all pairs: describe, look up, verify.
 
-1. Each nucleus is described by moduli of its angular harmonics about its centre, with brightness and
-   contrast taken out. A rotation by any angle turns the phases of c_nm = <f, g_n(r) exp(i m phi)>
-   and a mirror image conjugates them: the moduli stay (the invariants of Zernike moments, Khotanzad
-   & Hong 1990, IEEE TPAMI 12:489, on a cosine basis).
-2. What is looked up is weighted by what a copy does to it. Copies of a sample are made (turned,
-   shifted by a pixel, smoothed, noisy, cut a little differently), and the directions are kept in
+1. Each nucleus is described by moduli of its angular harmonics about its centre, with brightness
+   and contrast taken out. A rotation by any angle turns the phases of
+   c_nm = <f, g_n(r) exp(i m phi)> and a mirror image conjugates them: the moduli stay (the
+   invariants of Zernike moments, Khotanzad & Hong 1990, IEEE TPAMI 12:489, on a cosine basis).
+2. What is looked up is weighted by what a copy does to it. Copies of a sample are made (brighter,
+   clipped, smoothed, noisy, cut a little differently), and the directions are kept in
    which nuclei differ most beside their copies: Fisher's discriminant, one class a nucleus. In
    these units a radius that finds nearly all copies is measured, not chosen, and a k-d tree answers
    in O(log n) because that radius is small beside the spread of nuclei.
@@ -37,7 +37,9 @@ _NEIGHBOURS = 8  # looked at per nucleus; more copies than that hang together th
 _COVERED, _MARGIN = 0.99, 1.2  # a radius: this share of the sample's copies, and some more
 
 
-def near_duplicates(crops: Crops, least_correlation: float, least_z: float, seed: int) -> pd.DataFrame:
+def near_duplicates(
+    crops: Crops, least_correlation: float, least_z: float, seed: int
+) -> pd.DataFrame:
     """Return the pairs of crops that show one nucleus.
 
     Parameters
@@ -175,7 +177,7 @@ def describe(crops: Crops) -> Descriptors:
 
 
 def _harmonics(side: int, harmonics: int, radial: int) -> npt.NDArray[np.complex64]:
-    """Return cos(pi n r) exp(i m phi) inside the inscribed circle, r = 1 on it: (m, n, side, side)."""
+    """Return cos(pi n r) exp(i m phi), (m, n, side, side); r = 1 on the inscribed circle."""
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     r, angle = np.hypot(y, x) / (side / 2), np.arctan2(y, x)
     n = np.arange(radial)[:, None, None]
@@ -189,11 +191,11 @@ def _moduli(planes: Planes, basis: npt.NDArray[np.complex64]) -> Descriptors:
 
 
 def imitate(crops: Crops, rng: np.random.Generator) -> Crops:
-    """Return copies as they come about: another exposure, saved with loss, cut a little differently.
+    """Return copies as they come about: another exposure, lossy, cut a little differently.
 
     Every second one is smoothed. All have noise of 2 grey levels, 0.6 to 1.6 of the original's
-    brightness, clipped at white, and an outline that is in turn the original's, one pixel further in
-    on one side, or all around.
+    brightness, clipped at white, and an outline that is in turn the original's, one pixel further
+    in on one side, or all around.
     """
     mask = crops.any(axis=-1)
     pixels = crops.astype(np.float32)

@@ -1,0 +1,53 @@
+"""The names of what the audit looks for, and that the parameters grade each of them."""
+
+from typing import Literal, get_args
+
+from fathom.errors import FathomError
+from fathom.params import Audit
+
+Check = Literal[
+    "unreadable_image",
+    "truncated_image",
+    "blank_image",
+    "bit_depth",
+    "grey_range",
+    "saturated_image",
+    "black_clipped_image",
+    "blurred_image",
+    "duplicate_images_across_patients",
+    "duplicate_images",
+    "blank_nuclei",
+    "saturated_nuclei",
+    "blurred_nuclei",
+    "duplicate_nuclei_across_patients",
+    "duplicate_nuclei",
+    "one_nucleus_two_labels",
+    "conflicting_annotations",
+    "label_errors",
+    "class_told_by_brightness",
+    "class_told_by_mark",
+    "class_told_by_acquisition",
+    "one_class_patient",
+    "patient_spellings",
+    "waiver_without_finding",
+]
+CHECKS: tuple[Check, ...] = get_args(Check)
+
+
+def check_grades(params: Audit) -> None:
+    """Raise `FathomError` unless every check is an error or a warning, and waivers name checks."""
+    graded = [*params.errors, *params.warnings]
+    twice = sorted({name for name in graded if graded.count(name) > 1})
+    unknown = [name for name in graded if name not in CHECKS]
+    missing = [name for name in CHECKS if name not in graded]
+    waived = [name for name in params.waivers if name.partition(":")[0] not in CHECKS]
+    for names, what in (
+        (unknown, "in audit.errors or audit.warnings is not a check"),
+        (waived, "under audit.waivers does not begin with a check's name and a colon"),
+        (twice, "stands more than once in audit.errors and audit.warnings"),
+        (missing, "is missing from both audit.errors and audit.warnings"),
+    ):
+        if names:
+            raise FathomError(
+                f"params.yaml: {', '.join(names)} {what}; the checks are {', '.join(CHECKS)}"
+            )

@@ -1,0 +1,89 @@
+"""The whole audit, on the simulated data set of the other tests and with a copied slide in it."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from audit_params import PARAMS, audit_params
+
+from fathom.audit import audit, write_audit
+from fathom.crop_dataset import crop_dataset
+from fathom.dataset import read_dataset
+from fathom.errors import FathomError
+from fathom.features import feature_table, read_features
+from fathom.findings import refuse_errors
+from fathom.images import read_micrograph, write_labels
+from fathom.nuclei import read_nuclei
+from fathom.output import write_metrics, write_table
+from fathom.params import Classes, Crop, Features, Segmentation
+from fathom.segmentation import segment
+
+
+def audited(folder, work, **params):
+    dataset = read_dataset(folder)
+    settings = Segmentation.model_validate(PARAMS["segmentation"])
+    for image in dataset.images["image"]:
+        labels = segment(read_micrograph(folder / image), settings)
+        write_labels(work / "labels" / image.removeprefix("images/"), labels)
+    crop = Crop.model_validate({**PARAMS["crop"], "crop_px": 32})
+    crop_dataset(dataset, work / "labels", Classes(positive="ill"), crop, work / "nuclei")
+    nuclei = read_nuclei(work / "nuclei")
+    features = Features.model_validate(PARAMS["features"])
+    write_table(work / "features.parquet", feature_table(nuclei, features))
+    table = read_features(work / "features.parquet", nuclei)
+    return audit(folder, dataset.images, nuclei, table, audit_params(**params))
+
+
+@pytest.fixture(scope="module")
+def copied(simulated_dataset, tmp_path_factory):
+    """Return a data set in which the last patient's slide is the first's, turned."""
+    folder = tmp_path_factory.mktemp("copied") / "set"
+    shutil.copytree(simulated_dataset, folder)
+    first = tifffile.imread(folder / "images/field00.tif")
+    side = len(first)
+    tifffile.imwrite(folder / "images/field07.tif", np.rot90(first).copy())
+    points = pd.read_csv(folder / "annotations.csv")
+    others = points[points["image"] != "images/field07.tif"]
+    turned = points[points["image"] == "images/field00.tif"].assign(image="images/field07.tif")
+    turned = turned.assign(x=turned["y"], y=side - turned["x"])
+    pd.concat([others, turned]).to_csv(folder / "annotations.csv", index=False)
+    return folder
+
+
+def test_the_simulated_data_set_has_no_error(simulated_dataset, tmp_path):
+    found = audited(simulated_dataset, tmp_path)
+    refuse_errors(found.findings, tmp_path)
+    assert found.metrics["images"] == 8
+    assert found.metrics["labels_checked"] == found.metrics["nuclei"]
+
+
+def test_a_copied_slide_stops_the_pipeline_and_its_nuclei_are_paired(copied, tmp_path):
+    found = audited(copied, tmp_path)
+    names = set(found.findings["name"])
+    assert "duplicate_images_across_patients:images/field00.tif|images/field07.tif" in names
+    assert "duplicate_nuclei_across_patients:s0|s7" in names
+    assert found.metrics["near_duplicate_pairs_across_patients"] >= 6
+    with pytest.raises(FathomError, match="show one field"):
+        refuse_errors(found.findings, tmp_path)
+
+
+def test_what_is_written(copied, tmp_path):
+    found = audited(copied, tmp_path)
+    write_audit(tmp_path / "audit", found)
+    write_metrics(tmp_path / "audit.json", found.metrics)
+    assert {path.name for path in (tmp_path / "audit").iterdir()} == {
+        "findings.parquet",
+        "findings.csv",
+        "findings.md",
+        "near_duplicates.parquet",
+        "images.parquet",
+        "class_counts.parquet",
+    }
+    assert json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))["errors"] >= 2
+    first = {path.name: path.read_bytes() for path in (tmp_path / "audit").iterdir()}
+    shutil.rmtree(tmp_path / "audit")
+    write_audit(tmp_path / "audit", audited(copied, tmp_path))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "audit").iterdir()} == first
