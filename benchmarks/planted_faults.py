@@ -5,7 +5,8 @@
 Simulated data sets of 20 patients, a slide of 40 nuclei each (`fathom.simulated_slides`),
 with params.yaml's settings but for the segmentation, which is the true one. A fault is planted
 in one of them at a time, in five strengths; ten further sets, each of another seed and setting,
-are clean. The thresholds of params.yaml were set on seeds below 100; the committed table is of seed 100.
+are clean. The thresholds of params.yaml were set on seeds below 100; the committed table is of
+seed 100.
 """
 
 import shutil
