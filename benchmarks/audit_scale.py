@@ -2,10 +2,10 @@
 
     python benchmarks/audit_scale.py
 
-Simulated nuclei of 48 px (`fathom.simulated_nuclei`, seed 0), of which one in a thousand is there a
-second time: turned by 90 degrees, mirrored, a fifth brighter and 5 levels up. Each size runs in a
-process of its own, so that its peak of resident memory is its own. The crops are made beforehand
-and read from a file as the stage reads its shards.
+Simulated nuclei of 48 px (`fathom.simulation.simulated_nuclei`, seed 0), of which one in a thousand
+is there a second time: turned by 90 degrees, mirrored, a fifth brighter and 5 levels up. Each size
+runs in a process of its own, so that its peak of resident memory is its own. The crops are made
+beforehand and read from a file as the stage reads its shards.
 """
 
 import json
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fathom.near_duplicates import near_duplicates
+from fathom.audit.near_duplicates import near_duplicates
 from fathom.params import Audit, read_section
-from fathom.simulated_nuclei import simulate_nuclei
-from fathom.simulation import DEFAULT
+from fathom.simulation.simulated_nuclei import simulate_nuclei
+from fathom.simulation.simulation import DEFAULT
 
 SIZES = (10_000, 30_000, 100_000)
 

@@ -14,13 +14,19 @@ from rival_intervals import RIVALS, known, plain_jackknife
 from scipy.stats import binomtest
 from simulated_studies import World, simulate, truth
 
-from fathom.bootstrap import draw
-from fathom.claims import claims, holm
-from fathom.intervals import design_of, difference_interval, leave_out, share_interval, spread
-from fathom.measures import weighted
-from fathom.metrics import balanced_accuracy, ordered_pairs, share
 from fathom.progress import track
-from fathom.resampled_t import corrected_p_value
+from fathom.statistics.bootstrap import draw
+from fathom.statistics.claims import claims, holm
+from fathom.statistics.intervals import (
+    design_of,
+    difference_interval,
+    leave_out,
+    share_interval,
+    spread,
+)
+from fathom.statistics.measures import weighted
+from fathom.statistics.metrics import balanced_accuracy, ordered_pairs, share
+from fathom.statistics.resampled_t import corrected_p_value
 
 PATIENTS = (8, 23, 100)
 CONFIDENCE = 0.95
@@ -239,11 +245,11 @@ network has an effect of its own on every patient (`benchmarks/simulated_studies
 network's balanced accuracy is .65, the second's .69. The truth is that of 100,000 patients. All
 figures are in %.
 
-The interval that fathom reports was chosen by these figures: 95 is wanted, 93 to 97 accepted.
-The percentile bootstrap over patients, the usual choice, is too short with few patients.
-Bootstrap-t and the plain jackknife come close; where patients are of uneven size they fall short,
-which degrees of freedom from the effective number of patients cure. On the logit scale a share
-errs as rarely above as below. The formulas are in `src/fathom/intervals.py`, those of the rivals in
+The interval that fathom reports was chosen by these figures: 95 is wanted, 93 to 97 accepted. The
+percentile bootstrap over patients, the usual choice, is too short with few patients. Bootstrap-t
+and the plain jackknife come close; where patients are of uneven size they fall short, which degrees
+of freedom from the effective number of patients cure. On the logit scale a share errs as rarely
+above as below. The formulas are in `src/fathom/statistics/intervals.py`, those of the rivals in
 `benchmarks/rival_intervals.py`.
 
 What is not in it: networks are held fixed. How far a number would move had they been trained on

@@ -18,16 +18,16 @@ import pandas as pd
 from planted_cases import halved
 from scipy import stats
 
-from fathom.architecture import parse
-from fathom.architecture_cost import cost
-from fathom.cell import Cell
-from fathom.cells import checkpoints_of, train_cells
-from fathom.families import cifar_family
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import cost
+from fathom.networks.families import cifar_family
 from fathom.params import read_section
-from fathom.probing import COLUMNS
-from fathom.recipe import Probes, Recipe
-from fathom.simulated_nuclei import simulate_nuclei
-from fathom.simulation import DEFAULT
+from fathom.simulation.simulated_nuclei import simulate_nuclei
+from fathom.simulation.simulation import DEFAULT
+from fathom.training.cell import Cell
+from fathom.training.cells import checkpoints_of, train_cells
+from fathom.training.probing import COLUMNS
+from fathom.training.recipe import Probes, Recipe
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 FOLDS = 3

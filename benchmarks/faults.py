@@ -15,11 +15,11 @@ import pandas as pd
 from PIL import Image
 from scipy import ndimage
 
-from fathom.checks import Check
-from fathom.images import read_micrograph
-from fathom.nuclei import read_nuclei
-from fathom.simulated_slides import DEFAULT_FIELD, SimulatedSlide, simulate_slide
-from fathom.simulation import Simulation
+from fathom.audit.checks import Check
+from fathom.imaging.images import read_micrograph
+from fathom.imaging.nuclei import read_nuclei
+from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, simulate_slide
+from fathom.simulation.simulation import Simulation
 
 Slides = list[SimulatedSlide]
 SEED = 7  # which nuclei a fault falls on

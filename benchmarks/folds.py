@@ -6,8 +6,8 @@ prints two Markdown tables (docs/folds.md), from seed 0, in about ten minutes. 2
 10 to 40 groups, sizes from a Pareto distribution with an exponent from 1 to 3, 2 % to 98 % of the
 nuclei positive, four groups in ten of one class only, 3 or 5 folds. Drawn until 200 can be divided
 so that every fold holds both classes; those that cannot, so that every division breaks that
-promise, are counted apart. J is the imbalance of fathom.division, computed here from its equation.
-Times are of the processor, one thread.
+promise, are counted apart. J is the imbalance of fathom.splitting.division, computed here from its
+equation. Times are of the processor, one thread.
 """
 
 import time
@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fathom.division import Division, Ints, Units
-from fathom.division_proof import divide
 from fathom.errors import FathomError
 from fathom.progress import track
+from fathom.splitting.division import Division, Ints, Units
+from fathom.splitting.division_proof import divide
 
 INSTANCES = 200
 SEED = 0

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fathom.batches import Rows
-from fathom.families import cifar_family, reduced_vgg
-from fathom.interventions import Plan, planned
+from fathom.networks.families import cifar_family, reduced_vgg
 from fathom.params import Run, read_section
-from fathom.recipe import Recipe
-from fathom.simulated_nuclei import SimulatedNuclei, simulate_nuclei
-from fathom.simulation import DEFAULT
+from fathom.simulation.simulated_nuclei import SimulatedNuclei, simulate_nuclei
+from fathom.simulation.simulation import DEFAULT
+from fathom.training.batches import Rows
+from fathom.training.interventions import Plan, planned
+from fathom.training.recipe import Recipe
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 CROP_PX = 48
@@ -60,7 +60,7 @@ NUCLEI = {"patients": PATIENTS, "nuclei_per_patient": 24, "separation": 6.0, "cu
 
 @dataclass(frozen=True)
 class Case:
-    """One case; `cause` is None for a healthy one, else what `fathom.verdict` should call it."""
+    """One case; `cause` is None for a healthy one, else what the verdict should call it."""
 
     name: str
     cause: str | None

@@ -28,20 +28,20 @@ from planted_cases import (
     simulated,
 )
 
-from fathom import causes
-from fathom.architecture import parse
-from fathom.architecture_cost import weight_layers
-from fathom.cell import Cell, Epoch
-from fathom.cells import checkpoints_of, train_cells
-from fathom.checkpoint import fingerprint
-from fathom.evidence import Evidence, evidence_of
-from fathom.interventions import Plan
-from fathom.metrics import EVEN, counts_by_group
+from fathom.diagnosis import causes
+from fathom.diagnosis.evidence import Evidence, evidence_of
+from fathom.diagnosis.verdict import NO_EFFECT, Verdict, judge
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import weight_layers
 from fathom.output import written_whole
 from fathom.params import read_section
-from fathom.probing import COLUMNS
-from fathom.recipe import Probes
-from fathom.verdict import NO_EFFECT, Verdict, judge
+from fathom.statistics.metrics import EVEN, counts_by_group
+from fathom.training.cell import Cell, Epoch
+from fathom.training.cells import checkpoints_of, train_cells
+from fathom.training.checkpoint import fingerprint
+from fathom.training.interventions import Plan
+from fathom.training.probing import COLUMNS
+from fathom.training.recipe import Probes
 
 # What a user would add to params.yaml for each kind of cure.
 CURES = {

@@ -2,11 +2,11 @@
 
     python benchmarks/planted_faults.py docs/audit-faults.md [seed]
 
-Simulated data sets of 20 patients, a slide of 40 nuclei each (`fathom.simulated_slides`),
-with params.yaml's settings but for the segmentation, which is the true one. A fault is planted
-in one of them at a time, in five strengths; ten further sets, each of another seed and setting,
-are clean. The thresholds of params.yaml were set on seeds below 100; the committed table is of
-seed 100.
+Simulated data sets of 20 patients, a slide of 40 nuclei each
+(`fathom.simulation.simulated_slides`), with params.yaml's settings but for the segmentation, which
+is the true one. A fault is planted in one of them at a time, in five strengths; ten further sets,
+each of another seed and setting, are clean. The thresholds of params.yaml were set on seeds below
+100; the committed table is of seed 100.
 """
 
 import shutil
@@ -20,21 +20,21 @@ import pandas as pd
 import tifffile
 from faults import FAULTS, NOTHING, Fault, unchanged
 
-from fathom.audit import audit
-from fathom.audit_images import audit_images
-from fathom.crop_dataset import crop_dataset
-from fathom.dataset import read_dataset
-from fathom.dataset_check import check_dataset
-from fathom.dataset_layout import ANNOTATIONS, MASKS, labels_path
-from fathom.features import measure
-from fathom.findings import finding_table
-from fathom.image_traits import image_traits
-from fathom.images import write_labels
-from fathom.nuclei import Crops, read_nuclei
+from fathom.audit.audit import audit
+from fathom.audit.findings import finding_table
+from fathom.audit.image_checks import audit_images
+from fathom.audit.image_traits import image_traits
+from fathom.baselines.features import measure
+from fathom.datasets.dataset import read_dataset
+from fathom.datasets.dataset_check import check_dataset
+from fathom.datasets.dataset_layout import ANNOTATIONS, MASKS, labels_path
+from fathom.imaging.crop_dataset import crop_dataset
+from fathom.imaging.images import write_labels
+from fathom.imaging.nuclei import Crops, read_nuclei
 from fathom.params import Audit, Classes, Crop, Features, read_section
 from fathom.progress import track
-from fathom.simulated_slides import DEFAULT_FIELD, SimulatedSlide, write_dataset
-from fathom.simulation import DEFAULT, Simulation
+from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, write_dataset
+from fathom.simulation.simulation import DEFAULT, Simulation
 
 BASE = replace(DEFAULT, patients=20, slides_per_patient=1, nuclei_per_patient=40)
 WHOLE_PATIENTS = replace(BASE, label_clustering=1.0)

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/planted_other_tools.py [--out docs/planted-other-tools.csv]
 
-with the Python that `other_tools.py` says how to furnish, which also needs what `fathom.network`
-and the simulator import (pandas, pydantic, pyyaml, scikit-image), and src/ on PYTHONPATH. Each tool
-watches one training, of fold 0, as its README says.
+with the Python that `other_tools.py` says how to furnish, which also needs what
+`fathom.networks.network` and the simulator import (pandas, pydantic, pyyaml, scikit-image), and
+src/ on PYTHONPATH. Each tool watches one training, of fold 0, as its README says.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from other_tools import causes, judge, verdicts
 from planted_cases import CASES, CROP_PX, NUCLEI, Case, simulated
 from torch import nn
 
-from fathom.architecture import parse
-from fathom.initialisation import main_layers, unit_variance
-from fathom.network import build, scale_input
-from fathom.optimisers import optimiser_of
+from fathom.networks.architecture import parse
+from fathom.networks.initialisation import main_layers, unit_variance
+from fathom.networks.network import build, scale_input
+from fathom.training.optimisers import optimiser_of
 
 # Our names of causes, as the table of `other_tools` writes them.
 NAMES = {

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fathom.cell import Cell
-from fathom.families import reduced_vgg
+from fathom.networks.families import reduced_vgg
 from fathom.params import read_section
-from fathom.recipe import Probes, Recipe
-from fathom.simulated_nuclei import simulate_nuclei
-from fathom.simulation import DEFAULT
-from fathom.training import train_cell
+from fathom.simulation.simulated_nuclei import simulate_nuclei
+from fathom.simulation.simulation import DEFAULT
+from fathom.training.cell import Cell
+from fathom.training.recipe import Probes, Recipe
+from fathom.training.training import train_cell
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 TRAIN, VALIDATION = 1100, 280

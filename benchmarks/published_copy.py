@@ -14,9 +14,9 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 
-from fathom.audit_images import audit_images
-from fathom.image_traits import image_traits
-from fathom.images import read_micrograph
+from fathom.audit.image_checks import audit_images
+from fathom.audit.image_traits import image_traits
+from fathom.imaging.images import read_micrograph
 from fathom.params import Audit, read_section
 
 

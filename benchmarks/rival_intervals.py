@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from fathom.metrics import balanced_accuracy
+from fathom.statistics.metrics import balanced_accuracy
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from fathom.metrics import auroc, balanced_accuracy, counts_by_group
+from fathom.statistics.metrics import auroc, balanced_accuracy, counts_by_group
 
 
 @dataclass(frozen=True)

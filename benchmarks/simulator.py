@@ -5,9 +5,9 @@
     python benchmarks/simulator.py speed
     python benchmarks/simulator.py picture docs/simulated.png
 
-The first two print Markdown tables. All nuclei are simulated: `fathom.simulation.DEFAULT` but for
-what a table names. Features and segmentation are those of params.yaml. The classifiers are fixed,
-nothing is tuned.
+The first two print Markdown tables. All nuclei are simulated:
+`fathom.simulation.simulation.DEFAULT` but for what a table names. Features and segmentation are
+those of params.yaml. The classifiers are fixed, nothing is tuned.
 """
 
 import sys
@@ -26,16 +26,16 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fathom.features import measure
-from fathom.images import Labels
+from fathom.baselines.features import measure
+from fathom.imaging.images import Labels
+from fathom.imaging.segmentation import segment
+from fathom.imaging.segmentation_score import score
 from fathom.numerals import decimal
 from fathom.params import Features, Segmentation, read_section
 from fathom.progress import track
-from fathom.segmentation import segment
-from fathom.segmentation_score import score
-from fathom.simulated_nuclei import simulate_nuclei
-from fathom.simulated_slides import DEFAULT_FIELD, simulate_slides
-from fathom.simulation import CUES, DEFAULT, Cue, ideal_balanced_accuracy
+from fathom.simulation.simulated_nuclei import simulate_nuclei
+from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slides
+from fathom.simulation.simulation import CUES, DEFAULT, Cue, ideal_balanced_accuracy
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SEEDS = (0, 1, 2)

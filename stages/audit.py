@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from fathom.audit import audit as audited
-from fathom.audit import write_audit
-from fathom.dataset import read_dataset
-from fathom.features import read_features
-from fathom.findings import refuse_errors
-from fathom.nuclei import read_nuclei
+from fathom.audit.audit import audit as audited
+from fathom.audit.audit import write_audit
+from fathom.audit.findings import refuse_errors
+from fathom.baselines.features import read_features
+from fathom.datasets.dataset import read_dataset
+from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
 from fathom.params import Audit, read_section
 from fathom.stage import run_stage

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from fathom.baseline import classify, write_results
-from fathom.features import read_features
-from fathom.nuclei import read_nuclei
+from fathom.baselines.baseline import classify, write_results
+from fathom.baselines.features import read_features
+from fathom.imaging.nuclei import read_nuclei
 from fathom.params import Baseline, read_section
-from fathom.splits import read_splits
+from fathom.splitting.splits import read_splits
 from fathom.stage import run_stage
 
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from fathom import comparison
-from fathom.nuclei import read_nuclei
+from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
 from fathom.params import Comparison, Split, read_architectures, read_runs, read_section
-from fathom.plot_tables import tables, write_tables
-from fathom.plots import draw_all
-from fathom.scores import study_of
+from fathom.reports.plot_tables import tables, write_tables
+from fathom.reports.plots import draw_all
 from fathom.stage import run_stage
-from fathom.study_variance import study_variance
+from fathom.statistics import comparison
+from fathom.statistics.scores import study_of
+from fathom.statistics.study_variance import study_variance
 
 
 def compare(

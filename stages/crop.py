@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fathom.crop_dataset import crop_dataset
-from fathom.dataset import read_dataset
+from fathom.datasets.dataset import read_dataset
+from fathom.imaging.crop_dataset import crop_dataset
 from fathom.output import write_metrics
 from fathom.params import Classes, Crop, read_section
 from fathom.stage import run_stage

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from fathom.causes import Diagnosis
-from fathom.diagnosis import diagnose as verdicts_on
-from fathom.diagnosis import read_rows, row_table
-from fathom.layer_plots import draw_verdicts
-from fathom.nuclei import read_nuclei
+from fathom.diagnosis.causes import Diagnosis
+from fathom.diagnosis.diagnosis import diagnose as verdicts_on
+from fathom.diagnosis.diagnosis import read_rows, row_table
+from fathom.diagnosis.layer_plots import draw_verdicts
+from fathom.diagnosis.verdict_text import write_verdicts
+from fathom.imaging.nuclei import read_nuclei
 from fathom.params import (
     Split,
     read_architectures,
@@ -14,10 +15,9 @@ from fathom.params import (
     read_runs,
     read_section,
 )
-from fathom.plot_tables import write_tables
-from fathom.recipe import Recipe
+from fathom.reports.plot_tables import write_tables
 from fathom.stage import run_stage
-from fathom.verdict_text import write_verdicts
+from fathom.training.recipe import Recipe
 
 
 def diagnose(nuclei: Path, runs: Path, experiments: Path, verdicts: Path, metrics: Path) -> None:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from fathom.dataset import read_dataset
-from fathom.export import export_run
-from fathom.interventions import planned
-from fathom.nuclei import read_nuclei
+from fathom.datasets.dataset import read_dataset
+from fathom.imaging.nuclei import read_nuclei
 from fathom.params import Crop, Segmentation, read_row, read_section
-from fathom.recipe import Recipe
+from fathom.scoring.export import export_run
 from fathom.stage import run_stage
+from fathom.training.interventions import planned
+from fathom.training.recipe import Recipe
 
 
 def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path, out: Path) -> None:

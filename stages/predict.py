@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from fathom.dataset import read_dataset
-from fathom.new_slides import best_run, score_dataset, travel
-from fathom.onnx_model import OnnxModel
+from fathom.datasets.dataset import read_dataset
 from fathom.output import write_metrics
 from fathom.params import Comparison, read_runs, read_section
+from fathom.scoring.new_slides import best_run, score_dataset, travel
+from fathom.scoring.onnx_model import OnnxModel
 from fathom.stage import run_stage
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fathom.dataset import read_dataset
+from fathom.datasets.dataset import read_dataset
+from fathom.imaging.segmentation_score import score_dataset
 from fathom.output import write_metrics
-from fathom.segmentation_score import score_dataset
 from fathom.stage import run_stage
 
 

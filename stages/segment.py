@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fathom.dataset import read_dataset
+from fathom.datasets.dataset import read_dataset
+from fathom.imaging.segment_dataset import segment_dataset
 from fathom.params import Segmentation, read_section
-from fathom.segment_dataset import segment_dataset
 from fathom.stage import run_stage
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fathom.folds import write_splits
-from fathom.nuclei import read_nuclei
+from fathom.imaging.nuclei import read_nuclei
 from fathom.params import Split, read_section
+from fathom.splitting.folds import write_splits
 from fathom.stage import run_stage
 
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from fathom.interventions import planned
-from fathom.nuclei import read_nuclei
+from fathom.imaging.nuclei import read_nuclei
 from fathom.params import Table, read_row, read_section
-from fathom.recipe import Probes, Recipe
-from fathom.runs import cells_of, train_run
-from fathom.splits import read_splits
+from fathom.splitting.splits import read_splits
 from fathom.stage import run_stage
+from fathom.training.interventions import planned
+from fathom.training.recipe import Probes, Recipe
+from fathom.training.runs import cells_of, train_run
 
 
 def train(

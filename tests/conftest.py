@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from fathom.nuclei import Nuclei
+from fathom.imaging.nuclei import Nuclei
 
 
 def nuclei_of(groups: list[str], positive: list[bool]) -> Nuclei:

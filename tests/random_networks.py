@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from fathom.layers import (
+from fathom.networks.layers import (
     Convolution,
     Dense,
     GlobalAveragePool,

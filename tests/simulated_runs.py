@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fathom.nuclei import COLUMNS, Nuclei
+from fathom.imaging.nuclei import COLUMNS, Nuclei
 from fathom.output import write_table
 from fathom.params import Comparison
-from fathom.scores import Study, study_of
+from fathom.statistics.scores import Study, study_of
 
 FOLDS = 3
 PARAMS = Comparison(resamples=200, confidence=0.95, seed=0, baseline="forest")

@@ -5,9 +5,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fathom.architecture import check_fits, expand, format, parse, shapes
 from fathom.errors import FathomError
-from fathom.layers import (
+from fathom.networks.architecture import check_fits, expand, format, parse, shapes
+from fathom.networks.layers import (
     Convolution,
     Dense,
     GlobalAveragePool,

@@ -8,21 +8,21 @@ from random_networks import NETWORKS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fathom.architecture import check_fits, expand, parse, shapes
-from fathom.architecture_cost import cost, padding_share, receptive_field
-from fathom.comparison import weight_layers
 from fathom.errors import FathomError
-from fathom.families import cifar_family, families, reduced_vgg
-from fathom.layers import Convolution, MaxPool, Residual, Shape
-from fathom.network import Network
-from fathom.recipe import Norm, Recipe
+from fathom.networks.architecture import check_fits, expand, parse, shapes
+from fathom.networks.architecture_cost import cost, padding_share, receptive_field
+from fathom.networks.families import cifar_family, families, reduced_vgg
+from fathom.networks.layers import Convolution, MaxPool, Residual, Shape
+from fathom.networks.network import Network
+from fathom.statistics.comparison import weight_layers
+from fathom.training.recipe import Norm, Recipe
 
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"
 LINES = {"shallow": SHALLOW, **families(16, (8, 20))}
 
 
 def network_of(layers, channels, crop_px, norm="none"):
-    """Return the network as `fathom.network.build` makes it, without drawing its weights."""
+    """Return the network as `networks.network.build` makes it, without drawing its weights."""
     recipe = Recipe.model_construct(norm=norm, dropout=0.0)
     with torch.device("meta"):
         return Network(layers, recipe, Shape(channels, crop_px)).eval()

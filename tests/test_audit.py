@@ -9,17 +9,17 @@ import pytest
 import tifffile
 from audit_params import PARAMS, audit_params
 
-from fathom.audit import audit, write_audit
-from fathom.crop_dataset import crop_dataset
-from fathom.dataset import read_dataset
+from fathom.audit.audit import audit, write_audit
+from fathom.audit.findings import refuse_errors
+from fathom.baselines.features import feature_table, read_features
+from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
-from fathom.features import feature_table, read_features
-from fathom.findings import refuse_errors
-from fathom.images import read_micrograph, write_labels
-from fathom.nuclei import read_nuclei
+from fathom.imaging.crop_dataset import crop_dataset
+from fathom.imaging.images import read_micrograph, write_labels
+from fathom.imaging.nuclei import read_nuclei
+from fathom.imaging.segmentation import segment
 from fathom.output import write_metrics, write_table
 from fathom.params import Classes, Crop, Features, Segmentation
-from fathom.segmentation import segment
 
 
 def audited(folder, work, **params):

@@ -10,11 +10,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from fathom.baseline import Part, build, choose, classify, probability, write_results
+from fathom.baselines.baseline import Part, build, choose, classify, probability, write_results
 from fathom.errors import FathomError
-from fathom.nuclei import Nuclei
+from fathom.imaging.nuclei import Nuclei
 from fathom.params import CLASSIFIERS, Baseline, ForestGrid, LogisticGrid, SvmGrid, read_section
-from fathom.splits import FINAL
+from fathom.splitting.splits import FINAL
 
 PARAMS = Baseline(
     seed=3,

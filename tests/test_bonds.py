@@ -5,9 +5,9 @@ from conftest import nuclei_of
 from duplicate_pairs import pairs_of, reachable
 from hypothesis import given, settings
 
-from fathom.bonds import bind, pair_table
 from fathom.errors import FathomError
-from fathom.nuclei import Nuclei
+from fathom.imaging.nuclei import Nuclei
+from fathom.splitting.bonds import bind, pair_table
 
 
 @settings(max_examples=100, deadline=None)

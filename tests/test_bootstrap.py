@@ -3,9 +3,9 @@ import pytest
 from scipy.stats import bootstrap
 from simulated_counts import group_counts
 
-from fathom.bootstrap import draw, percentiles
 from fathom.errors import FathomError
-from fathom.metrics import balanced_accuracy
+from fathom.statistics.bootstrap import draw, percentiles
+from fathom.statistics.metrics import balanced_accuracy
 
 
 def test_the_first_draw_is_the_data_and_the_others_draw_as_many_units():

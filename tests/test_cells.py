@@ -12,11 +12,11 @@ import yaml
 from conftest import nuclei_of
 from simulated_crops import PARAMS, cell_of, crops_of, half_positive
 
-from fathom.cells import checkpoints_of, train_cells
-from fathom.folds import write_splits
-from fathom.nuclei import COLUMNS, read_nuclei, write_nuclei
+from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.params import Split
-from fathom.runs import HISTORY, PREDICTIONS, WEIGHTS
+from fathom.splitting.folds import write_splits
+from fathom.training.cells import checkpoints_of, train_cells
+from fathom.training.runs import HISTORY, PREDICTIONS, WEIGHTS
 
 STAGE = Path(__file__).parents[1] / "stages" / "train.py"
 

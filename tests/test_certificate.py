@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from conftest import nuclei_of
 
-from fathom.bonds import Duplicates
 from fathom.errors import FathomError
-from fathom.folds import write_splits
 from fathom.params import Split
-from fathom.splits import read_splits
+from fathom.splitting.bonds import Duplicates
+from fathom.splitting.folds import write_splits
+from fathom.splitting.splits import read_splits
 
 PARAMS = Split(group="patient", folds=3, validation_share=0.25, seed=0)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from test_training import cell, task
 
-from fathom.cells import checkpoints_of
-from fathom.checkpoint import DAYS_KEPT, Checkpoint, fingerprint, forget_old
+from fathom.training.cells import checkpoints_of
+from fathom.training.checkpoint import DAYS_KEPT, Checkpoint, fingerprint, forget_old
 
 
 def test_what_was_saved_is_loaded(tmp_path):

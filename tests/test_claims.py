@@ -4,8 +4,8 @@ from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from fathom.claims import claims, detectable, holm
-from fathom.intervals import Spread
+from fathom.statistics.claims import claims, detectable, holm
+from fathom.statistics.intervals import Spread
 
 
 @pytest.mark.parametrize("tests", [1, 2, 9])

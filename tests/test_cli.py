@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fathom import cli
-from fathom.families import reduced_vgg
+from fathom.networks.families import reduced_vgg
 
 
 def fathom(monkeypatch, *arguments):

@@ -9,12 +9,15 @@ import simulated_runs as simulated
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 import compare as compare_stage
-from fathom.architecture import parse
-from fathom.architecture_cost import weight_layers
-from fathom.bootstrap import draw
-from fathom.comparison import SUMMARY_SIZE, compare, summary
 from fathom.errors import FathomError
-from fathom.intervals import (
+from fathom.names import names_in_order
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import weight_layers
+from fathom.output import write_table
+from fathom.params import read_architectures
+from fathom.statistics.bootstrap import draw
+from fathom.statistics.comparison import SUMMARY_SIZE, compare, summary
+from fathom.statistics.intervals import (
     Weights,
     design_of,
     difference_interval,
@@ -22,13 +25,10 @@ from fathom.intervals import (
     share_interval,
     spread,
 )
-from fathom.measures import measure
-from fathom.metrics import balanced_accuracy, choose_threshold
-from fathom.names import names_in_order
-from fathom.output import write_table
-from fathom.params import read_architectures
-from fathom.resampled_t import corrected_p_value
-from fathom.scores import read_cells
+from fathom.statistics.measures import measure
+from fathom.statistics.metrics import balanced_accuracy, choose_threshold
+from fathom.statistics.resampled_t import corrected_p_value
+from fathom.statistics.scores import read_cells
 
 STUDY = simulated.study()
 AS_IT_IS = Weights(np.ones((1, STUDY.groups)), {0: np.ones(1)})

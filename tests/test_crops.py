@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fathom.crops import TOO_LARGE, TOUCHES_BORDER, Scale, cut, describe, scale_of
+from fathom.imaging.crops import TOO_LARGE, TOUCHES_BORDER, Scale, cut, describe, scale_of
 from fathom.params import Crop
 
 

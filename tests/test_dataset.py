@@ -9,7 +9,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fathom.dataset import labels_path, read_dataset, stem
+from fathom.datasets.dataset import labels_path, read_dataset, stem
 from fathom.errors import FathomError
 
 SHARED = Path(os.environ.get("FATHOM_SHARED", Path(__file__).parents[2] / "shared"))

@@ -5,8 +5,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fathom.dataset import read_dataset
-from fathom.dataset_check import check_dataset
+from fathom.datasets.dataset import read_dataset
+from fathom.datasets.dataset_check import check_dataset
 from fathom.errors import FathomError
 
 WIDTH, HEIGHT = 12, 8

@@ -11,17 +11,17 @@ import yaml
 from conftest import nuclei_of
 from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, row, shallow
 
-from fathom.diagnosis import Row, case_of, diagnose, read_rows, row_table
-from fathom.effects import held_out_accuracy
+from fathom.diagnosis.diagnosis import Row, case_of, diagnose, read_rows, row_table
+from fathom.diagnosis.effects import held_out_accuracy
+from fathom.diagnosis.evidence import evidence_of
+from fathom.diagnosis.verdict_text import is_stable, markdown, numbers, write_verdicts
 from fathom.errors import FathomError
-from fathom.evidence import evidence_of
-from fathom.folds import make_splits
-from fathom.interventions import Plan
-from fathom.nuclei import Nuclei
+from fathom.imaging.nuclei import Nuclei
 from fathom.params import Run, Split, read_architectures, read_section
-from fathom.recipe import Probes, Recipe
-from fathom.runs import cells_of, train_run
-from fathom.verdict_text import is_stable, markdown, numbers, write_verdicts
+from fathom.splitting.folds import make_splits
+from fathom.training.interventions import Plan
+from fathom.training.recipe import Probes, Recipe
+from fathom.training.runs import cells_of, train_run
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -5,10 +5,10 @@ from baycomp import CorrelatedTTest
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import balanced_accuracy_score
 
-from fathom.differences import claimed_differences, corrected_t, improvement
-from fathom.intervals import Design, design_of, leave_out
 from fathom.output import write_table
-from fathom.scores import read_cells
+from fathom.statistics.differences import claimed_differences, corrected_t, improvement
+from fathom.statistics.intervals import Design, design_of, leave_out
+from fathom.statistics.scores import read_cells
 
 STUDY = simulated.study()
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 
-from fathom import division_proof
-from fathom.division import Division, Units, even_bound, exchange, search
-from fathom.division_proof import CLOSE, divide, prove
 from fathom.errors import FathomError
+from fathom.splitting import division_proof
+from fathom.splitting.division import Division, Units, even_bound, exchange, search
+from fathom.splitting.division_proof import CLOSE, divide, prove
 
 UNITS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=3, max_size=8)
 SHARES = st.sampled_from([(0.5, 0.5), (1 / 3, 1 / 3, 1 / 3), (0.8, 0.2), (0.9, 0.1)])

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from test_verdict import GOOD, row
 
-from fathom.effects import (
+from fathom.diagnosis.effects import (
     NO_PRIOR,
     Prior,
     effect,
@@ -15,8 +15,8 @@ from fathom.effects import (
     moderated,
     smallest_visible,
 )
-from fathom.intervals import design_of, leave_out, share_interval
-from fathom.metrics import balanced_accuracy, counts_by_group
+from fathom.statistics.intervals import design_of, leave_out, share_interval
+from fathom.statistics.metrics import balanced_accuracy, counts_by_group
 
 OVERLAP = GOOD.validation_nuclei / GOOD.train_nuclei
 
@@ -172,7 +172,7 @@ def test_held_out_nuclei_of_which_a_group_has_all_of_a_class_leave_everything_po
 
 
 def test_the_accuracy_of_held_out_nuclei_has_the_interval_of_the_comparison():
-    """The same counts, nucleus by nucleus, through `fathom.measures` as `compare` does it."""
+    """The same counts, nucleus by nucleus, through `statistics.measures` as `compare` does it."""
     rng = np.random.default_rng(1)
     held_out = counts(rng, 7, 0.7, 0.6)
     positive = np.tile(np.repeat([True, False], 20), 7)

@@ -11,10 +11,13 @@ import torch
 from safetensors.torch import save_file
 from tiny_model import LINE, PARAMS, RECIPE, ROOT, make_card, make_crops, make_graph, write_model
 
-from fathom import export as exporting
-from fathom.architecture import parse
 from fathom.errors import FathomError
-from fathom.export import (
+from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
+from fathom.networks.architecture import parse
+from fathom.networks.network import build
+from fathom.params import Crop, Segmentation
+from fathom.scoring import export as exporting
+from fathom.scoring.export import (
     Graph,
     check_parity,
     data_sha256,
@@ -23,11 +26,8 @@ from fathom.export import (
     load_graph,
     median_um_per_px,
 )
-from fathom.interventions import Plan
-from fathom.network import build
-from fathom.nuclei import COLUMNS, read_nuclei, write_nuclei
-from fathom.onnx_model import OnnxModel
-from fathom.params import Crop, Segmentation
+from fathom.scoring.onnx_model import OnnxModel
+from fathom.training.interventions import Plan
 
 RES = "4conv3x3 - 2*(res(4conv3x3 - 4conv3x3)) - res(8conv3x3/2 - 8conv3x3) - gap - o"
 

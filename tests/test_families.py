@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fathom.architecture import expand, parse, shapes
-from fathom.comparison import weight_layers
 from fathom.errors import FathomError
-from fathom.families import cifar_family, families, reduced_vgg
-from fathom.layers import Convolution, MaxPool, Residual, Shape
-from fathom.network import Network
-from fathom.recipe import Recipe
+from fathom.networks.architecture import expand, parse, shapes
+from fathom.networks.families import cifar_family, families, reduced_vgg
+from fathom.networks.layers import Convolution, MaxPool, Residual, Shape
+from fathom.networks.network import Network
+from fathom.statistics.comparison import weight_layers
+from fathom.training.recipe import Recipe
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 LINES = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["architectures"]

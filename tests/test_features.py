@@ -8,9 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.draw import disk, ellipse
 
+from fathom.baselines.features import (
+    IDENTITY,
+    cooccurrence,
+    feature_table,
+    measure,
+    quantise,
+    read_features,
+)
 from fathom.errors import FathomError
-from fathom.features import IDENTITY, cooccurrence, feature_table, measure, quantise, read_features
-from fathom.nuclei import COLUMNS, read_nuclei, write_nuclei
+from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.output import write_table
 from fathom.params import Features, read_section
 

@@ -5,9 +5,8 @@ import pytest
 from audit_params import PARAMS, audit_params
 from pydantic import ValidationError
 
-from fathom.checks import CHECKS
-from fathom.errors import FathomError
-from fathom.findings import (
+from fathom.audit.checks import CHECKS
+from fathom.audit.findings import (
     COLUMNS,
     Finding,
     finding_metrics,
@@ -16,6 +15,7 @@ from fathom.findings import (
     refuse_errors,
     write_findings,
 )
+from fathom.errors import FathomError
 
 BLURRED = Finding("blurred_image", "images/a.tif", "it is blurred", 0.9, ("images/a.tif",))
 COPY = Finding("duplicate_images_across_patients", "a|b", "show one field", 1.0, ("a", "b"))

@@ -7,12 +7,12 @@ from duplicate_pairs import pairs_of, reachable
 from hypothesis import event, given, settings
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fathom.bonds import NOT_LOOKED_FOR, Duplicates, pair_table
 from fathom.errors import FathomError
-from fathom.folds import make_splits, write_splits
-from fathom.nuclei import read_nuclei, write_nuclei
+from fathom.imaging.nuclei import read_nuclei, write_nuclei
 from fathom.params import Split
-from fathom.splits import FINAL, check_splits, part_rows, read_splits
+from fathom.splitting.bonds import NOT_LOOKED_FOR, Duplicates, pair_table
+from fathom.splitting.folds import make_splits, write_splits
+from fathom.splitting.splits import FINAL, check_splits, part_rows, read_splits
 
 NO_PAIRS = NOT_LOOKED_FOR.pairs
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import points_in_poly
 
-from fathom.geojson import detections, geometry
+from fathom.scoring.geojson import detections, geometry
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from fathom.improvement import group_scores, probability_of_improvement
-from fathom.metrics import balanced_accuracy
+from fathom.statistics.improvement import group_scores, probability_of_improvement
+from fathom.statistics.metrics import balanced_accuracy
 
 
 def ones(rows, columns):

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from fathom.architecture import parse
-from fathom.initialisation import main_layers, projections, unit_variance
-from fathom.network import build
+from fathom.networks.architecture import parse
+from fathom.networks.initialisation import main_layers, projections, unit_variance
+from fathom.networks.network import build
 from fathom.params import read_section
-from fathom.recipe import Recipe
+from fathom.training.recipe import Recipe
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
 DEEP = "8conv3x3 - 8conv3x3 - 16conv3x3 - 16conv3x3/2 - fc32 - fc32 - o"

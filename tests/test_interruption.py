@@ -3,8 +3,8 @@
 import pytest
 from simulated_crops import assert_same, cell_of, crops_of, half_positive
 
-from fathom.checkpoint import Checkpoint
-from fathom.training import train_cell
+from fathom.training.checkpoint import Checkpoint
+from fathom.training.training import train_cell
 
 N = 104
 CROPS, TARGETS = crops_of(half_positive(N)), half_positive(N)

@@ -6,7 +6,7 @@ from simulated_counts import group_counts
 from sklearn.metrics import balanced_accuracy_score
 
 from fathom.errors import FathomError
-from fathom.intervals import (
+from fathom.statistics.intervals import (
     Design,
     Spread,
     design_of,
@@ -15,7 +15,7 @@ from fathom.intervals import (
     share_interval,
     spread,
 )
-from fathom.metrics import balanced_accuracy, counts_by_group
+from fathom.statistics.metrics import balanced_accuracy, counts_by_group
 
 
 def equal(groups, seeds=(0,)):

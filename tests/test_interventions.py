@@ -9,13 +9,13 @@ import torch
 import yaml
 from simulated_crops import cell_of, crops_of, half_positive
 
-from fathom.architecture import format, parse
 from fathom.errors import FathomError
-from fathom.interventions import REWRITES, Plan, planned
-from fathom.network import build
+from fathom.networks.architecture import format, parse
+from fathom.networks.network import build
 from fathom.params import Run, read_section
-from fathom.recipe import Recipe
-from fathom.training import _Training
+from fathom.training.interventions import REWRITES, Plan, planned
+from fathom.training.recipe import Recipe
+from fathom.training.training import _Training
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -6,8 +6,8 @@ from matplotlib.image import imread
 from test_diagnosis import ROWS
 from test_verdict import LIMITS
 
-from fathom.diagnosis import diagnose
-from fathom.layer_plots import draw_verdicts, layers_of
+from fathom.diagnosis.diagnosis import diagnose
+from fathom.diagnosis.layer_plots import draw_verdicts, layers_of
 
 
 def probes(scale=1.0):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 from fathom.errors import FathomError
-from fathom.metrics import (
+from fathom.statistics.metrics import (
     auroc,
     balanced_accuracy,
     choose_threshold,

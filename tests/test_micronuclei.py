@@ -12,13 +12,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fathom import wheels
-from fathom.dataset import read_dataset
+from fathom.datasets import wheels
+from fathom.datasets.dataset import read_dataset
+from fathom.datasets.micronuclei import WHEEL, lay_out
+from fathom.datasets.micronuclei_masks import deepest_points, read_nuclei_masks
+from fathom.datasets.wheels import download
 from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph
-from fathom.micronuclei import WHEEL, lay_out
-from fathom.micronuclei_masks import deepest_points, read_nuclei_masks
-from fathom.wheels import download
+from fathom.imaging.images import read_labels, read_micrograph
 from fetch import fetch
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from fathom.near_duplicate_check import SYMMETRIES, compare, symmetry
-from fathom.near_duplicates import describe, near_duplicates
+from fathom.audit.near_duplicate_check import SYMMETRIES, compare, symmetry
+from fathom.audit.near_duplicates import describe, near_duplicates
 
 CORRELATION, Z = 0.8, 7.0
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from fathom.architecture import parse, shapes
 from fathom.errors import FathomError
-from fathom.layers import Convolution, Shape
-from fathom.network import ConvolutionBlock, ResidualBlock, build, scale_input
+from fathom.networks.architecture import parse, shapes
+from fathom.networks.layers import Convolution, Shape
+from fathom.networks.network import ConvolutionBlock, ResidualBlock, build, scale_input
 from fathom.params import read_section
-from fathom.recipe import Recipe
+from fathom.training.recipe import Recipe
 
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"
 

@@ -6,12 +6,12 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 from tiny_model import PARAMS, make_card, write_model
 
-from fathom.dataset import read_dataset
+from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
-from fathom.images import write_labels
-from fathom.new_slides import best_run, score_dataset, travel
-from fathom.onnx_model import OnnxModel
+from fathom.imaging.images import write_labels
 from fathom.params import Comparison, Segmentation
+from fathom.scoring.new_slides import best_run, score_dataset, travel
+from fathom.scoring.onnx_model import OnnxModel
 
 SLIDES = 8  # of the simulated data set
 COMPARISON = Comparison.model_validate({**PARAMS["comparison"], "resamples": 200})

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fathom.overlay import ENLARGED_PX, LONGEST_PX, NOT_SCORED, overlay
+from fathom.scoring.overlay import ENLARGED_PX, LONGEST_PX, NOT_SCORED, overlay
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
 

@@ -218,11 +218,11 @@ def test_an_edited_module_is_a_reason_to_run_the_stages_that_import_it(branch):
             if any(f"src/fathom/{module}" in str(change) for change in changes)
         }
 
-    assert "segment" in changed_by("segmentation.py")
-    assert "train@small" not in changed_by("segmentation.py")
-    assert changed_by("folds.py") == {"split"}
-    assert {"train@small", "train@deep-batchnorm"} <= changed_by("training.py")
-    assert not {"segment", "crop", "baseline", "predict"} & changed_by("training.py")
+    assert "segment" in changed_by("imaging/segmentation.py")
+    assert "train@small" not in changed_by("imaging/segmentation.py")
+    assert changed_by("splitting/folds.py") == {"split"}
+    assert {"train@small", "train@deep-batchnorm"} <= changed_by("training/training.py")
+    assert not {"segment", "crop", "baseline", "predict"} & changed_by("training/training.py")
 
 
 def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):

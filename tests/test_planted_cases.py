@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fathom.causes import CAUSES
-from fathom.verdict import NOTHING
+from fathom.diagnosis.causes import CAUSES
+from fathom.diagnosis.verdict import NOTHING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import planted_cases as planted

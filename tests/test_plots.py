@@ -7,12 +7,12 @@ import pytest
 import simulated_runs as simulated
 from PIL import Image
 
-from fathom import plot_tables, plots
-from fathom.comparison import compare
 from fathom.errors import FathomError
 from fathom.output import write_table
 from fathom.params import Run
-from fathom.scores import ScoredCell, Scores, read_cells
+from fathom.reports import plot_tables, plots
+from fathom.statistics.comparison import compare
+from fathom.statistics.scores import ScoredCell, Scores, read_cells
 
 RUNS = {name: Run.model_validate(run) for name, run in simulated.RUNS.items()}
 

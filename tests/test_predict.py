@@ -10,12 +10,12 @@ from conftest import draw_field
 from PIL import Image
 from tiny_model import PARAMS, write_model
 
-from fathom import predict
 from fathom.errors import FathomError
-from fathom.onnx_model import OnnxModel
+from fathom.imaging.segmentation import segment
 from fathom.params import Crop, Segmentation
-from fathom.predict import COLUMNS, predict_images
-from fathom.segmentation import segment
+from fathom.scoring import predict
+from fathom.scoring.onnx_model import OnnxModel
+from fathom.scoring.predict import COLUMNS, predict_images
 
 NUCLEI = 12
 KINDS = ("geojson", "parquet", "png")
@@ -241,7 +241,7 @@ import sys
 from pathlib import Path
 for name in ("torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"):
     sys.modules[name] = None
-from fathom.predict import predict_images
+from fathom.scoring.predict import predict_images
 model, *images, out = map(Path, sys.argv[1:])
 predict_images(model, images, out)
 """

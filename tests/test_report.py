@@ -10,7 +10,7 @@ import yaml
 
 from fathom.errors import FathomError
 from fathom.numerals import decimal, difference, signed
-from fathom.report import print_comparison, print_verdicts
+from fathom.reports.report import print_comparison, print_verdicts
 
 LONGEST = "vgg-13-batchnorm"
 NAMES = ["shallow", LONGEST, "res-20", "baseline-logistic", "baseline-svm", "baseline-forest"]
@@ -166,7 +166,7 @@ def test_markdown_is_one_table_with_all_columns(project, capsys):
 
 def test_the_report_is_light():
     heavy = ("torch", "sklearn", "matplotlib", "pandas", "numpy", "scipy")
-    code = f"import sys, fathom.report; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, fathom.reports.report; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -3,7 +3,7 @@ import pytest
 from baycomp import CorrelatedTTest
 from scipy.stats import t, ttest_1samp
 
-from fathom.resampled_t import corrected_p_value
+from fathom.statistics.resampled_t import corrected_p_value
 
 
 def test_it_is_the_formula_of_the_paper():

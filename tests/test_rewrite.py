@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import NETWORKS
 
-from fathom.architecture import expand, format, parse
-from fathom.architecture_cost import cost
 from fathom.errors import FathomError
-from fathom.families import cifar_family, reduced_vgg
-from fathom.layers import Convolution, MaxPool, Repeat, Residual
-from fathom.rewrite import unpooled, widened, with_residuals
+from fathom.networks.architecture import expand, format, parse
+from fathom.networks.architecture_cost import cost
+from fathom.networks.families import cifar_family, reduced_vgg
+from fathom.networks.layers import Convolution, MaxPool, Repeat, Residual
+from fathom.networks.rewrite import unpooled, widened, with_residuals
 
 
 def flat(layers):

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fathom.architecture import parse
-from fathom.architecture_cost import cost
-from fathom.interventions import Plan
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import cost
 from fathom.params import read_section
-from fathom.recipe import Recipe
-from fathom.run_table import price_of, print_runs
+from fathom.reports.run_table import price_of, print_runs
+from fathom.training.interventions import Plan
+from fathom.training.recipe import Recipe
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))

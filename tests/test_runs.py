@@ -6,18 +6,18 @@ from conftest import nuclei_of
 from safetensors.torch import load_file
 from test_training import LINE, RECIPE
 
-import fathom.cells
-from fathom.architecture import parse
+import fathom.training.cells
 from fathom.errors import FathomError
-from fathom.folds import make_splits
-from fathom.interventions import Plan
-from fathom.network import build, scale_input
-from fathom.nuclei import Nuclei
+from fathom.imaging.nuclei import Nuclei
+from fathom.networks.architecture import parse
+from fathom.networks.network import build, scale_input
 from fathom.params import Split
-from fathom.probing import COLUMNS
-from fathom.recipe import Probes
-from fathom.runs import cells_of, train_run
-from fathom.splits import FINAL, part_rows
+from fathom.splitting.folds import make_splits
+from fathom.splitting.splits import FINAL, part_rows
+from fathom.training.interventions import Plan
+from fathom.training.probing import COLUMNS
+from fathom.training.recipe import Probes
+from fathom.training.runs import cells_of, train_run
 
 SHORT = RECIPE.model_copy(update={"epochs": 2, "seeds": (0, 1)})
 PROBES = Probes(crops=8, epochs=(1,))
@@ -79,15 +79,15 @@ def test_tables_and_final_weights(nuclei, cells, tmp_path):
 def test_a_cell_that_fails_leaves_no_output_but_its_checkpoints(
     nuclei, cells, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(fathom.cells.joblib, "cpu_count", lambda: 1)
-    real = fathom.cells.train_cell
+    monkeypatch.setattr(fathom.training.cells.joblib, "cpu_count", lambda: 1)
+    real = fathom.training.cells.train_cell
 
     def fail(crops, targets, cell, checkpoint, report):
         if cell.fold == 1:
             raise RuntimeError("stopped")
         return real(crops, targets, cell, checkpoint, report)
 
-    monkeypatch.setattr(fathom.cells, "train_cell", fail)
+    monkeypatch.setattr(fathom.training.cells, "train_cell", fail)
     with pytest.raises(RuntimeError, match="stopped"):
         train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
     assert not (tmp_path / "out").exists()

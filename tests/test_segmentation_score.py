@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fathom.dataset import DataSet, labels_path, read_dataset
+from fathom.datasets.dataset import DataSet, labels_path, read_dataset
 from fathom.errors import FathomError
-from fathom.images import Labels, write_labels, write_picture
-from fathom.segmentation_score import THRESHOLDS, score, score_dataset
+from fathom.imaging.images import Labels, write_labels, write_picture
+from fathom.imaging.segmentation_score import THRESHOLDS, score, score_dataset
 
 
 def labels(

@@ -11,18 +11,18 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fathom.crops import Scale, cut, describe
-from fathom.features import measure
-from fathom.nuclei import COLUMNS, read_nuclei
+from fathom.baselines.features import measure
+from fathom.imaging.crops import Scale, cut, describe
+from fathom.imaging.nuclei import COLUMNS, read_nuclei
 from fathom.params import Crop, Features
-from fathom.simulated_chromatin import draw, emit, random_field, spots
-from fathom.simulated_nuclei import (
+from fathom.simulation.simulated_chromatin import draw, emit, random_field, spots
+from fathom.simulation.simulated_nuclei import (
     READ_NOISE,
     expose,
     simulate_nuclei,
     write_simulated_nuclei,
 )
-from fathom.simulation import CUES, DEFAULT, LATENTS
+from fathom.simulation.simulation import CUES, DEFAULT, LATENTS
 
 SMALL = replace(DEFAULT, patients=4, nuclei_per_patient=40, slides_per_patient=2)
 CROP = Crop.model_validate(PARAMS["crop"])

@@ -6,24 +6,24 @@ import pytest
 from scipy import ndimage
 from simulated_crops import PARAMS
 
-from fathom.crop_dataset import crop_dataset
-from fathom.crops import describe
-from fathom.dataset import read_dataset
+from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph
-from fathom.nuclei import read_nuclei
+from fathom.imaging.crop_dataset import crop_dataset
+from fathom.imaging.crops import describe
+from fathom.imaging.images import read_labels, read_micrograph
+from fathom.imaging.nuclei import read_nuclei
+from fathom.imaging.segmentation import segment
+from fathom.imaging.segmentation_score import score
 from fathom.params import Classes, Crop, Segmentation
-from fathom.segmentation import segment
-from fathom.segmentation_score import score
-from fathom.simulated_nuclei import simulate_nuclei
-from fathom.simulated_slides import (
+from fathom.simulation.simulated_nuclei import simulate_nuclei
+from fathom.simulation.simulated_slides import (
     DEFAULT_FIELD,
     GAP_PX,
     simulate_slide,
     simulate_slides,
     write_dataset,
 )
-from fathom.simulation import DEFAULT, draw_patients
+from fathom.simulation.simulation import DEFAULT, draw_patients
 
 SMALL = replace(DEFAULT, patients=2, slides_per_patient=2, nuclei_per_patient=50)
 FIELD = replace(DEFAULT_FIELD, field_px=400)

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from fathom.errors import FathomError
-from fathom.simulation import (
+from fathom.simulation.simulation import (
     CUES,
     DEFAULT,
     LATENTS,

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import binomtest
 from tiny_model import make_card
 
-from fathom.slide_summary import Summary, summarise, verdict, write_summary
+from fathom.scoring.slide_summary import Summary, summarise, verdict, write_summary
 
 
 def nuclei(probabilities, threshold=0.5):

@@ -4,8 +4,8 @@ import pytest
 import simulated_runs as simulated
 
 from fathom.output import write_table
-from fathom.scores import read_cells
-from fathom.study_variance import study_variance
+from fathom.statistics.scores import read_cells
+from fathom.statistics.study_variance import study_variance
 
 STUDY = simulated.study(groups=30, size=30)
 

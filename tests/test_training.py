@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from fathom.batches import augment, batches
-from fathom.cell import Cell
-from fathom.cells import checkpoints_of, train_cells
 from fathom.errors import FathomError
 from fathom.params import read_section
-from fathom.recipe import Recipe
-from fathom.training import _Training, train_cell
+from fathom.training.batches import augment, batches
+from fathom.training.cell import Cell
+from fathom.training.cells import checkpoints_of, train_cells
+from fathom.training.recipe import Recipe
+from fathom.training.training import _Training, train_cell
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml").model_copy(
     update={"epochs": 6, "batch_size": 16, "dropout": 0.2}

@@ -9,10 +9,10 @@ import torch
 from simulated_crops import assert_same, cell_of, crops_of, half_positive
 from torch.nn.functional import conv2d
 
-from fathom.architecture import parse
-from fathom.checkpoint import Checkpoint
-from fathom.network import build
-from fathom.training import train_cell
+from fathom.networks.architecture import parse
+from fathom.networks.network import build
+from fathom.training.checkpoint import Checkpoint
+from fathom.training.training import train_cell
 
 QUIET = {"dropout": 0.0, "augmentation": False}
 N = 104

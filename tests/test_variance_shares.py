@@ -5,7 +5,7 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from fathom.errors import FathomError
-from fathom.variance_shares import variance_components, variance_shares
+from fathom.statistics.variance_shares import variance_components, variance_shares
 
 
 def crossed(rng, patients, runs, seeds, sd):

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from fathom.architecture import parse
-from fathom.export import Graph, export
-from fathom.network import build
-from fathom.onnx_model import ModelCard
+from fathom.networks.architecture import parse
+from fathom.networks.network import build
 from fathom.params import Crop, Segmentation
-from fathom.recipe import Recipe
+from fathom.scoring.export import Graph, export
+from fathom.scoring.onnx_model import ModelCard
+from fathom.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ def check(
     ] = False,
 ) -> None:
     """Name every fault of a data set by file, row and column; exit with 2 if there is one."""
-    from fathom.dataset_check import check_dataset
+    from fathom.datasets.dataset_check import check_dataset
 
     faults = check_dataset(folder, require_labels=not new_slides)
     for fault in faults:
@@ -47,7 +47,7 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
-    from fathom.predict import predict_images
+    from fathom.scoring.predict import predict_images
 
     predict_images(model, images, out)
 
@@ -87,7 +87,7 @@ def lines(
     ] = False,
 ) -> None:
     """Print networks as lines, with their parameters, multiply-adds and receptive field."""
-    from fathom.line_table import line_table, lines_to_print
+    from fathom.networks.line_table import line_table, lines_to_print
     from fathom.params import PARAMS_FILE, Crop, read_section
 
     if crop_px is None:
@@ -102,7 +102,7 @@ def table(
     markdown: Annotated[bool, typer.Option(help="Print it as Markdown.")] = False,
 ) -> None:
     """Print the comparison of all runs, and where to look next."""
-    from fathom.report import print_comparison
+    from fathom.reports.report import print_comparison
 
     print_comparison(metrics, markdown=markdown)
 
@@ -118,7 +118,7 @@ def why(
     verdicts: Annotated[Path, typer.Option(help="The folder of verdicts.")] = Path("verdicts"),
 ) -> None:
     """Print why a network is worse than a shallower one: the cause, its evidence, its cure."""
-    from fathom.report import print_verdicts
+    from fathom.reports.report import print_verdicts
 
     print_verdicts(verdicts / ("study" if study else "quick"), network)
 
@@ -128,7 +128,7 @@ def runs(
     data: Annotated[Path, typer.Option(help="The folder of the pipeline's data.")] = Path("data"),
 ) -> None:
     """List the rows of params.yaml: what each trains, what it costs, what is done."""
-    from fathom.run_table import print_runs
+    from fathom.reports.run_table import print_runs
 
     print_runs(data)
 

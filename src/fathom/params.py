@@ -94,7 +94,7 @@ class Audit(Section):
     """What the audit looks for, what of it stops the pipeline, and what is known and accepted."""
 
     key: ClassVar[str] = "audit"
-    # Names of `fathom.checks`, which sees to it that each stands in one of them.
+    # Names of `fathom.audit.checks`, which sees to it that each stands in one of them.
     errors: Annotated[tuple[str, ...], Field(strict=False)]
     warnings: Annotated[tuple[str, ...], Field(strict=False)]
     # `check:where` as the table of findings names it, and the reason.
@@ -177,7 +177,7 @@ class Baseline(Section):
 class Run(Section):
     """A row of `runs`, `experiments` or `study`: one architecture and named changes, in order.
 
-    `fathom.interventions` makes the changes.
+    `fathom.training.interventions` makes the changes.
     """
 
     key: ClassVar[str] = "runs"

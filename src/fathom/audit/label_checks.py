@@ -1,0 +1,134 @@
+"""Likely label errors: confident learning, less what the overlap of the classes explains.
+
+Northcutt, Jiang & Chuang (2021, JAIR 70:1373, section 3.1) count a nucleus of class i as
+confidently of class j if its out-of-sample probability of j is at least the mean that nuclei
+labelled j have. Where the classes overlap, correct labels are counted, too: a nucleus on the wrong
+side need not be labelled wrongly. How many those are is told by the bulk of each class, which a
+few wrong labels hardly move: its median and its quartiles, as those of a normal distribution (the
+binormal model of ROC analysis, Hanley 1988). Only more than those is a finding.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+from scipy.stats import binom, norm
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
+
+from fathom.audit.findings import Finding
+from fathom.baselines.baseline import build
+from fathom.params import Audit
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+_FOLDS = 5
+_PENALTY = {"C": 0.01}
+_FEWEST = 20  # nuclei a class; fewer have no quartiles to speak of
+_SLACK = 1.5  # the tails may be so much heavier than normal ones
+
+
+@dataclass(frozen=True, eq=False)
+class LabelErrors:
+    """Nuclei of one class that look confidently like the other."""
+
+    label: str
+    rows: npt.NDArray[np.intp]
+    expected: float
+    """How many would be there without any label error."""
+    chance: float
+    """Probability of so many or more without any."""
+
+
+def out_of_fold_scores(
+    features: pd.DataFrame, positive: Bools, groups: npt.NDArray[np.object_], seed: int
+) -> Floats | None:
+    """Return log-odds of the positive class, (n,), each from nuclei of other groups.
+
+    Logistic regression, the baseline's, whose log-odds are nearly normal within a class. None where
+    the groups cannot be divided so that both classes are always there to learn from.
+    """
+    fewest = min(len(set(groups[positive])), len(set(groups[~positive])))
+    if fewest < 2 or min(positive.sum(), (~positive).sum()) < _FEWEST:
+        return None
+    splitter = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=seed)
+    matrix = features.to_numpy(dtype=np.float64)
+    scores = np.full(len(positive), np.nan)
+    for train, test in splitter.split(matrix, positive, groups):
+        if len(set(positive[train].tolist())) < 2:
+            return None
+        with threadpool_limits(1):
+            model = build("logistic", _PENALTY, seed).fit(matrix[train], positive[train])
+            scores[test] = model.decision_function(matrix[test])
+    return scores
+
+
+def confidently_other(scores: Floats, positive: Bools) -> Bools:
+    """Return which nuclei count as confidently of the class they are not labelled as.
+
+    Equation 1 of Northcutt et al. (2021) for two classes: the probability of the other class is at
+    least that class' mean; where that of their own is at least its mean as well, the larger counts.
+    """
+    probability = np.column_stack([expit(-scores), expit(scores)])
+    given = positive.astype(np.intp)
+    means = np.array([probability[given == one, one].mean() for one in (0, 1)])
+    confident = probability >= means
+    rows = np.arange(len(given))
+    other = confident[rows, 1 - given]
+    own = confident[rows, given] & (probability[rows, given] >= probability[rows, 1 - given])
+    return np.asarray(other & ~own)
+
+
+def label_errors(scores: Floats, positive: Bools, names: tuple[str, str]) -> list[LabelErrors]:
+    """Return both classes' nuclei that look like the other; `names` are (negative, positive)."""
+    other = confidently_other(scores, positive)
+    found = []
+    for is_positive in (False, True):
+        of_class = positive == is_positive
+        rows = np.flatnonzero(of_class & other)
+        # Where the other class' mean probability lies in log-odds, as a score of this class.
+        threshold = _threshold(scores, positive, towards=not is_positive)
+        sign = -1.0 if is_positive else 1.0
+        middle, sd = _bulk(sign * scores[of_class])
+        share = float(norm.sf((sign * threshold - middle) / sd))
+        expected = _SLACK * share * of_class.sum()
+        chance = float(binom.sf(len(rows) - 1, of_class.sum(), min(_SLACK * share, 1.0)))
+        found.append(LabelErrors(names[is_positive], rows, float(expected), chance))
+    return found
+
+
+def _threshold(scores: Floats, positive: Bools, *, towards: bool) -> float:
+    mean = expit(scores if towards else -scores)[positive == towards].mean()
+    # Never on the own side of the middle: there the own class is the likelier one.
+    odds = max(float(np.log(mean / (1 - mean))), 0.0)
+    return odds if towards else -odds
+
+
+def _bulk(values: Floats) -> tuple[float, float]:
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    return float(middle), max(float(high - low) / (norm.ppf(0.75) * 2), 1e-9)
+
+
+def audit_labels(
+    nucleus: pd.Series, errors: list[LabelErrors], scores: Floats, params: Audit
+) -> Iterator[Finding]:
+    """Yield a finding for each class with more confidently other nuclei than overlap explains.
+
+    Its confidence is the share of the nuclei it lists that are expected to be wrong; the most
+    certain stand first.
+    """
+    for one in errors:
+        if one.chance < params.chance / 2 and len(one.rows) > one.expected:
+            order = one.rows[np.argsort(-np.abs(scores[one.rows]), kind="stable")]
+            yield Finding(
+                "label_errors",
+                one.label,
+                f"{len(one.rows)} nuclei of this label look like the other class, "
+                f"{one.expected:.1f} would by the classes' overlap",
+                1 - one.expected / len(one.rows),
+                tuple(nucleus.iloc[order]),
+            )

@@ -1,0 +1,117 @@
+"""Nuclei that show nothing, too much or nothing sharp, that are there twice or under two labels."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fathom.audit.findings import Finding
+from fathom.audit.image_checks import blurred
+from fathom.audit.near_duplicates import near_duplicates
+from fathom.errors import FathomError
+from fathom.imaging.nuclei import Crops, Nuclei
+from fathom.output import write_table
+from fathom.params import Audit
+
+PAIRS = "near_duplicates.parquet"
+CONFLICT = "two labels inside"  # `left_out` of fathom.imaging.crop_dataset
+_IDENTITY = ("nucleus", "slide", "patient", "label")
+
+
+def near_duplicate_table(nuclei: Nuclei, crops: Crops, params: Audit) -> pd.DataFrame:
+    """Return the pairs of crops that are one nucleus, by name: for findings, and to bind groups.
+
+    The columns nucleus, slide, patient and label of both (`first_nucleus` ...), correlation, z,
+    turned, mirrored and exact (`fathom.audit.near_duplicates.near_duplicates`).
+    """
+    found = near_duplicates(crops, params.nucleus_correlation, params.nucleus_z, params.seed)
+    sides = []
+    for side in ("first", "second"):
+        rows = nuclei.kept.loc[found[side], list(_IDENTITY)].reset_index(drop=True)
+        sides.append(rows.add_prefix(f"{side}_"))
+    return pd.concat([*sides, found.drop(columns=["first", "second"])], axis="columns")
+
+
+def write_pairs(folder: Path, pairs: pd.DataFrame) -> None:
+    """Write the table that `read_pairs` reads."""
+    write_table(folder / PAIRS, pairs)
+
+
+def read_pairs(folder: Path, nuclei: Nuclei) -> pd.DataFrame:
+    """Read the pairs of nuclei that must stand on one side of every split.
+
+    Raises `FathomError` where they are of other nuclei.
+    """
+    path = folder / PAIRS
+    if not path.is_file():
+        raise FathomError(f"{path} is missing: run the stage 'audit' first")
+    pairs = pd.read_parquet(path)
+    named = set(pairs["first_nucleus"]) | set(pairs["second_nucleus"])
+    if not named <= set(nuclei.kept["nucleus"]):
+        raise FathomError(f"{path} was made from other nuclei: run the stage 'audit' again")
+    return pairs
+
+
+def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Finding]:
+    """Yield what is wrong with single nuclei, one finding a slide, and with annotations."""
+    kept = nuclei.kept
+    inside = np.maximum(crops.any(axis=-1).sum(axis=(1, 2)), 1)
+    white = (crops == np.iinfo(np.uint8).max).all(axis=-1).sum(axis=(1, 2)) / inside
+    blank = ~(crops.max(axis=(1, 2, 3)) > np.where(crops > 0, crops, 255).min(axis=(1, 2, 3)))
+    slides = kept["slide"].value_counts()
+    for slide, rows in kept[blank].groupby("slide", sort=True):
+        what = f"{len(rows)} nuclei have one grey value throughout"
+        yield Finding("blank_nuclei", f"slide {slide}", what, 1.0, tuple(rows["nucleus"]))
+    for slide, rows in kept[white >= params.saturated_share].groupby("slide", sort=True):
+        if len(rows) >= params.saturated_nuclei * slides[slide]:
+            what = (
+                f"{len(rows)} of {slides[slide]} nuclei are white in {params.saturated_share:.0%} "
+                "or more of their pixels"
+            )
+            yield Finding("saturated_nuclei", f"slide {slide}", what, 1.0, tuple(rows["nucleus"]))
+    yield from _blurred(kept, params)
+    conflicts = nuclei.table.loc[nuclei.table["left_out"] == CONFLICT, "nucleus"]
+    if len(conflicts):
+        what = f"{len(conflicts)} nuclei hold annotations of both classes, and are left out"
+        where = "annotations.csv"
+        yield Finding("conflicting_annotations", where, what, 1.0, tuple(conflicts))
+
+
+def _blurred(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:
+    """Find slides most of whose nuclei are blurred: single nuclei differ in texture too much."""
+    focus = kept.groupby("slide", sort=True)["focus"].median()
+    usual = float(focus.median())
+    sure = blurred(focus.to_numpy(dtype=np.float64), params)
+    for slide, value, certain in zip(focus.index, focus, sure, strict=True):
+        if certain > 0:
+            here = kept[(kept["slide"] == slide) & (kept["focus"] < params.blurred_share * usual)]
+            yield Finding(
+                "blurred_nuclei",
+                f"slide {slide}",
+                f"its nuclei's median focus is {value:.3g}, that of the median slide {usual:.3g}",
+                float(certain),
+                tuple(here["nucleus"]),
+            )
+
+
+def audit_pairs(pairs: pd.DataFrame) -> Iterator[Finding]:
+    """Yield the near-duplicates, one finding for two slides; those with two labels once more."""
+    slides = pairs[["first_slide", "second_slide"]].to_numpy(dtype=str)
+    where = ["|".join(sorted(pair)) for pair in slides]
+    across = pairs["first_patient"] != pairs["second_patient"]
+    labels = pairs["first_label"] != pairs["second_label"]
+    for check, chosen, what in (
+        (
+            "duplicate_nuclei_across_patients",
+            across,
+            "are there twice, under two patients: a split by patient leaks",
+        ),
+        ("duplicate_nuclei", ~across, "are there twice"),
+        ("one_nucleus_two_labels", labels, "are there twice, once under each label"),
+    ):
+        for place, here in pairs[chosen].groupby(np.array(where, dtype=object)[chosen], sort=True):
+            names = sorted({*here["first_nucleus"], *here["second_nucleus"]})
+            text = f"{len(here)} nuclei {what} ({here['exact'].sum()} pixel for pixel)"
+            sure = min(float(here["correlation"].mean()), 1.0)
+            yield Finding(check, str(place), text, sure, tuple(names))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Features of nuclei and the classifiers that know nothing else; no torch."""

@@ -1,0 +1,165 @@
+"""The "statistical methods": logistic regression, SVM and random forest on measured features.
+
+In every outer fold each combination of a classifier's grid is fitted on the training part, and the
+validation part chooses by AUROC: a threshold is chosen on it afterwards, as for the networks, so
+that only the ranking of the nuclei is left to choose. For that threshold's sake the classifier
+that was chosen is not fitted again on both parts together. The test part is only predicted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy.special import expit
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import ParameterGrid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+from fathom.imaging.nuclei import Nuclei
+from fathom.output import write_json, write_table
+from fathom.params import CLASSIFIERS, Baseline, Classifier
+from fathom.progress import track
+from fathom.splitting.splits import FINAL, PARTS, part_rows
+
+Matrix = npt.NDArray[np.float64]  # (nuclei, features)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The nuclei of one part of a fold."""
+
+    nucleus: npt.NDArray[np.object_]  # (n,) str
+    features: Matrix
+    positive: npt.NDArray[np.bool_]  # (n,)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The classifier, fitted on the training part, that ranks the validation part best."""
+
+    hyperparameters: dict[str, float]
+    validation_auroc: float
+    model: BaseEstimator
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one classifier made of all folds."""
+
+    predictions: pd.DataFrame  # nucleus, fold, seed, part, probability
+    chosen: list[dict[str, object]]  # one entry a fold
+
+
+def classify(
+    features: pd.DataFrame, nuclei: Nuclei, splits: pd.DataFrame, params: Baseline
+) -> dict[Classifier, Result]:
+    """Tune, fit and predict every classifier in every outer fold, on all cores.
+
+    `features` has a row for each row of `nuclei.kept`. A fit runs on one thread with its own seed:
+    the numbers do not depend on how many there are.
+    """
+    matrix = features.to_numpy(dtype=np.float64)
+    folds = sorted(set(splits["fold"].tolist()) - {FINAL})
+    parts = {fold: _parts(matrix, nuclei, splits, fold) for fold in folds}
+    tasks = [(classifier, fold) for classifier in CLASSIFIERS for fold in folds]
+    done = Parallel(n_jobs=-1, return_as="generator")(
+        delayed(_run)(classifier, fold, parts[fold], params) for classifier, fold in tasks
+    )
+    pairs = dict(zip(tasks, track(done, "baseline", len(tasks)), strict=True))
+    return {
+        classifier: Result(
+            pd.concat([pairs[classifier, fold][0] for fold in folds], ignore_index=True),
+            [pairs[classifier, fold][1] for fold in folds],
+        )
+        for classifier in CLASSIFIERS
+    }
+
+
+def write_results(out: Path, results: Mapping[Classifier, Result]) -> None:
+    """Write `<classifier>.parquet`, the predictions, and chosen.json, the hyperparameters."""
+    for classifier, result in results.items():
+        write_table(out / f"{classifier}.parquet", result.predictions)
+    write_json(out / "chosen.json", {name: result.chosen for name, result in results.items()})
+
+
+def _parts(matrix: Matrix, nuclei: Nuclei, splits: pd.DataFrame, fold: int) -> dict[str, Part]:
+    names = nuclei.kept["nucleus"].to_numpy(dtype=object)
+    positive = nuclei.kept["positive"].to_numpy(dtype=bool)
+    rows = {part: part_rows(nuclei, splits, fold, part) for part in PARTS}
+    return {part: Part(names[at], matrix[at], positive[at]) for part, at in rows.items()}
+
+
+def _run(
+    classifier: Classifier, fold: int, parts: Mapping[str, Part], params: Baseline
+) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Return the predictions of one classifier in one fold, and what was chosen."""
+    with threadpool_limits(1):
+        choice = choose(classifier, params, parts["train"], parts["validation"])
+        tables = [
+            pd.DataFrame(
+                {
+                    "nucleus": part.nucleus,
+                    "fold": fold,
+                    "seed": params.seed,
+                    "part": name,
+                    "probability": probability(choice.model, part.features),
+                }
+            )
+            for name, part in parts.items()
+        ]
+    chosen: dict[str, object] = {
+        "fold": fold,
+        "hyperparameters": choice.hyperparameters,
+        "validation_auroc": round(choice.validation_auroc, 6),
+    }
+    return pd.concat(tables, ignore_index=True), chosen
+
+
+def choose(classifier: Classifier, params: Baseline, train: Part, validation: Part) -> Choice:
+    """Fit every combination of the grid on `train`; return the first of the best on `validation`.
+
+    The order is that of the grid's lists, C before gamma, max_features before min_samples_leaf.
+    """
+
+    def fitted(hyperparameters: dict[str, float]) -> Choice:
+        model = build(classifier, hyperparameters, params.seed)
+        model.fit(train.features, train.positive)
+        scores = probability(model, validation.features)
+        return Choice(hyperparameters, float(roc_auc_score(validation.positive, scores)), model)
+
+    grid = ParameterGrid(getattr(params, classifier).model_dump())
+    return max(map(fitted, grid), key=lambda choice: choice.validation_auroc)
+
+
+def build(classifier: Classifier, hyperparameters: Mapping[str, float], seed: int) -> BaseEstimator:
+    """Return an unfitted scikit-learn estimator; only the forest draws on `seed`."""
+    if classifier == "forest":  # its splits do not depend on the features' units
+        return RandomForestClassifier(**hyperparameters, random_state=seed)
+    if classifier == "svm":
+        return make_pipeline(StandardScaler(), SVC(**hyperparameters))
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(**hyperparameters, solver="newton-cholesky")
+    )
+
+
+def probability(model: BaseEstimator, features: Matrix) -> npt.NDArray[np.float64]:
+    """Return the probability of the positive class, (n,) float64.
+
+    That of an SVM is the logistic function of its decision value: the ranking is the SVM's own and
+    .5 is its boundary, but it is not calibrated. Platt scaling would fit the SVM several times over
+    within the training part, across groups, for a calibration that nothing here uses.
+    """
+    if hasattr(model, "decision_function"):
+        # For logistic regression this is predict_proba.
+        return np.asarray(expit(model.decision_function(features)), dtype=np.float64)
+    return np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Why a network is worse: evidence, effects of interventions, causes, verdicts."""

@@ -1,0 +1,180 @@
+"""What a row of params.yaml came to, as numbers a diagnosis can compare: one set a cell.
+
+Everything is computed from the tables that training left (predictions, history, probes), never from
+what was printed. A cell's numbers are those of its probed batch, its training part in evaluation
+mode after the last epoch, and its validation part under the weights that were kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, log, nan
+
+import numpy as np
+import pandas as pd
+
+from fathom.statistics.metrics import EVEN, Bools, Floats
+from fathom.statistics.scores import CONSTANT
+from fathom.training.interventions import Plan
+
+LAST_EPOCHS = 5  # accuracies of single epochs jump (.99, .53, 1.0 in a healthy net): their median
+LEAST_PROBABILITY = 1e-7  # a cross-entropy of a certain mistake is 16, not infinite, as in Keras
+TINY = 1e-30  # a signal of 0 grows by a very large factor, not by infinity
+
+
+@dataclass(frozen=True)
+class CellEvidence:
+    """One fold and seed. Every number is finite but where its comment says otherwise."""
+
+    fold: int
+    seed: int
+    train_loss: float
+    train_accuracy: float  # of the network, dropout off; see `_fit`
+    validation: float  # balanced accuracy at the threshold .5
+    constant: bool  # every validation nucleus gets the same probability
+    one_class: bool  # every validation nucleus falls on the same side of .5
+    majority: float  # share of the larger class in the training part
+    input_rms: float
+    signal: float  # at the start, of the last hidden layer: SD between samples / RMS
+    growth: float  # at the start: SD between samples, last hidden layer / first; inf on overflow
+    first_update: float  # relative change of the weights in the first step, median over layers
+    silent: float  # share of units of the last hidden layer silent on every sample, at the end
+    signal_end: float  # `signal`, at the end
+    identity_distance: float  # median over residual blocks, at the end; NaN without blocks
+    losses: tuple[float, ...]  # running training loss by epoch; NaN after a divergence
+    train_nuclei: int
+    validation_nuclei: int
+
+    @property
+    def log_train_loss(self) -> float:
+        """Logarithm of the training loss: folds of one network can differ by factors."""
+        return log(max(self.train_loss, LEAST_PROBABILITY))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One row of params.yaml: its plan and its cells, in the order of folds and seeds."""
+
+    name: str
+    plan: Plan
+    weight_layers: int
+    cells: tuple[CellEvidence, ...]
+    # Of the held-out nuclei, a row a group: decisions counted as in `fathom.statistics.metrics`,
+    # all cells together, each at its own threshold.
+    held_out: tuple[tuple[float, ...], ...] | None = None
+
+    def median(self, number: str) -> float:
+        """Return the median over cells of one of their numbers, NaN where all are."""
+        values = np.array([getattr(cell, number) for cell in self.cells], dtype=np.float64)
+        return float(np.nanmedian(values)) if not np.isnan(values).all() else nan
+
+    def share(self, flag: str) -> float:
+        """Return the share of cells in which a flag is set."""
+        return float(np.mean([getattr(cell, flag) for cell in self.cells]))
+
+
+def evidence_of(
+    name: str,
+    plan: Plan,
+    weight_layers: int,
+    positive: pd.Series,
+    predictions: pd.DataFrame,
+    history: pd.DataFrame,
+    probes: pd.DataFrame,
+) -> Evidence:
+    """Return the evidence of one row from its tables (`fathom.training.runs.train_run`).
+
+    `positive` is bool and indexed by nucleus. The final model, fold -1, is left out.
+    """
+    keys = probes[["fold", "seed"]].drop_duplicates().itertuples(index=False)
+    cells = []
+    for fold, seed in sorted((int(fold), int(seed)) for fold, seed in keys):
+        own = (
+            table[(table["fold"] == fold) & (table["seed"] == seed)]
+            for table in (predictions, history, probes)
+        )
+        cells.append(_cell(fold, seed, positive, *own))
+    return Evidence(name, plan, weight_layers, tuple(cells))
+
+
+def _cell(
+    fold: int,
+    seed: int,
+    positive: pd.Series,
+    predictions: pd.DataFrame,
+    history: pd.DataFrame,
+    probes: pd.DataFrame,
+) -> CellEvidence:
+    train, validation = (predictions[predictions["part"] == p] for p in ("train", "validation"))
+    truth = positive.loc[validation["nucleus"]].to_numpy(dtype=np.bool_)
+    trained = positive.loc[train["nucleus"]].to_numpy(dtype=np.bool_)
+    probability = validation["probability"].to_numpy(dtype=np.float64)
+    start, end = (probes[probes["epoch"] == probes["epoch"].agg(which)] for which in ("min", "max"))
+    hidden = start.iloc[-2]  # rows: the input, the hidden layers, the output
+    first = start.iloc[1]
+    return CellEvidence(
+        fold,
+        seed,
+        train_loss=_cross_entropy(train["probability"].to_numpy(dtype=np.float64), trained),
+        train_accuracy=_fit(train["probability"].to_numpy(dtype=np.float64), trained, history),
+        validation=_balanced(probability, truth),
+        constant=_is_constant(probability),
+        one_class=len(np.unique(probability >= EVEN)) == 1,
+        majority=float(max(trained.mean(), 1 - trained.mean())),
+        input_rms=float(start.iloc[0]["rms"]),
+        signal=_or(float(hidden["signal"]), 0.0),
+        growth=_or(
+            float(hidden["between_samples"]) / max(float(first["between_samples"]), TINY), inf
+        ),
+        first_update=_or(float(start["update"].median()), inf),
+        silent=_or(float(end.iloc[-2]["silent"]), 1.0),
+        signal_end=_or(float(end.iloc[-2]["signal"]), 0.0),
+        identity_distance=_median(end["identity_distance"].to_numpy(dtype=np.float64)),
+        losses=tuple(history.sort_values("epoch")["train_loss"].tolist()),
+        train_nuclei=len(train),
+        validation_nuclei=len(validation),
+    )
+
+
+def _fit(probability: Floats, positive: Bools, history: pd.DataFrame) -> float:
+    """Return the balanced accuracy that training reached.
+
+    That of the last epoch's network, or the median of the last epochs' running accuracies where
+    that is higher: single epochs jump, and dropout and augmentation lower the running ones. With
+    classes out of balance a running accuracy is high for nothing, and is not used.
+    """
+    last = _balanced(probability, positive)
+    if abs(positive.mean() - 0.5) > 0.05:
+        return last
+    running = history.sort_values("epoch")["train_accuracy"].tail(LAST_EPOCHS).median()
+    return max(last, float(running))
+
+
+def _balanced(probability: Floats, truth: Bools) -> float:
+    if _is_constant(probability):
+        return 0.5
+    decision = probability >= EVEN
+    return float((decision[truth].mean() + (~decision[~truth]).mean()) / 2)
+
+
+def _is_constant(probability: Floats) -> bool:
+    return bool(np.ptp(probability) <= CONSTANT)
+
+
+def _cross_entropy(probability: Floats, positive: Bools) -> float:
+    own = np.where(positive, probability, 1 - probability)
+    return float(-np.log(np.clip(own, LEAST_PROBABILITY, 1)).mean())
+
+
+def _median(values: Floats) -> float:
+    return float(np.nanmedian(values)) if not np.isnan(values).all() else nan
+
+
+def _or(value: float, otherwise: float) -> float:
+    """Return a number, or what stands for one that overflowed or was never there."""
+    return value if np.isfinite(value) else otherwise
+
+
+def paired(one: Evidence, other: Evidence) -> Sequence[tuple[CellEvidence, CellEvidence]]:
+    """Return the cells of the same fold and seed, in order."""
+    others = {(cell.fold, cell.seed): cell for cell in other.cells}
+    return [(cell, others[key]) for cell in one.cells if (key := (cell.fold, cell.seed)) in others]

@@ -1,0 +1,270 @@
+"""From evidence to a verdict: the causes that hold, what repaired them, and what would refute them.
+
+The order: faults of the data, a control that nothing beats, whether there is any trouble at all,
+then the table of causes (`fathom.diagnosis.causes`) from top to bottom. A cause holds where its
+finding is there and one of its cures repairs the network; overfitting alone is its own evidence.
+Nothing here is drawn at random: the same tables give the same verdict, byte for byte.
+"""
+
+from dataclasses import dataclass, field
+
+from fathom.diagnosis.causes import CAUSES, Case, Cause, Diagnosis, Numbers
+from fathom.diagnosis.effects import (
+    Effect,
+    Prior,
+    effect,
+    held_out_effect,
+    moderated,
+    smallest_visible,
+)
+from fathom.diagnosis.evidence import Evidence
+from fathom.diagnosis.ladder import is_control, is_cure, is_smaller_task
+
+MEASURES = ("log_train_loss", "train_accuracy", "validation")
+DATA_FAULT = "data fault"
+NOTHING = "nothing to learn"
+NO_EFFECT = "no depth effect"
+UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One row of the ladder against the network: its effects, and whether it repairs it."""
+
+    name: str
+    log_train_loss: Effect  # of the loss's logarithm: exp of it is the factor
+    train_accuracy: Effect
+    validation: Effect
+    repairs: bool
+
+
+@dataclass(frozen=True)
+class Established:
+    """A cause that holds: the numbers that show it and the rung that repaired it."""
+
+    name: str
+    numbers: Numbers
+    repaired_by: Rung | None
+    refuted_by: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Suspected:
+    """A finding whose cures were not tried, or did not repair."""
+
+    name: str
+    numbers: Numbers
+    tried: tuple[str, ...]  # rows that should have repaired it
+    untried: tuple[str, ...]  # kinds of intervention that no row makes
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one network."""
+
+    network: str
+    causes: tuple[Established, ...]  # the main one first
+    suspected: tuple[Suspected, ...]
+    rungs: tuple[Rung, ...]
+    compared_with: str | None  # the best shallower network by validation
+    depth: Effect | None  # balanced accuracy of held-out nuclei against it
+    smallest_visible: float | None  # the depth effect that would have been seen
+    by_seed: dict[int, str] = field(default_factory=dict)  # the main cause from each seed alone
+
+    @property
+    def main(self) -> str:
+        """The name of the main cause."""
+        return self.causes[0].name
+
+
+def judge(case: Case, limits: Diagnosis) -> Verdict:
+    """Return the verdict on `case.base`."""
+    rows = (*case.shallower, *case.ladder)
+    priors = {measure: moderated(case.base, rows, measure) for measure in MEASURES}
+    rungs = tuple(_rung(case, row, priors, limits) for row in case.ladder)
+    best = best_shallower(case)
+    depth = depth_effect(case, limits)
+    causes: tuple[Established, ...] = ()
+    suspected: tuple[Suspected, ...] = ()
+    if _is_in_trouble(case, depth, limits):
+        causes, suspected = _causes(case, rungs, limits)
+    if not any(one.untried for one in suspected):
+        causes = tuple(_nothing(case, limits)) or causes
+    causes = tuple(_faults(case)) or causes
+    if not causes:
+        open_question = (
+            is_worse(depth, limits)
+            or any(one.untried for one in suspected)
+            or any(rung.repairs for rung in rungs)
+            or _is_at_chance(case, limits)
+        )
+        causes = (_unexplained(rungs) if open_question else _no_effect(depth, limits),)
+    return Verdict(
+        case.base.name,
+        causes,
+        suspected,
+        rungs,
+        best.name if best else None,
+        depth,
+        smallest_visible(depth, limits.confidence) if depth else None,
+    )
+
+
+def best_shallower(case: Case) -> Evidence | None:
+    """Return the shallower network that is best by validation."""
+    return max(case.shallower, key=lambda one: one.median("validation"), default=None)
+
+
+def depth_effect(case: Case, limits: Diagnosis) -> Effect | None:
+    """Return how much better the network is than the best shallower one, on held-out nuclei."""
+    best = best_shallower(case)
+    if best is None:
+        return None
+    found = held_out_effect(best, case.base, limits.confidence)
+    return found or effect(best, case.base, "validation", limits.confidence)
+
+
+def is_worse(depth: Effect | None, limits: Diagnosis) -> bool:
+    """Whether a network is worse than a shallower one by more than luck of its training.
+
+    The interval over groups holds the networks fixed: how far another seed would move them is not
+    in it, and so the difference must be as large as a gain that counts.
+    """
+    return depth is not None and depth.is_below and -depth.estimate >= limits.least_gain
+
+
+def _faults(case: Case) -> list[Established]:
+    refuted = "the same study without the nuclei that the audit names comes to the same"
+    return [
+        Established(f"{DATA_FAULT}: {fault}", {}, None, refuted, "the audit")
+        for fault in case.faults
+    ]
+
+
+def _nothing(case: Case, limits: Diagnosis) -> list[Established]:
+    """Say "nothing to learn" where no row beats the control on validation nuclei.
+
+    Asked only when every cure that a finding calls for was tried: networks that cannot be trained
+    beat nothing either.
+    """
+    control = _control(case)
+    if control is None:
+        return []
+    real = [case.base, *case.shallower, *(r for r in case.ladder if not is_control(r.plan))]
+    gains = {row.name: effect(control, row, "validation", limits.confidence) for row in real}
+    best = max(gains, key=lambda name: gains[name].estimate)
+    if any(gain.is_above for gain in gains.values()) or gains[best].estimate > limits.visible_gain:
+        return []
+    numbers = {
+        "validation balanced accuracy of the control": control.median("validation"),
+        f"best of the others ({best}), above the control": gains[best].estimate,
+        "upper end of its interval": gains[best].high,
+    }
+    refuted = "any network beats the one that was trained on shuffled labels"
+    return [Established(NOTHING, numbers, None, refuted, "Zhang et al. 2017; Ojala & Garriga 2010")]
+
+
+def _control(case: Case) -> Evidence | None:
+    return next((row for row in case.ladder if is_control(row.plan)), None)
+
+
+def _is_in_trouble(case: Case, depth: Effect | None, limits: Diagnosis) -> bool:
+    """Whether the network is worse than a shallower one, not fitted, or far from validation."""
+    fit, validation = case.base.median("train_accuracy"), case.base.median("validation")
+    return (
+        is_worse(depth, limits) or fit < limits.fitted or fit - validation > limits.overfitting_gap
+    )
+
+
+def _is_at_chance(case: Case, limits: Diagnosis) -> bool:
+    """Whether the network is no better than the control, by an interval."""
+    control = _control(case)
+    if control is None:
+        return False
+    return not effect(control, case.base, "validation", limits.confidence).is_above
+
+
+def _causes(
+    case: Case, rungs: tuple[Rung, ...], limits: Diagnosis
+) -> tuple[tuple[Established, ...], tuple[Suspected, ...]]:
+    established, suspected = [], []
+    for cause in CAUSES:
+        tried = _tried(case, cause, rungs)
+        repairs = [rung for rung in tried if rung.repairs]
+        numbers = cause.finding(case, limits)
+        if numbers is None and cause.cure_proves and repairs:
+            numbers = {}
+        if numbers is None or (cause.cures and case.base.median("train_accuracy") >= limits.fitted):
+            continue
+        if repairs or not cause.cures:
+            best = max(repairs, key=lambda rung: rung.validation.estimate, default=None)
+            established.append(
+                Established(cause.name, numbers, best, cause.refuted_by, cause.source)
+            )
+        else:
+            suspected.append(_suspicion(case, cause, numbers, tried))
+    return tuple(established), tuple(suspected)
+
+
+def _tried(case: Case, cause: Cause, rungs: tuple[Rung, ...]) -> list[Rung]:
+    return [
+        rung
+        for row, rung in zip(case.ladder, rungs, strict=True)
+        if any(is_cure(kind, case.base.plan, row.plan, case.crop_px) for kind in cause.cures)
+    ]
+
+
+def _suspicion(case: Case, cause: Cause, numbers: Numbers, tried: list[Rung]) -> Suspected:
+    untried = tuple(
+        kind
+        for kind in cause.cures
+        if not any(is_cure(kind, case.base.plan, r.plan, case.crop_px) for r in case.ladder)
+    )
+    return Suspected(cause.name, numbers, tuple(rung.name for rung in tried), untried)
+
+
+def _rung(case: Case, row: Evidence, priors: dict[str, Prior], limits: Diagnosis) -> Rung:
+    base = case.base
+    loss, fit, validation = (
+        effect(base, row, measure, limits.confidence, priors[measure]) for measure in MEASURES
+    )
+    comparable = not is_control(row.plan) and not is_smaller_task(base.plan, row.plan)
+    fits = loss.is_below and _recovers(case, fit, "train_accuracy", limits)
+    validates = validation.is_above and _recovers(case, validation, "validation", limits)
+    repairs = comparable and not validation.is_below and (fits or validates)
+    return Rung(row.name, loss, fit, validation, repairs)
+
+
+def _recovers(case: Case, gain: Effect, measure: str, limits: Diagnosis) -> bool:
+    """Whether a gain is worth having, and goes far enough towards the best row there is."""
+    rows = [
+        row
+        for row in (*case.shallower, *case.ladder)
+        if not is_control(row.plan) and not is_smaller_task(case.base.plan, row.plan)
+    ]
+    best = max((row.median(measure) for row in rows), default=0.0)
+    missing = best - case.base.median(measure)
+    return gain.estimate >= max(limits.least_gain, limits.least_recovery * missing)
+
+
+def _no_effect(depth: Effect | None, limits: Diagnosis) -> Established:
+    numbers: Numbers = {}
+    if depth:
+        numbers = {
+            "balanced accuracy against the shallower network": depth.estimate,
+            "smallest difference that would have been seen": smallest_visible(
+                depth, limits.confidence
+            ),
+        }
+    refuted = "more folds, seeds or patients give an interval that excludes 0"
+    return Established(NO_EFFECT, numbers, None, refuted, "Cohen 1988")
+
+
+def _unexplained(rungs: tuple[Rung, ...]) -> Established:
+    best = max((rung for rung in rungs if rung.repairs), default=None, key=_gain)
+    return Established(UNEXPLAINED, {}, best, "a finding turns up whose cure repairs it", "")
+
+
+def _gain(rung: Rung) -> float:
+    return rung.validation.estimate

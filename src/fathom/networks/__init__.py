@@ -1,0 +1,1 @@
+"""Architectures as text, their cost, and the networks they become."""

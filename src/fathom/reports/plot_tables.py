@@ -1,0 +1,154 @@
+"""The tables behind the pictures, small enough for git: what `dvc plots` draws and compares."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fathom.errors import FathomError
+from fathom.output import written_whole
+from fathom.params import Run
+from fathom.statistics.intervals import Numbers
+from fathom.statistics.metrics import Floats
+from fathom.statistics.scores import Cells, Study
+
+FALSE_POSITIVE_RATES = np.linspace(0, 1, 51)
+HISTORY_PARTS = ("training", "validation")
+
+
+def tables(
+    everyone: Mapping[str, Cells],
+    study: Study,
+    results: Mapping[str, Numbers],
+    runs: Mapping[str, Run],
+    run_folder: Path,
+) -> dict[str, pd.DataFrame]:
+    """Return every table by name; histories are read from `run_folder`/<run>/history.parquet."""
+    return {
+        "curves": curves({name: run_folder / name / "history.parquet" for name in runs}),
+        "depth": depth(results, runs),
+        "roc": roc(everyone),
+        "confusion": confusion(everyone, study),
+    }
+
+
+def curves(histories: Mapping[str, Path]) -> pd.DataFrame:
+    """Return accuracy and loss by epoch: the mean over a run's folds and seeds, and the extremes.
+
+    Columns: run, part (training or validation), epoch, accuracy, accuracy_low, accuracy_high, loss.
+    The training figures are running means over the epoch's batches, with dropout and augmentation,
+    as Keras prints them.
+    """
+    return pd.concat([_curves(run, path) for run, path in histories.items()], ignore_index=True)
+
+
+def _curves(run: str, path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise FathomError(f"{path} is missing: run 'dvc repro' to make it")
+    history = pd.read_parquet(path)
+    epochs = history[history["fold"] >= 0].groupby("epoch")
+    tables = []
+    for part, prefix in zip(HISTORY_PARTS, ("train", "validation"), strict=True):
+        accuracy = epochs[f"{prefix}_accuracy"]
+        table = pd.DataFrame(
+            {
+                "run": run,
+                "part": part,
+                "accuracy": accuracy.mean(),
+                "accuracy_low": accuracy.min(),
+                "accuracy_high": accuracy.max(),
+                "loss": epochs[f"{prefix}_loss"].mean(),
+            }
+        )
+        tables.append(table.reset_index())
+    return pd.concat(tables)[
+        ["run", "part", "epoch", "accuracy", "accuracy_low", "accuracy_high", "loss"]
+    ]
+
+
+def depth(results: Mapping[str, Numbers], runs: Mapping[str, Run]) -> pd.DataFrame:
+    """Return training and test error by depth, as in figure 1 of He et al. 2015.
+
+    Columns: run, recipe (its interventions), weight_layers, part (training or test), error, low,
+    high. The error is 1 - balanced accuracy, so .5 is chance.
+    """
+    rows = [
+        {
+            "run": name,
+            "recipe": " + ".join(run.interventions) or "unchanged",
+            "weight_layers": results[name]["weight_layers"],
+            "part": part,
+            "error": 1 - results[name][measure],
+            "low": 1 - results[name][f"{measure}_high"],
+            "high": 1 - results[name][f"{measure}_low"],
+        }
+        for name, run in runs.items()
+        for part, measure in (("training", "training_accuracy"), ("test", "balanced_accuracy"))
+    ]
+    return pd.DataFrame(rows)
+
+
+def roc(everyone: Mapping[str, Cells]) -> pd.DataFrame:
+    """Return each run's ROC curve: run, part (test), false_positive_rate, true_positive_rate.
+
+    Curves of cells are averaged at equal false positive rates, weighted by their pairs of a
+    positive and a negative nucleus. So the area is the AUROC that is reported, up to the grid.
+    """
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "run": name,
+                    "part": "test",
+                    "false_positive_rate": FALSE_POSITIVE_RATES,
+                    "true_positive_rate": _roc(cells),
+                }
+            )
+            for name, cells in everyone.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def _roc(cells: Cells) -> Floats:
+    curves, pairs = [], []
+    for test in (cell.test for cell in cells):
+        values, place = np.unique(-test.probability, return_inverse=True)
+        found = np.cumsum(np.bincount(place, test.positive, len(values)))
+        mistaken = np.cumsum(np.bincount(place, ~test.positive, len(values)))
+        x, y = np.r_[0, mistaken] / mistaken[-1], np.r_[0, found] / found[-1]
+        curves.append(np.interp(FALSE_POSITIVE_RATES, x, y))
+        pairs.append(found[-1] * mistaken[-1])
+    return np.asarray(np.average(curves, axis=0, weights=pairs), dtype=np.float64)
+
+
+def confusion(everyone: Mapping[str, Cells], study: Study) -> pd.DataFrame:
+    """Return decisions on the test nuclei, each cell's at its own threshold.
+
+    Columns: run, actual, predicted, nuclei (the mean over seeds), share (of the actual class).
+    """
+    negative, positive = study.classes
+    rows = []
+    for name, cells in everyone.items():
+        counts = np.sum(
+            [cell.test.counts(cell.threshold, study.groups) for cell in cells], axis=(0, 1)
+        )
+        seeds = counts.sum() / len(study.nucleus)
+        found, missed, rejected, mistaken = counts / seeds
+        for actual, predicted, nuclei, of in (
+            (positive, positive, found, found + missed),
+            (positive, negative, missed, found + missed),
+            (negative, positive, mistaken, rejected + mistaken),
+            (negative, negative, rejected, rejected + mistaken),
+        ):
+            rows.append((name, actual, predicted, nuclei, nuclei / of))
+    return pd.DataFrame(rows, columns=["run", "actual", "predicted", "nuclei", "share"])
+
+
+def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write each table as <name>.csv, floats with 6 decimals."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        with written_whole(folder / f"{name}.csv") as part:
+            table.round(6).to_csv(part, index=False, lineterminator="\n")

@@ -1,0 +1,192 @@
+"""The comparison and the verdicts, for a terminal or README: reads files, imports little."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from fathom.errors import FathomError
+from fathom.names import baseline_name, names_in_order, short
+from fathom.numerals import decimal, difference, with_interval
+from fathom.params import PARAMS_FILE, Comparison, read_runs, read_section
+
+Numbers = dict[str, float]
+
+VERDICTS = "verdicts.json"  # of `fathom.diagnosis.verdict_text.write_verdicts`
+
+LOOK_AT = (
+    ("docs/pictures/", "the comparison in pictures, as README shows them"),
+    ("metrics/", "every number; between branches: dvc metrics diff main"),
+    ("verdicts/", "why a network is worse, with the evidence: fathom why"),
+    ("models/", "one ONNX model a network, for fathom predict"),
+    ("data/new_slides/", "the new slides, scored by the best network"),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading and how a cell is written from the name and the numbers of its row."""
+
+    heading: str
+    cell: Callable[[str, Numbers], str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was compared, in order, and what was not compared yet."""
+
+    numbers: dict[str, Numbers]
+    missing: tuple[str, ...]
+    first: str
+    baseline: str
+
+
+def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FILE) -> None:
+    """Print the comparison in the folder `metrics` and where to look next.
+
+    80 columns are enough. As Markdown it is the table and its notes alone, for a README. Raises
+    `FathomError` where nothing was compared yet.
+    """
+    results = _read_results(metrics / "runs", params)
+    if markdown:
+        print(_markdown(results))
+        return
+    console = Console(highlight=False, markup=False)
+    for columns in ((RUN, *MEASURES), (RUN, *RATES, *_differences(results))):
+        console.print(_table(results, columns), "")
+    for note in _notes(results):
+        console.print(note)
+    places = [(place, what) for place, what in LOOK_AT if Path(place).exists()]
+    if places:
+        console.print("\nLook at")
+    for place, what in places:
+        console.print(f"  {place:<17} {what}")
+
+
+def _read_results(folder: Path, params: Path) -> Results:
+    """Read <name>.json of everyone that params list, whatever else lies in `folder`."""
+    runs = read_runs(params)
+    files = {name: folder / f"{name}.json" for name in names_in_order(runs)}
+    there = {name: file for name, file in files.items() if file.is_file()}
+    if not there:
+        raise FathomError(f"{folder} has no results yet: run 'make repro' first")
+    return Results(
+        {name: json.loads(file.read_text(encoding="utf-8")) for name, file in there.items()},
+        tuple(name for name in files if name not in there),
+        next(iter(runs)),
+        baseline_name(read_section(Comparison, params).baseline),
+    )
+
+
+def _markdown(results: Results) -> str:
+    columns = [RUN, *MEASURES, *RATES, *_differences(results)]
+    lines = [
+        [column.heading.replace("-\n", "").replace("\n", " ") for column in columns],
+        ["---", *["---:"] * (len(columns) - 1)],
+        *([column.cell(*row) for column in columns] for row in results.numbers.items()),
+    ]
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    notes = [f"- {note}" for note in _notes(results)]
+    return "\n".join([*table, "", *notes]).replace("*", r"\*")
+
+
+def _mark(numbers: Numbers) -> str:
+    return "†" if numbers["constant_cells"] else ""
+
+
+RUN = Column("run", lambda name, numbers: short(name) + _mark(numbers))
+MEASURES = (
+    Column("layers", lambda _, numbers: str(numbers.get("weight_layers", ""))),
+    Column("training\naccuracy", lambda _, numbers: decimal(numbers["training_accuracy"])),
+    Column("balanced\naccuracy", lambda _, numbers: with_interval(numbers, "balanced_accuracy")),
+    Column("AUROC", lambda _, numbers: with_interval(numbers, "auroc")),
+)
+RATES = (
+    Column("sensi-\ntivity", lambda _, numbers: decimal(numbers["sensitivity"])),
+    Column("speci-\nficity", lambda _, numbers: decimal(numbers["specificity"])),
+)
+
+
+def _differences(results: Results) -> tuple[Column, Column]:
+    """Return the columns of paired differences of balanced accuracy."""
+
+    def column(reference: str, other: str) -> Column:
+        key = f"difference_to_{reference}"
+        return Column(
+            f"minus\n{short(other)}",
+            lambda _, numbers: difference(numbers, key) if key in numbers else "",
+        )
+
+    return column("first", results.first), column("baseline", results.baseline)
+
+
+def _table(results: Results, columns: Sequence[Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, column in enumerate(columns):
+        table.add_column(
+            column.heading,
+            justify="right" if place else "left",
+            no_wrap=place > 0,
+            overflow="fold",
+            vertical="bottom",
+        )
+    for name, numbers in results.numbers.items():
+        table.add_row(*(column.cell(name, numbers) for column in columns))
+    return table
+
+
+def _notes(results: Results) -> Iterator[str]:
+    """Yield what a reader must know to read the table, a sentence or two each."""
+    numbers = next(iter(results.numbers.values()))
+    yield (
+        f"{numbers['nuclei']} test nuclei in {numbers['groups']} groups. "
+        f"[low, high]: {numbers['confidence'] * 100:g} % interval over groups."
+    )
+    yield (
+        "minus: paired difference of balanced accuracy; *: claimed, for its interval excludes 0 "
+        "after Holm's correction."
+    )
+    to_first = "difference_to_first_detectable"
+    differences = [of[to_first] for of in results.numbers.values() if to_first in of]
+    if differences:
+        yield (
+            f"A true difference of {decimal(max(differences))} to {short(results.first)} would be "
+            "claimed in 80 % of studies of this size."
+        )
+    if all(of["seeds"] == 1 for of in results.numbers.values()):
+        yield "One seed each: what another seed would change is not in the intervals."
+    for name, numbers in results.numbers.items():
+        if numbers["constant_cells"]:
+            yield (
+                f"† {short(name)}: {numbers['constant_cells']} of {numbers['cells']} networks say "
+                "the same of every nucleus."
+            )
+    if results.missing:
+        yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."
+
+
+def print_verdicts(folder: Path, network: str | None) -> None:
+    """Print the verdicts in `folder`, of the stage `diagnose`, or the one on `network`.
+
+    Raises `FathomError` where nothing was diagnosed yet, or not this network.
+    """
+    path = folder / VERDICTS
+    if not path.is_file():
+        raise FathomError(f"{path} is missing: run 'make repro' to make it")
+    there = list(json.loads(path.read_text(encoding="utf-8")))
+    if network and network not in there:
+        raise FathomError(
+            f"there is no verdict on {network!r}, only on: {', '.join(there) or 'no network'}. "
+            "Only networks that are worse than a shallower one are diagnosed, or those that "
+            "'diagnosis.networks' in params.yaml names"
+        )
+    console = Console(highlight=False)
+    if not there:
+        console.print("No network is worse than a shallower one.")
+    for name in [network] if network else there:
+        console.print(Markdown((folder / f"{name}.md").read_text(encoding="utf-8")), "")

@@ -1,0 +1,76 @@
+"""The rows of params.yaml as a table: what each trains, what that costs, and what is done."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import cost
+from fathom.params import (
+    PARAMS_FILE,
+    Crop,
+    Run,
+    Split,
+    read_architectures,
+    read_experiments,
+    read_runs,
+    read_section,
+    read_study,
+)
+from fathom.params import Table as TableName
+from fathom.training.interventions import Plan, planned
+from fathom.training.recipe import Recipe
+
+DONE = "predictions.parquet"  # what `fathom.training.runs.train_run` leaves in <data>/<table>/<row>
+# Forward and backward: the gradients of the inputs and of the weights cost a forward pass each.
+PASSES = 3
+
+
+def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
+    """Print every row: its line's depth, its changes, its epochs, its cost, whether it is done."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("row", "layers", "changes", "epochs x cells", "cost", "done"):
+        left = heading in ("row", "changes")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+    crop_px, folds = read_section(Crop, params).crop_px, read_section(Split, params).folds
+    lines, recipe = read_architectures(params), read_section(Recipe, params)
+    first: float | None = None
+    for name, run, place in _rows(params):
+        plan = planned(run, name, lines[run.architecture], recipe, crop_px)
+        cells = folds * len(plan.recipe.seeds) + (place == "runs")
+        price = price_of(plan, cells, crop_px)
+        first = first or price
+        table.add_row(
+            name,
+            str(cost(parse(plan.line), 1, crop_px).weight_layers),
+            ", ".join(run.interventions),
+            f"{plan.recipe.epochs} x {cells}",
+            f"{price / first:.1f}",
+            "yes" if (data / place / name / DONE).is_file() else "",
+        )
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    console.print(
+        "cost: multiply-adds of the whole training, in those of the first row. Small convolutions "
+        "reach fewer a second than large ones: an hour's worth differs."
+    )
+
+
+def price_of(plan: Plan, cells: int, crop_px: int) -> float:
+    """Return the multiply-adds of a row's training for each nucleus of its training part."""
+    adds = cost(parse(plan.line), 1, crop_px).multiply_adds
+    wanted = plan.recipe.training_nuclei
+    share = wanted if isinstance(wanted, float) else 1.0
+    return float(PASSES * adds * plan.recipe.epochs * cells * share)
+
+
+def _rows(params: Path) -> Iterator[tuple[str, Run, TableName]]:
+    for name, run in read_runs(params).items():
+        yield name, run, "runs"
+    for name, run in read_experiments(params).items():
+        yield name, run, "experiments"
+    for name, run in read_study(params).items():
+        yield name, run, "study"

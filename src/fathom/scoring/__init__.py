@@ -1,0 +1,1 @@
+"""Model files, and new slides scored with them."""

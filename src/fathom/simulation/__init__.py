@@ -1,0 +1,1 @@
+"""Nuclei and slides with known truth."""

@@ -1,0 +1,1 @@
+"""Folds that keep groups whole, and the certificate that they do."""

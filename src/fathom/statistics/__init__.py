@@ -1,0 +1,1 @@
+"""What predictions come to: measures, intervals, claims. No torch."""

@@ -1,0 +1,157 @@
+"""What is reported of every run, with intervals: same nuclei, same groups and seeds left out.
+
+`fathom.statistics.measures` says what is measured, `fathom.statistics.intervals` how sure it is,
+`fathom.statistics.claims` when a difference may be claimed.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from fathom.errors import FathomError
+from fathom.names import baseline_name, names_in_order
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import weight_layers
+from fathom.output import write_metrics
+from fathom.params import CLASSIFIERS, Comparison, Run
+from fathom.statistics.bootstrap import draw, percentiles
+from fathom.statistics.differences import to_reference
+from fathom.statistics.intervals import (
+    Design,
+    Numbers,
+    Weights,
+    design_of,
+    leave_out,
+    share_interval,
+)
+from fathom.statistics.measures import decisions_by_seed, measure, own_seeds, seeds_of, weighted
+from fathom.statistics.metrics import Floats, balanced_accuracy
+from fathom.statistics.scores import Cells, Study, read_cells
+
+SUMMARY_SIZE = 40  # numbers a person can still compare between two branches
+# What the summary holds of each run, in order of importance: as many rows as fit.
+SUMMARY = (
+    ("balanced_accuracy",),
+    ("balanced_accuracy_low", "balanced_accuracy_high"),
+    ("training_accuracy",),
+    ("auroc",),
+)
+
+
+def read_all_cells(
+    runs: Iterable[str], run_folder: Path, baseline_folder: Path, study: Study
+) -> dict[str, Cells]:
+    """Read the predictions of every run and every statistical classifier, by name in order."""
+    files = [run_folder / run / "predictions.parquet" for run in runs]
+    files += [baseline_folder / f"{classifier}.parquet" for classifier in CLASSIFIERS]
+    names = names_in_order(runs)
+    return {name: read_cells(file, study) for name, file in zip(names, files, strict=True)}
+
+
+def compare(
+    everyone: Mapping[str, Cells], study: Study, layers: Mapping[str, int], params: Comparison
+) -> dict[str, Numbers]:
+    """Return the numbers of everyone that is compared, in order; `layers` is what `depths` gives.
+
+    Each measure has its interval in `<measure>_low` and `<measure>_high`. Differences are paired,
+    to the first run (`difference_to_first`) and to the classifier that params name
+    (`difference_to_baseline`): of balanced accuracy, and with the prefix `auroc_` of AUROC. None is
+    to itself. Each has its `_p`, its `_p_holm` among all that are compared with the same one, its
+    `_claim` (1 better, -1 worse, 0 not claimed) and the smallest difference that is `_detectable`.
+    """
+    seeds = seeds_of(everyone.values())
+    design = design_of(study.positive, study.group, study.groups, seeds)
+    weights = leave_out(design)
+    measured = {name: measure(cells, weights) for name, cells in everyone.items()}
+    results: dict[str, Numbers] = {}
+    for name, cells in everyone.items():
+        results[name] = {
+            **_intervals(name, measured[name], design, params.confidence),
+            "confidence": params.confidence,
+            "nuclei": len(study.nucleus),
+            "groups": study.groups,
+            "effective_groups": design.effective_groups,
+            "cells": len(cells),
+            "seeds": len(seeds_of([cells])),
+            "constant_cells": sum(cell.test.constant for cell in cells),
+        }
+        if name in layers:
+            results[name]["weight_layers"] = layers[name]
+    references = {"first": next(iter(everyone)), "baseline": baseline_name(params.baseline)}
+    for called, reference in references.items():
+        found = to_reference(reference, called, everyone, measured, design, params.confidence)
+        for name, numbers in found.items():
+            results[name] |= numbers
+    draws = draw(study.groups, seeds, params.resamples, params.seed)
+    for name, numbers in _percentiles(everyone, draws, references, params.confidence).items():
+        results[name] |= numbers
+    return results
+
+
+def _intervals(
+    name: str, measured: Mapping[str, Floats], design: Design, confidence: float
+) -> Numbers:
+    """Return estimate, low and high of each measure."""
+    numbers: Numbers = {}
+    for measure_name, values in measured.items():
+        try:
+            numbers |= share_interval(values, design, confidence).named(measure_name)
+        except FathomError as error:
+            raise FathomError(f"{measure_name} of '{name}': {error}") from None
+    return numbers
+
+
+def _percentiles(
+    everyone: Mapping[str, Cells], draws: Weights, references: Mapping[str, str], confidence: float
+) -> dict[str, Numbers]:
+    """Return what the bootstrap finds of balanced accuracy and its differences, for comparison."""
+    drawn = {
+        name: balanced_accuracy(
+            weighted(
+                decisions_by_seed(cells, draws.groups.shape[1]),
+                own_seeds(cells, draws),
+                draws.groups,
+            )
+        )
+        for name, cells in everyone.items()
+    }
+    results: dict[str, Numbers] = {}
+    for name, values in drawn.items():
+        sought = {"balanced_accuracy": values} | {
+            f"difference_to_{called}": values - drawn[reference]
+            for called, reference in references.items()
+            if reference != name
+        }
+        found = {key: percentiles(each, confidence) for key, each in sought.items()}
+        results[name] = {
+            f"{key}_bootstrap_{end}": value
+            for key, one in found.items()
+            for end, value in (("low", one.low), ("high", one.high))
+        }
+        results[name]["degenerate_resamples"] = max(one.degenerate for one in found.values())
+    return results
+
+
+def summary(results: Mapping[str, Numbers]) -> Numbers:
+    """Return at most `SUMMARY_SIZE` numbers, `<run>.<measure>`, for `dvc metrics diff`.
+
+    A row of `SUMMARY` is there for all runs or for none. With more than `SUMMARY_SIZE` runs only
+    the first ones are there.
+    """
+    chosen = list(results)[:SUMMARY_SIZE]
+    numbers: Numbers = {}
+    for measures in SUMMARY:
+        if len(numbers) + len(chosen) * len(measures) > SUMMARY_SIZE:
+            break
+        numbers |= {f"{run}.{key}": results[run][key] for run in chosen for key in measures}
+    return numbers
+
+
+def write_results(folder: Path, results: Mapping[str, Numbers]) -> None:
+    """Write the numbers of each as <name>.json."""
+    for name, numbers in results.items():
+        write_metrics(folder / f"{name}.json", numbers)
+
+
+def depths(runs: Mapping[str, Run], lines: Mapping[str, str]) -> dict[str, int]:
+    """Return each run's number of layers with weights; `lines` holds the architectures by name."""
+    return {name: weight_layers(parse(lines[run.architecture])) for name, run in runs.items()}

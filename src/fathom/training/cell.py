@@ -1,0 +1,65 @@
+"""The unit of work: one network to train, and what it leaves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fathom.splitting.splits import FINAL
+from fathom.training.batches import Rows
+from fathom.training.recipe import Probes, Recipe
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network to train: its run, its line and recipe, and the rows of each part."""
+
+    run: str
+    fold: int
+    seed: int
+    line: str
+    recipe: Recipe
+    rows: Mapping[str, Rows]  # of train and validation, and of test unless it is the final model
+    probes: Probes | None = None  # None: the network is not probed
+
+    def __str__(self) -> str:
+        part = "final model" if self.fold == FINAL else f"fold {self.fold}"
+        return f"{self.run}, {part}, seed {self.seed}"
+
+
+class Epoch(NamedTuple):
+    """What one epoch came to; NaN is a loss that was not finite: the training diverged.
+
+    The training figures are running ones, as Keras prints them: over the epoch's batches, with
+    dropout and augmentation, while the weights change.
+    """
+
+    epoch: int  # from 1
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a cell leaves.
+
+    `weights` are of the epoch that the recipe keeps, among those with a finite validation loss: a
+    diverged network's are never kept, and the initial ones are where no epoch has such a loss.
+    `probabilities` (float64, a part's rows in order) are of the last epoch for the training part
+    and of `weights` for the others, without dropout and augmentation, in float32 as the exported
+    model computes them. A logit that is not a number says nothing: it counts as probability 0.5.
+    """
+
+    history: list[Epoch]
+    probabilities: dict[str, npt.NDArray[np.float64]]
+    weights: Weights
+    probes: list[tuple[object, ...]] = field(
+        default_factory=list
+    )  # `fathom.training.probing.COLUMNS`

@@ -1,0 +1,251 @@
+"""What happens inside a network: measured layer by layer on a fixed batch, while it trains.
+
+One row a layer with weights, in the order of computation. A layer's pre-activation is what its
+ReLU takes: after the norm, and for the last convolution of a residual block after the skip is
+added; the output neuron's is the logit. Norms use the batch's own statistics, as in training;
+dropout is off. Nothing here changes the network or draws from a global random state.
+
+No single number of these is a verdict: half of a healthy ReLU layer is silent by nature, and
+RMSProp rescales small gradients. `fathom.diagnosis.causes` says what is made of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import nan
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from fathom.networks.initialisation import Weighted, main_layers
+from fathom.networks.network import Network, ResidualBlock
+
+JACOBIAN_DRAWS = 4
+
+
+class Probe(NamedTuple):
+    """One layer at one epoch; NaN where a measure does not apply or was not taken.
+
+    Pre-activations z have the shape (n, units) or (n, channels, side, side).
+    """
+
+    epoch: int  # 0 is before the first step
+    place: int  # 0 is the input; from 1, the layers with weights
+    layer: str
+    rms: float  # root mean square of z
+    between_samples: float  # root of the variance over samples, averaged over units and pixels
+    signal: float  # between_samples / rms: what is left of the differences between nuclei
+    silent: float  # share of units that no pixel of any sample activates
+    rank: float  # effective rank of the activations (Roy & Vetterli 2007), samples centred
+    gradient_norm: float  # of the mean loss, in the layer's weights
+    gradient_correlation: float  # mean cosine of two samples' gradients (Balduzzi et al. 2017)
+    identity_distance: float  # |F(x)| / |x| of the block that ends here (He et al. 2015, fig. 7)
+    jacobian: float  # root mean square singular value (Glorot & Bengio 2010, section 4.2.1)
+
+
+class Point(NamedTuple):
+    """A layer with weights and where its pre-activation is seen."""
+
+    layer: str
+    weighted: Weighted
+    relu: nn.ReLU | None  # None: the output neuron
+    block: ResidualBlock | None  # the residual block that ends here
+
+
+def points_of(network: Network) -> list[Point]:
+    """Return the layers with weights in the order of computation.
+
+    Each but the output neuron is followed by one ReLU, and they run in the same order.
+    """
+    weighted = list(main_layers(network))
+    relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    ends = {block.relu: block for block in network.modules() if isinstance(block, ResidualBlock)}
+    names = [f"{place} {_kind(layer)}" for place, layer in enumerate(weighted, start=1)]
+    return [
+        Point(name, layer, relu, ends.get(relu) if relu else None)
+        for name, layer, relu in zip(names, weighted, [*relus, None], strict=True)
+    ]
+
+
+def _kind(layer: Weighted) -> str:
+    if isinstance(layer, nn.Conv2d):
+        side = layer.kernel_size[0]
+        return f"{layer.out_channels}conv{side}x{side}"
+    return "o" if layer.out_features == 1 else f"fc{layer.out_features}"
+
+
+def measure(
+    network: Network, inputs: torch.Tensor, target: torch.Tensor, epoch: int, *, jacobians: bool
+) -> list[Probe]:
+    """Measure every layer on one batch.
+
+    Parameters
+    ----------
+    inputs : (n, channels, side, side) float32, scaled crops
+    target : (n,) float32, 0 or 1
+    jacobians : whether to take the layers' Jacobians too, which costs some more passes
+
+    Returns
+    -------
+    list of Probe
+        The input's row (place 0), then one a layer with weights.
+    """
+    points = points_of(network)
+    with _batch_statistics(network), _recorded(points) as seen:
+        logits = network(inputs)
+        signals = [*seen.before_relu, logits.unsqueeze(1)]
+        loss = binary_cross_entropy_with_logits(logits, target)
+        weights = [point.weighted.weight for point in points]
+        gradients = torch.autograd.grad(loss, [*signals, *weights], allow_unused=True)
+        gains = _jacobian_gains(network, inputs, epoch) if jacobians else {}
+    # d logit / d z has the sign of the loss's gradient for negative nuclei, the other for positive.
+    sign = 1 - 2 * target
+    rows = [_row(epoch, 0, "input", inputs)]
+    for place, (point, signal) in enumerate(zip(points, signals, strict=True), start=1):
+        by_sample, by_weight = gradients[place - 1], gradients[place - 1 + len(points)]
+        rows.append(
+            _row(epoch, place, point.layer, signal)._replace(
+                silent=nan if point.relu is None else _silent(signal),
+                gradient_norm=nan if by_weight is None else float(by_weight.norm()),
+                gradient_correlation=_mean_cosine(by_sample, sign),
+                identity_distance=seen.identity_distance.get(point.block, nan),
+                jacobian=gains.get(point.weighted, nan),
+            )
+        )
+    return rows
+
+
+def relative_changes(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> list[float]:
+    """Return |after - before| / |before| of each layer's weights: what a step really changed."""
+    return [float((b - a).norm() / a.norm()) for a, b in zip(before, after, strict=True)]
+
+
+def weights_of(network: Network) -> list[torch.Tensor]:
+    """Return a copy of each layer's weights, in the order of `points_of`."""
+    return [layer.weight.detach().clone() for layer in main_layers(network)]
+
+
+def _row(epoch: int, place: int, layer: str, signal: torch.Tensor) -> Probe:
+    signal = signal.detach().double()
+    rms = float(signal.square().mean().sqrt())
+    between = float(signal.var(0, correction=0).mean().sqrt())
+    ratio = between / rms if rms > 0 else 0.0
+    rank = effective_rank(_by_unit(signal.relu() if place else signal))
+    return Probe(epoch, place, layer, rms, between, ratio, nan, rank, nan, nan, nan, nan)
+
+
+def _by_unit(signal: torch.Tensor) -> torch.Tensor:
+    """(n, units, ...) to the mean of each unit's map, (n, units)."""
+    return signal.flatten(2).mean(2) if signal.ndim > 2 else signal
+
+
+def effective_rank(activations: torch.Tensor) -> float:
+    """Return exp of the entropy of the singular values of (n, units), each unit centred.
+
+    Roy & Vetterli 2007, definition 1. 0 where all samples are the same, NaN where not finite.
+    """
+    centred = activations - activations.mean(0)
+    if not bool(centred.isfinite().all()):
+        return nan
+    values = torch.linalg.svdvals(centred)
+    if not float(values.sum()) > 0:
+        return 0.0
+    share = values / values.sum()
+    return float(torch.special.entr(share).sum().exp())
+
+
+def _silent(signal: torch.Tensor) -> float:
+    highest = signal.detach().transpose(0, 1).flatten(1).amax(1)
+    return float((highest <= 0).double().mean())
+
+
+def _mean_cosine(gradient: torch.Tensor | None, sign: torch.Tensor) -> float:
+    """Return the mean cosine between the rows of (n, ...), each times its `sign`, unlike pairs."""
+    if gradient is None:
+        return nan
+    rows = gradient.flatten(1).double() * sign.double().unsqueeze(1)
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    rows = rows[rows.isfinite().all(1)]  # a sample whose gradient is 0 has no direction
+    if len(rows) < 2:
+        return nan
+    return float((rows.sum(0).square().sum() - len(rows)) / (len(rows) * (len(rows) - 1)))
+
+
+def _jacobian_gains(network: Network, inputs: torch.Tensor, epoch: int) -> dict[Weighted, float]:
+    """Return, for each entry of `network.layers` with weights, its Jacobian's RMS singular value.
+
+    |J|_F^2, the sum of the squared singular values, is the expectation of |J^T u|^2 for u of
+    independent signs (Hutchinson 1990): no Jacobian is ever built. The entry's last layer with
+    weights stands for it. The mean is over samples.
+    """
+    generator = torch.Generator().manual_seed(epoch)
+    gains: dict[Weighted, float] = {}
+    maps = inputs
+    for layer in network.layers:
+        maps = maps.detach().requires_grad_()
+        out = layer(maps)
+        if weighted := list(main_layers(layer)):
+            squares = torch.zeros(())
+            for _ in range(JACOBIAN_DRAWS):
+                signs = torch.randint(0, 2, out.shape, generator=generator).to(out) * 2 - 1
+                (back,) = torch.autograd.grad(out, maps, signs, retain_graph=True)
+                squares = squares + back.square().sum().cpu() / JACOBIAN_DRAWS
+            values = min(out[0].numel(), maps[0].numel())
+            gains[weighted[-1]] = float((squares / len(inputs) / values).sqrt())
+        maps = out
+    return gains
+
+
+class _Seen:
+    """What hooks note during one pass."""
+
+    def __init__(self) -> None:
+        self.before_relu: list[torch.Tensor] = []
+        self.parts: dict[nn.Module, torch.Tensor] = {}  # what blocks' contents and skips gave
+        self.identity_distance: dict[ResidualBlock | None, float] = {}
+
+
+@contextmanager
+def _recorded(points: Sequence[Point]) -> Iterator[_Seen]:
+    """Note what each ReLU takes, and how far each residual block is from its skip."""
+    seen = _Seen()
+
+    def before_relu(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.before_relu.append(inputs[0])
+
+    def after_part(part: nn.Module, _inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        seen.parts[part] = output
+
+    def after_block(block: ResidualBlock, _inputs: tuple[Any, ...], _output: torch.Tensor) -> None:
+        distance = seen.parts[block.content].norm() / seen.parts[block.skip].norm()
+        seen.identity_distance[block] = float(distance.detach())
+
+    handles = [point.relu.register_forward_pre_hook(before_relu) for point in points if point.relu]
+    for block in filter(None, (point.block for point in points)):
+        handles += [part.register_forward_hook(after_part) for part in (block.content, block.skip)]
+        handles.append(block.register_forward_hook(after_block))
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _batch_statistics(network: Network) -> Iterator[None]:
+    """Evaluate, but let the norms take the batch's statistics, and forget them afterwards."""
+    was_training = network.training
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    kept = [(norm.momentum, norm.state_dict()["num_batches_tracked"].clone()) for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.train()
+        norm.momentum = 0.0  # the running statistics stay as they are
+    try:
+        yield
+    finally:
+        for norm, (momentum, tracked) in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked = tracked
+        network.train(was_training)

@@ -1,0 +1,251 @@
+"""Training one cell: one run, one fold, one seed, on one thread.
+
+The same cell gives the same bytes, whatever runs beside it and however often it was interrupted.
+Where torch finds a GPU it is used, for one cell at a time; fathom's tests have had none to run on.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from math import inf, isfinite, nan
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from fathom.errors import FathomError
+from fathom.imaging.nuclei import Crops
+from fathom.networks.architecture import parse
+from fathom.networks.initialisation import main_layers, unit_variance
+from fathom.networks.network import build, scale_input
+from fathom.training.batches import Rows, Targets, augment, batches, training_targets
+from fathom.training.cell import Cell, Epoch, Trained, Weights
+from fathom.training.checkpoint import Checkpoint
+from fathom.training.determinism import reproducible
+from fathom.training.optimisers import optimiser_of, warm_up
+from fathom.training.probing import Prober
+from fathom.training.readability import readability
+from fathom.training.recipe import Probes
+
+LSUV_CROPS = 128
+EVALUATED_AT_ONCE = 256  # crops; a constant, because the size of a batch changes how sums round
+
+
+def train_cell(
+    crops: Crops,
+    targets: Targets,
+    cell: Cell,
+    checkpoint: Checkpoint,
+    report: Callable[[Epoch], None],
+) -> Trained:
+    """Train a cell from its checkpoint on, or from the start; `report` hears of each epoch.
+
+    Torch's global state (threads, random numbers, determinism) is left as it was found. Raises
+    `FathomError` for a part that is too small to train or validate on.
+    """
+    if len(cell.rows["train"]) < 2 or len(cell.rows["validation"]) < 1:
+        raise FathomError(
+            f"run {cell.run}, fold {cell.fold}: has {len(cell.rows['train'])} nuclei to train and "
+            f"{len(cell.rows['validation'])} to validate on; at least 2 and 1 are needed"
+        )
+    with reproducible():
+        training = _Training(crops, targets, cell)
+        if saved := checkpoint.load():
+            training.restore(saved)
+            done = len(training.history)
+            print(f"{cell}: continues after epoch {done}", file=sys.stderr, flush=True)
+            report(training.history[-1])
+        while len(training.history) < cell.recipe.epochs:
+            training.run_epoch()
+            checkpoint.save(training.state())
+            report(training.history[-1])
+        return training.result()
+
+
+class _Training:
+    """A cell between two epochs: all that its further course depends on."""
+
+    def __init__(self, crops: Crops, targets: Targets, cell: Cell) -> None:
+        self.crops, self.targets = crops, targets
+        self.rows, self.recipe = cell.rows, cell.recipe
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        _, crop_px, _, channels = crops.shape
+        self.network = build(parse(cell.line), cell.recipe, channels, crop_px, cell.seed)
+        self.network.to(self.device)
+        self.optimiser = optimiser_of(self.network.parameters(), cell.recipe)
+        # The order of the crops and their flips have streams of their own, so that runs which
+        # differ in dropout or augmentation see the same batches. Dropout can only draw from
+        # torch's global stream.
+        seeds = np.random.SeedSequence(cell.seed).generate_state(4).tolist()
+        self.order, self.flips = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
+        torch.manual_seed(seeds[2])
+        self.class_weights = self._class_weights()
+        self.trained_on = training_targets(self.rows["train"], targets, cell.recipe, seeds[3])
+        if cell.recipe.initialisation == "lsuv":
+            unit_variance(self.network, list(main_layers(self.network)), self._examples(LSUV_CROPS))
+        self.prober = self._prober(cell.probes)
+        self.history: list[Epoch] = []
+        self.kept = self._weights()
+
+    def run_epoch(self) -> None:
+        """Train on each crop once, validate, and keep the weights if they are the ones to keep."""
+        epoch = len(self.history) + 1
+        if self.prober and epoch == 1:
+            self.prober.probe(self.network, 0)
+        loss, accuracy = self._train(epoch)
+        if self.prober:
+            self.prober.probe(self.network, epoch)
+        logits = self._logits("validation")
+        target = torch.from_numpy(self.targets[self.rows["validation"]])
+        validation_loss = _finite(binary_cross_entropy_with_logits(logits, target.double()))
+        finite = [past.validation_loss for past in self.history if isfinite(past.validation_loss)]
+        improved = validation_loss < min(finite, default=inf)
+        if improved or (self.recipe.weights == "last" and isfinite(validation_loss)):
+            self.kept = self._weights()
+        self.history.append(
+            Epoch(
+                epoch,
+                loss,
+                accuracy,
+                validation_loss,
+                float(((logits > 0) == target).double().mean()),
+            )
+        )
+
+    def result(self) -> Trained:
+        """Return what is left when all epochs are done."""
+        last = self._probabilities("train")
+        self.network.load_state_dict(self.kept)
+        others = {part: self._probabilities(part) for part in self.rows if part != "train"}
+        table = self.prober.table(self._readability()) if self.prober else []
+        return Trained(self.history, {"train": last, **others}, self.kept, table)
+
+    def state(self) -> dict[str, object]:
+        """Return everything that `restore` needs."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "kept": self.kept,
+            "history": [tuple(epoch) for epoch in self.history],
+            "order": self.order.get_state(),
+            "flips": self.flips.get_state(),
+            "dropout": torch.get_rng_state(),
+            "dropout_gpu": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+            "probes": self.prober.state() if self.prober else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.kept = state["kept"]
+        self.history = [Epoch(*epoch) for epoch in state["history"]]
+        self.order.set_state(state["order"])
+        self.flips.set_state(state["flips"])
+        if self.prober:
+            self.prober.restore(state["probes"])
+        torch.set_rng_state(state["dropout"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state_all(state["dropout_gpu"])
+
+    def _train(self, epoch: int) -> tuple[float, float]:
+        """Train on each crop of the training part once; return the running loss and accuracy."""
+        self.network.train()
+        rows = self.rows["train"]
+        losses, correct = [], []
+        shown = list(batches(rows, self.recipe.batch_size, self.order))
+        for step, batch in enumerate(shown):
+            warm_up(self.optimiser, self.recipe, (epoch - 1) * len(shown) + step, len(shown))
+            watched = self.prober and self.prober.before_step(self.network, epoch, step, len(shown))
+            logits, target, loss = self._loss(batch)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            if self.prober and watched:
+                self.prober.after_step(self.network, watched)
+            losses.append(loss.detach().double() * len(batch))
+            correct.append(((logits > 0) == target).sum())
+        total = torch.stack(losses).sum() / len(rows)
+        return _finite(total), float(torch.stack(correct).sum()) / len(rows)
+
+    def _loss(self, batch: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the logits and targets of a batch, and its mean loss."""
+        crops = torch.from_numpy(self.crops[batch])
+        if self.recipe.augmentation:
+            crops = augment(crops, self.flips)
+        target = torch.from_numpy(self.trained_on[batch]).to(self.device)
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
+        ):
+            logits = self.network(self._scaled(crops)).float()
+        weights = torch.where(target, *self.class_weights) if self.class_weights else None
+        return logits, target, binary_cross_entropy_with_logits(logits, target.float(), weights)
+
+    def _class_weights(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return the weights of a positive and a negative nucleus; their mean over nuclei is 1."""
+        if self.recipe.loss_weights == "none":
+            return None
+        share = self.targets[self.rows["train"]].mean()
+        weights = torch.tensor([1 / share, 1 / (1 - share)], device=self.device) / 2
+        return weights[0], weights[1]
+
+    def _examples(self, number: int) -> torch.Tensor:
+        """Return scaled crops of the training part, evenly spaced in it: the same every time."""
+        return self._scaled(torch.from_numpy(self.crops[_spaced(self.rows["train"], number)]))
+
+    def _prober(self, probes: Probes | None) -> Prober | None:
+        if probes is None:
+            return None
+        labels = self.trained_on[_spaced(self.rows["train"], probes.crops)]
+        target = torch.from_numpy(labels).to(self.device).float()
+        return Prober(self._examples(probes.crops), target, probes, self.recipe.epochs)
+
+    def _readability(self) -> list[float]:
+        """Return how well the label can be read from each layer of the kept network."""
+        train, validation = self.rows["train"], self.rows["validation"]
+        return readability(
+            self.network,
+            self._chunks(train),
+            self.targets[train],
+            self._chunks(validation),
+            self.targets[validation],
+        )
+
+    def _chunks(self, rows: Rows) -> list[torch.Tensor]:
+        return [
+            self._scaled(torch.from_numpy(self.crops[rows[i : i + EVALUATED_AT_ONCE]]))
+            for i in range(0, len(rows), EVALUATED_AT_ONCE)
+        ]
+
+    def _scaled(self, crops: torch.Tensor) -> torch.Tensor:
+        return scale_input(crops.to(self.device), self.recipe.input_scale)
+
+    @torch.inference_mode()
+    def _logits(self, part: str) -> torch.Tensor:
+        """Return the logits of a part, (n,) float64 on the CPU, as the exported model has them."""
+        self.network.eval()
+        chunks = [self.network(chunk) for chunk in self._chunks(self.rows[part])]
+        return torch.cat(chunks).cpu().double()
+
+    def _probabilities(self, part: str) -> npt.NDArray[np.float64]:
+        probabilities = torch.sigmoid(self._logits(part)).nan_to_num(nan=0.5)
+        return probabilities.numpy()
+
+    def _weights(self) -> Weights:
+        """Return a copy of the network's weights on the CPU."""
+        return {
+            name: weight.detach().to("cpu", copy=True)
+            for name, weight in self.network.state_dict().items()
+        }
+
+
+def _finite(loss: torch.Tensor) -> float:
+    """Return a loss as a number; infinity becomes NaN, the one sign of a diverged training."""
+    return value if isfinite(value := float(loss)) else nan
+
+
+def _spaced(rows: Rows, number: int) -> Rows:
+    """Return `number` of the rows, evenly spaced; all where there are not so many."""
+    places = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(np.intp)
+    return rows[places]
