@@ -21,7 +21,7 @@ from scipy import stats
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.families import cifar_family
-from fathom.params import read_section
+from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.cell import Cell

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fathom.networks.families import cifar_family, reduced_vgg
-from fathom.params import Run, read_section
+from fathom.params.runs import Run
+from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import SimulatedNuclei, simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.batches import Rows

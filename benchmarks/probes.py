@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from fathom.networks.families import reduced_vgg
-from fathom.params import read_section
+from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.cell import Cell

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.nuclei import read_nuclei
-from fathom.params import Crop, Segmentation, read_row, read_section
+from fathom.params.data import Crop, Segmentation
+from fathom.params.runs import read_row
+from fathom.params.section import read_section
 from fathom.scoring.export import export_run
 from fathom.stage import run_stage
 from fathom.training.interventions import planned

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fathom.imaging.nuclei import read_nuclei
-from fathom.params import Table, read_row, read_section
+from fathom.params.runs import Table, read_row
+from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
 from fathom.stage import run_stage
 from fathom.training.interventions import planned

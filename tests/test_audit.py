@@ -19,7 +19,7 @@ from fathom.imaging.images import read_micrograph, write_labels
 from fathom.imaging.nuclei import read_nuclei
 from fathom.imaging.segmentation import segment
 from fathom.output import write_metrics, write_table
-from fathom.params import Classes, Crop, Features, Segmentation
+from fathom.params.data import Classes, Crop, Features, Segmentation
 
 
 def audited(folder, work, **params):

@@ -8,7 +8,7 @@ from torch import nn
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, projections, unit_variance
 from fathom.networks.network import build
-from fathom.params import read_section
+from fathom.params.section import read_section
 from fathom.training.recipe import Recipe
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")

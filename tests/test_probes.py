@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.params import read_section
+from fathom.params.section import read_section
 from fathom.training.probes import effective_rank, measure, points_of, relative_changes, weights_of
 from fathom.training.readability import activations, readability
 from fathom.training.recipe import Recipe

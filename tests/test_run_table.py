@@ -6,7 +6,7 @@ import yaml
 
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.params import read_section
+from fathom.params.section import read_section
 from fathom.reports.run_table import price_of, print_runs
 from fathom.training.interventions import Plan
 from fathom.training.recipe import Recipe

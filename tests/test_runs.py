@@ -11,7 +11,7 @@ from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
-from fathom.params import Split
+from fathom.params.data import Split
 from fathom.splitting.folds import make_splits
 from fathom.splitting.splits import FINAL, part_rows
 from fathom.training.interventions import Plan

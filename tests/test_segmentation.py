@@ -14,7 +14,7 @@ from fathom.imaging.images import Labels, read_labels, read_micrograph, write_la
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.params import Segmentation
+from fathom.params.data import Segmentation
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())["segmentation"]

@@ -14,7 +14,7 @@ from fathom.imaging.images import read_labels, read_micrograph
 from fathom.imaging.nuclei import read_nuclei
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.params import Classes, Crop, Segmentation
+from fathom.params.data import Classes, Crop, Segmentation
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulated_slides import (
     DEFAULT_FIELD,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fathom.errors import FathomError
-from fathom.params import read_section
+from fathom.params.section import read_section
 from fathom.training.batches import augment, batches
 from fathom.training.cell import Cell
 from fathom.training.cells import checkpoints_of, train_cells

@@ -7,7 +7,7 @@ import yaml
 
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.params import Crop, Segmentation
+from fathom.params.data import Crop, Segmentation
 from fathom.scoring.export import Graph, export
 from fathom.scoring.onnx_model import ModelCard
 from fathom.training.recipe import Recipe

@@ -17,7 +17,7 @@ from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.params import Run
+from fathom.params.runs import Run
 from fathom.statistics.scores import read_cells, study_of
 from fathom.training.interventions import Plan, planned
 from fathom.training.recipe import Recipe

@@ -11,7 +11,7 @@ from fathom.errors import FathomError
 from fathom.imaging.crops import TOO_LARGE, TOUCHES_BORDER, cut, describe, scale_of
 from fathom.imaging.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.imaging.nuclei import Crops, write_nuclei
-from fathom.params import Classes, Crop
+from fathom.params.data import Classes, Crop
 from fathom.progress import track
 
 CONFLICT = "two labels inside"

@@ -16,7 +16,7 @@ from skimage.measure import regionprops_table
 
 from fathom.imaging.images import Labels, Micrograph
 from fathom.imaging.nuclei import Crops
-from fathom.params import Crop
+from fathom.params.data import Crop
 
 TOUCHES_BORDER = "touches the border"
 TOO_LARGE = "larger than the crop"

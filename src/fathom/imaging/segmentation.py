@@ -24,7 +24,7 @@ from fathom.errors import FathomError
 from fathom.imaging.background import background, local_mean
 from fathom.imaging.images import Labels, Micrograph
 from fathom.imaging.stain import Plane, nuclear_stain
-from fathom.params import Segmentation
+from fathom.params.data import Segmentation
 
 Mask = npt.NDArray[np.bool_]  # (H, W)
 

@@ -9,18 +9,10 @@ from rich.table import Table
 
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.params import (
-    PARAMS_FILE,
-    Crop,
-    Run,
-    Split,
-    read_architectures,
-    read_experiments,
-    read_runs,
-    read_section,
-    read_study,
-)
-from fathom.params import Table as TableName
+from fathom.params.data import Crop, Split
+from fathom.params.runs import Run, read_architectures, read_experiments, read_runs, read_study
+from fathom.params.runs import Table as TableName
+from fathom.params.section import PARAMS_FILE, read_section
 from fathom.training.interventions import Plan, planned
 from fathom.training.recipe import Recipe
 

@@ -21,7 +21,7 @@ from fathom.imaging.nuclei import TABLE, Crops, Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
 from fathom.output import written_whole
-from fathom.params import Crop, Segmentation
+from fathom.params.data import Crop, Segmentation
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
 from fathom.statistics.metrics import choose_threshold

@@ -11,7 +11,7 @@ from fathom.errors import FathomError
 from fathom.networks.architecture import format, parse
 from fathom.networks.layers import Layer
 from fathom.networks.rewrite import unpooled, widened, with_residuals
-from fathom.params import Run
+from fathom.params.runs import Run
 from fathom.training.recipe import Recipe
 
 Layers = tuple[Layer, ...]
