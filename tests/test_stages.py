@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from fathom.diagnosis import causes
-from fathom.params import audit, baseline, comparison, data, runs
+from fathom.params import audit, baseline, comparison, data, recipe, runs
 from fathom.params.section import Section
-from fathom.training import recipe
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -144,7 +143,7 @@ def test_the_bottom_imports_only_the_errors(module):
 
 @pytest.mark.parametrize(
     "module",
-    ["imaging.images", "imaging.segmentation", "imaging.crops", "scoring.predict", "cli"],
+    ["images", "imaging.segmentation", "imaging.crops", "scoring.predict", "cli"],
 )
 def test_images_and_inference_need_none_of_the_training_packages(module):
     path = source(f"fathom.{module}")
