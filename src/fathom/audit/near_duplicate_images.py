@@ -2,8 +2,8 @@
 
 The modulus of a Fourier transform does not change when a picture is shifted; averaged over the
 eight symmetries of the square it does not change when it is turned or mirrored either. Each image's
-nearest neighbours in these numbers are compared as pictures. A copy fits in one of the symmetries and in no
-other; objects in rows and columns, as on a printed array, fit somehow in all of them.
+nearest neighbours in these numbers are compared as pictures. A copy fits in one of the symmetries alone;
+objects in rows and columns, as on a printed array, fit somehow in all of them.
 """
 
 import numpy as np

@@ -133,7 +133,7 @@ def standardised(crops: Crops) -> tuple[Planes, Planes]:
     Colours count as their mean. The middle is the silhouette's centre of mass, to a fraction of a
     pixel; the silhouette is 1 inside, 0 outside, and between on its edge.
     """
-    grey: Planes = np.asarray(crops.mean(axis=-1, dtype=np.float32))
+    grey: Planes = np.asarray(crops.mean(axis=-1), dtype=np.float32)
     mask: Planes = crops.any(axis=-1).astype(np.float32)
     weight = mask / np.maximum(mask.sum(axis=(1, 2), keepdims=True), 1)
     mean = (grey * weight).sum(axis=(1, 2), keepdims=True)
