@@ -1,9 +1,9 @@
 """Near-duplicate images: found by what turning, mirroring and shifting leave alone, then compared.
 
 The modulus of a Fourier transform does not change when a picture is shifted; averaged over the
-eight symmetries of the square it does not change when it is turned or mirrored either. Each image's
-nearest neighbours in these numbers are compared as pictures. A copy fits in one of the symmetries alone;
-objects in rows and columns, as on a printed array, fit somehow in all of them.
+eight symmetries of the square it does not change when it is turned or mirrored either. The nearest
+neighbours of each image in these numbers are compared as pictures. A copy fits in one of the
+symmetries alone; objects in rows and columns, as on a printed array, fit somehow in all of them.
 """
 
 import numpy as np

@@ -133,12 +133,13 @@ def standardised(crops: Crops) -> tuple[Planes, Planes]:
     Colours count as their mean. The middle is the silhouette's centre of mass, to a fraction of a
     pixel; the silhouette is 1 inside, 0 outside, and between on its edge.
     """
-    grey: Planes = np.asarray(crops.mean(axis=-1), dtype=np.float32)
-    mask: Planes = crops.any(axis=-1).astype(np.float32)
+    grey = np.asarray(crops.mean(axis=-1), dtype=np.float32)
+    mask = np.asarray(crops.any(axis=-1), dtype=np.float32)
     weight = mask / np.maximum(mask.sum(axis=(1, 2), keepdims=True), 1)
-    mean = (grey * weight).sum(axis=(1, 2), keepdims=True)
-    variance = ((grey - mean) ** 2 * weight).sum(axis=(1, 2), keepdims=True)
-    planes: Planes = mask * (grey - mean) / np.sqrt(np.maximum(variance, 1e-6))
+    mean = np.sum(grey * weight, axis=(1, 2), keepdims=True)
+    variance = np.sum((grey - mean) ** 2 * weight, axis=(1, 2), keepdims=True)
+    scale = np.sqrt(np.maximum(variance, 1e-6))
+    planes = np.asarray(mask * (grey - mean) / scale, dtype=np.float32)
     offset = np.arange(mask.shape[1], dtype=np.float32) - (mask.shape[1] - 1) / 2
     y, x = weight.sum(axis=2) @ offset, weight.sum(axis=1) @ offset
     return _moved(planes, y, x), _moved(mask, y, x)
