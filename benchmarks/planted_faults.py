@@ -21,9 +21,7 @@ import tifffile
 from faults import FAULTS, NOTHING, Fault, unchanged
 
 from fathom.audit.audit import audit
-from fathom.audit.findings import finding_table
-from fathom.audit.image_checks import audit_images
-from fathom.audit.image_traits import image_traits
+from fathom.audit.image_audit import audit_image_files
 from fathom.baselines.features import measure
 from fathom.datasets.dataset import read_dataset
 from fathom.datasets.dataset_check import check_dataset
@@ -92,21 +90,23 @@ class Study:
 
 
 def audited(study: Study, fault: Fault, strength: object) -> pd.DataFrame:
-    """Plant the fault, run what the stages from `crop` to `audit` do, and return the findings."""
+    """Plant the fault, run what the stages `audit_images`, `crop` and `audit` do; the findings."""
     with tempfile.TemporaryDirectory() as name:
         folder, nuclei = Path(name) / "set", Path(name) / "nuclei"
         study.planted(folder, fault, strength)
         params = read_section(Audit)
+        images = audit_image_files(folder, params)
         if refused := check_dataset(folder):
             if fault.of_folder is unchanged:
                 raise RuntimeError(f"{fault.kind} makes a data set that is refused: {refused[0]}")
-            return _of_images_alone(folder, params)
+            return images.findings
         dataset = read_dataset(folder)
         classes = Classes(positive="positive")
         crop_dataset(dataset, folder / MASKS, classes, read_section(Crop), nuclei)
         fault.of_crops(nuclei, strength)
         table = read_nuclei(nuclei)
-        return audit(folder, dataset.images, table, _features(table.crops()), params).findings
+        crops = table.crops()
+        return audit(images, table, crops, _features(crops), params).findings
 
 
 _MEASURED: dict[bytes, dict[str, float]] = {}
@@ -120,17 +120,6 @@ def _features(crops: Crops) -> pd.DataFrame:
         if key not in _MEASURED:
             _MEASURED[key] = measure(crop, params)
     return pd.DataFrame([_MEASURED[crop.tobytes()] for crop in crops])
-
-
-def _of_images_alone(folder: Path, params: Audit) -> pd.DataFrame:
-    """Audit a folder that every stage refuses to read: its images, and the refusal."""
-    images = pd.read_csv(folder / "images.csv", dtype=str)
-    found = audit_images(image_traits(folder, images["image"].tolist()), images, params)
-    table = finding_table(found, params)
-    refused = [str(fault) for fault in check_dataset(folder)]
-    spelling = [what for what in refused if "column 'patient'" in what]
-    rows = [{"check": "patient_spellings", "severity": "error", "what": w} for w in spelling]
-    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
 
 
 def main(page: Path, seed: int) -> None:
