@@ -51,7 +51,7 @@ class DataSet:
         return next(iter(mask_paths(self.folder, image)), None)
 
     def label_mask_path(self, image: str) -> Path | None:
-        """Return the file that shows which pixels of `image` the label is about, if there is one."""
+        """Return the file that shows the pixels of `image` the label is about, if there is one."""
         return next(iter(mask_paths(self.folder, image, LABEL_MASKS)), None)
 
 
