@@ -111,7 +111,7 @@ def test_params_are_the_sections_the_script_reads(stage):
 def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").rglob("*.py"):
-        commands = ("cli", "line_table", "report", "run_table")
+        commands = ("cli", "line_table", "report", "control_report", "run_table")
         if path.parent.name != "params" and path.stem not in commands:
             used = {
                 node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")

@@ -42,7 +42,7 @@ def meaning(control: str, numbers: Numbers, reference: str) -> str:
         )
     if control == LABEL_PIXELS:
         return (
-            f"{subject} alone decides {score}: the answer is in the crops, and a score says first "
+            f"{subject} decides {score}: the answer is in the crops, and a score says first "
             "how well it is read there."
         )
     consequence = {

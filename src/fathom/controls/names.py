@@ -27,17 +27,19 @@ class Control:
 
 
 CONTROLS: dict[str, Control] = {
-    SILHOUETTE: Control("silhouette", "outline and size, as a picture", "The silhouette alone"),
+    SILHOUETTE: Control("silhouette", "outline and size, a picture", "The silhouette alone"),
     BACKGROUND: Control("background", "what lies around the crop", "The background alone"),
-    SHUFFLED: Control("shuffled labels", "crops; learns shuffled labels", "The network"),
+    SHUFFLED: Control("shuffled labels", "crops; shuffled labels", "The network"),
     SIZE: Control("size", "the nucleus' area", "The size alone"),
-    SHAPE: Control("shape", "eight measures of the outline", "The shape and size alone"),
-    HISTOGRAM: Control("histogram", "grey levels, not where they are", "The grey levels alone"),
+    SHAPE: Control("shape", "eight measures of the outline", "The outline alone"),
+    HISTOGRAM: Control("histogram", "grey levels, not where they are", "The histogram alone"),
     SHUFFLED_CLASSIFIER: Control(
-        "shuffled labels", "all features; learns shuffled labels", "The classifier"
+        "shuffled labels", "all features; shuffled labels", "The classifier"
     ),
     ACQUISITION: Control("acquisition", "its training share of the label", "The acquisition alone"),
-    LABEL_PIXELS: Control("label pixels", "the label's own pixels in the crop", "Their number"),
+    LABEL_PIXELS: Control(
+        "label pixels", "how many of the label's pixels", "The number of those pixels alone"
+    ),
 }
 
 

@@ -24,7 +24,7 @@ def by_acquisition(nuclei: Nuclei, splits: pd.DataFrame, column: str, seed: int)
     def share(fold: int) -> Floats:
         train = part_rows(nuclei, splits, fold, "train")
         of_each = positive.iloc[train].groupby(acquisition[train]).mean()
-        return pd.Series(acquisition).map(of_each).fillna(EVEN).to_numpy(dtype=np.float64)
+        return np.asarray(pd.Series(acquisition).map(of_each).fillna(EVEN), dtype=np.float64)
 
     return _predictions(share, nuclei, splits, seed)
 

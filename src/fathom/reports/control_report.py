@@ -103,6 +103,12 @@ def _leak(numbers: Numbers, names: Sequence[str], least_px: int) -> ControlTable
                 *(decimal(numbers[of], 2) if of in numbers else "" for of in sensitivity),
             )
         )
-    headings = ("run", "all nuclei", "without those", "found, of those", "of the others")
+    headings = (
+        "run",
+        "all nuclei",
+        "without those\nthat show it",
+        "sensitivity\nto those",
+        "to the\nothers",
+    )
     notes = (leak_sentence(numbers, least_px),)
     return ControlTable("The label's own pixels in the crop", headings, tuple(rows), notes)

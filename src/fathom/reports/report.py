@@ -106,7 +106,9 @@ def _print_controls(controls: ControlTable, console: Console) -> None:
     console.print("", controls.title, "", sep="\n")
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in controls.headings:
-        table.add_column(heading, overflow="fold", vertical="bottom")
+        # Numbers stay whole; what a control sees may run over two lines.
+        whole = heading != "sees"
+        table.add_column(heading, overflow="fold", no_wrap=whole, vertical="bottom")
     for row in controls.rows:
         table.add_row(*row)
     if controls.rows:
@@ -116,7 +118,8 @@ def _print_controls(controls: ControlTable, console: Console) -> None:
 
 
 def _control_markdown(controls: ControlTable) -> str:
-    lines = [controls.headings, ["---"] * len(controls.headings), *controls.rows]
+    headings = [heading.replace("\n", " ") for heading in controls.headings]
+    lines = [headings, ["---"] * len(headings), *controls.rows]
     table = [f"| {' | '.join(line)} |" for line in lines] if controls.rows else []
     notes = [f"- {note}" for note in controls.notes]
     return "\n".join([f"**{controls.title}**", "", *table, "", *notes])
