@@ -58,6 +58,8 @@ class TiffSource(BlockSource):
         series = self._file.series
         if not series:
             raise FathomError(f"{path}: holds no image")
+        if ".ome." in path.name.lower() and not self._file.is_ome:
+            raise FathomError(f"{path}: its OME-XML is missing: damaged or truncated, or misnamed")
         others = [
             other.name
             for other in series[1:]

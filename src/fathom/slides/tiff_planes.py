@@ -148,7 +148,9 @@ class SegmentedPlane:
         """Return the decoded tile or strip."""
         index = row * self._grid[1] + column
         pieces = [piece for page in self._pages for piece in self._pieces(page, index)]
-        return pieces[0] if len(pieces) == 1 else np.stack(pieces, axis=-1)
+        pixels = pieces[0] if len(pieces) == 1 else np.stack(pieces, axis=-1)
+        # Tiles at the edge are padded to their full size.
+        return pixels[: self.size[0] - row * self.block[0], : self.size[1] - column * self.block[1]]
 
     def _pieces(self, page: Page, index: int) -> list[Pixels]:
         """Return (h, w) or (h, w, samples) of a page, or one (h, w) a colour."""
@@ -174,7 +176,7 @@ class SegmentedPlane:
         )
         if decoded is None:
             return np.zeros(shape[1:], dtype=self._keyframe.dtype)
-        pixels: Pixels = decoded[0, : shape[1], : shape[2]]
+        pixels: Pixels = decoded[0]
         return pixels
 
 
