@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from fathom.audit.near_duplicates import near_duplicates
-from fathom.params import Audit, read_section
+from fathom.params.audit import Audit
+from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 

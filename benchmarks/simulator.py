@@ -27,11 +27,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fathom.baselines.features import measure
-from fathom.imaging.images import Labels
+from fathom.images import Labels
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
 from fathom.numerals import decimal
-from fathom.params import Features, Segmentation, read_section
+from fathom.params.data import Features, Segmentation
+from fathom.params.section import read_section
 from fathom.progress import track
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slides

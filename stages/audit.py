@@ -9,7 +9,8 @@ from fathom.baselines.features import read_features
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
-from fathom.params import Audit, read_section
+from fathom.params.audit import Audit
+from fathom.params.section import read_section
 from fathom.stage import run_stage
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from fathom.baselines.baseline import classify, write_results
 from fathom.baselines.features import read_features
 from fathom.imaging.nuclei import read_nuclei
-from fathom.params import Baseline, read_section
+from fathom.params.baseline import Baseline
+from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
 from fathom.stage import run_stage
 

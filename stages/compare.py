@@ -4,7 +4,10 @@ from pathlib import Path
 
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
-from fathom.params import Comparison, Split, read_architectures, read_runs, read_section
+from fathom.params.comparison import Comparison
+from fathom.params.data import Split
+from fathom.params.runs import read_architectures, read_runs
+from fathom.params.section import read_section
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
 from fathom.stage import run_stage

@@ -5,7 +5,8 @@ from pathlib import Path
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.crop_dataset import crop_dataset
 from fathom.output import write_metrics
-from fathom.params import Classes, Crop, read_section
+from fathom.params.data import Classes, Crop
+from fathom.params.section import read_section
 from fathom.stage import run_stage
 
 

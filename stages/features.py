@@ -5,7 +5,8 @@ from pathlib import Path
 from fathom.baselines.features import feature_table
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_table
-from fathom.params import Features, read_section
+from fathom.params.data import Features
+from fathom.params.section import read_section
 from fathom.stage import run_stage
 
 

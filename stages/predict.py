@@ -4,7 +4,9 @@ from pathlib import Path
 
 from fathom.datasets.dataset import read_dataset
 from fathom.output import write_metrics
-from fathom.params import Comparison, read_runs, read_section
+from fathom.params.comparison import Comparison
+from fathom.params.runs import read_runs
+from fathom.params.section import read_section
 from fathom.scoring.new_slides import best_run, score_dataset, travel
 from fathom.scoring.onnx_model import OnnxModel
 from fathom.stage import run_stage

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.segment_dataset import segment_dataset
-from fathom.params import Segmentation, read_section
+from fathom.params.data import Segmentation
+from fathom.params.section import read_section
 from fathom.stage import run_stage
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from fathom.imaging.nuclei import read_nuclei
-from fathom.params import Split, read_section
+from fathom.params.data import Split
+from fathom.params.section import read_section
 from fathom.splitting.folds import write_splits
 from fathom.stage import run_stage
 

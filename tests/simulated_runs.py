@@ -8,7 +8,7 @@ import yaml
 
 from fathom.imaging.nuclei import COLUMNS, Nuclei
 from fathom.output import write_table
-from fathom.params import Comparison
+from fathom.params.comparison import Comparison
 from fathom.statistics.scores import Study, study_of
 
 FOLDS = 3

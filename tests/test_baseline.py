@@ -13,7 +13,8 @@ from sklearn.svm import SVC
 from fathom.baselines.baseline import Part, build, choose, classify, probability, write_results
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
-from fathom.params import CLASSIFIERS, Baseline, ForestGrid, LogisticGrid, SvmGrid, read_section
+from fathom.params.baseline import CLASSIFIERS, Baseline, ForestGrid, LogisticGrid, SvmGrid
+from fathom.params.section import read_section
 from fathom.splitting.splits import FINAL
 
 PARAMS = Baseline(

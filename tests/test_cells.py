@@ -13,7 +13,7 @@ from conftest import nuclei_of
 from simulated_crops import PARAMS, cell_of, crops_of, half_positive
 
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
-from fathom.params import Split
+from fathom.params.data import Split
 from fathom.splitting.folds import write_splits
 from fathom.training.cells import checkpoints_of, train_cells
 from fathom.training.runs import HISTORY, PREDICTIONS, WEIGHTS

@@ -7,7 +7,7 @@ import pytest
 from conftest import nuclei_of
 
 from fathom.errors import FathomError
-from fathom.params import Split
+from fathom.params.data import Split
 from fathom.splitting.bonds import Duplicates
 from fathom.splitting.folds import write_splits
 from fathom.splitting.splits import read_splits

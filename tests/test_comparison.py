@@ -14,7 +14,7 @@ from fathom.names import names_in_order
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
 from fathom.output import write_table
-from fathom.params import read_architectures
+from fathom.params.runs import read_architectures
 from fathom.statistics.bootstrap import draw
 from fathom.statistics.comparison import SUMMARY_SIZE, compare, summary
 from fathom.statistics.intervals import (

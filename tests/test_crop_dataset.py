@@ -7,10 +7,10 @@ import tifffile
 
 from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
+from fathom.images import write_labels
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.imaging.images import write_labels
 from fathom.imaging.nuclei import COLUMNS, read_nuclei
-from fathom.params import Classes, Crop
+from fathom.params.data import Classes, Crop
 
 PARAMS = Crop(crop_px=12, normalisation="none", low_percentile=0.0, high_percentile=100.0)
 ILL = Classes(positive="ill")

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from fathom.imaging.crops import TOO_LARGE, TOUCHES_BORDER, Scale, cut, describe, scale_of
-from fathom.params import Crop
+from fathom.params.data import Crop
 
 
 def params(normalisation="slide", crop_px=16):

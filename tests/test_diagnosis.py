@@ -17,10 +17,12 @@ from fathom.diagnosis.evidence import evidence_of
 from fathom.diagnosis.verdict_text import is_stable, markdown, numbers, write_verdicts
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
-from fathom.params import Run, Split, read_architectures, read_section
+from fathom.params.data import Split
+from fathom.params.recipe import Probes, Recipe
+from fathom.params.runs import Run, read_architectures
+from fathom.params.section import read_section
 from fathom.splitting.folds import make_splits
 from fathom.training.interventions import Plan
-from fathom.training.recipe import Probes, Recipe
 from fathom.training.runs import cells_of, train_run
 
 FILE = Path(__file__).parents[1] / "params.yaml"

@@ -15,7 +15,7 @@ from fathom.errors import FathomError
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.params import Crop, Segmentation
+from fathom.params.data import Crop, Segmentation
 from fathom.scoring import export as exporting
 from fathom.scoring.export import (
     Graph,

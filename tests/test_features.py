@@ -19,7 +19,8 @@ from fathom.baselines.features import (
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.output import write_table
-from fathom.params import Features, read_section
+from fathom.params.data import Features
+from fathom.params.section import read_section
 
 PARAMS = Features(percentiles=(5, 50, 95), grey_levels=8, distances_px=(1, 2, 4))
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import read_nuclei, write_nuclei
-from fathom.params import Split
+from fathom.params.data import Split
 from fathom.splitting.bonds import NOT_LOOKED_FOR, Duplicates, pair_table
 from fathom.splitting.folds import make_splits, write_splits
 from fathom.splitting.splits import FINAL, check_splits, part_rows, read_splits

@@ -4,9 +4,11 @@ import pytest
 import yaml
 
 from fathom.errors import FathomError
-from fathom.params import Crop, Section, Split, read_row, read_section
+from fathom.params.data import Crop, Split
+from fathom.params.recipe import Recipe
+from fathom.params.runs import read_row
+from fathom.params.section import Section, read_section
 from fathom.training.interventions import Plan, planned
-from fathom.training.recipe import Recipe
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fathom.errors import FathomError
 from fathom.output import write_table
-from fathom.params import Run
+from fathom.params.runs import Run
 from fathom.reports import plot_tables, plots
 from fathom.statistics.comparison import compare
 from fathom.statistics.scores import ScoredCell, Scores, read_cells

@@ -12,7 +12,7 @@ from tiny_model import PARAMS, write_model
 
 from fathom.errors import FathomError
 from fathom.imaging.segmentation import segment
-from fathom.params import Crop, Segmentation
+from fathom.params.data import Crop, Segmentation
 from fathom.scoring import predict
 from fathom.scoring.onnx_model import OnnxModel
 from fathom.scoring.predict import COLUMNS, predict_images

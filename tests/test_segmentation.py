@@ -10,11 +10,11 @@ from skimage.draw import disk
 
 from fathom.datasets.dataset import DataSet, labels_path, read_dataset
 from fathom.errors import FathomError
-from fathom.imaging.images import Labels, read_labels, read_micrograph, write_labels, write_picture
+from fathom.images import Labels, read_labels, read_micrograph, write_labels, write_picture
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.params import Segmentation
+from fathom.params.data import Segmentation
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())["segmentation"]

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from fathom.baselines.features import measure
 from fathom.imaging.crops import Scale, cut, describe
 from fathom.imaging.nuclei import COLUMNS, read_nuclei
-from fathom.params import Crop, Features
+from fathom.params.data import Crop, Features
 from fathom.simulation.simulated_chromatin import draw, emit, random_field, spots
 from fathom.simulation.simulated_nuclei import (
     READ_NOISE,

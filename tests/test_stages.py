@@ -6,27 +6,44 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fathom import params
 from fathom.diagnosis import causes
-from fathom.params import Section
-from fathom.training import recipe
+from fathom.params import audit, baseline, comparison, data, recipe, runs
+from fathom.params.section import Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SECTIONS = {
     name: section.key
-    for module in (causes, params, recipe)
+    for module in (audit, baseline, causes, comparison, data, recipe, runs)
     for name, section in vars(module).items()
     if isinstance(section, type) and issubclass(section, Section) and section is not Section
 }
-# What these functions of fathom.params read, as dvc.yaml writes it.
+# What these functions of fathom.params.runs read, as dvc.yaml writes it.
 READERS = {
     "read_runs": {"runs"},
     "read_experiments": {"experiments"},
     "read_study": {"study"},
+    "read_controls": {"controls"},
     "read_row": {"architectures.${item.architecture}", "${table}.${key}"},
     "read_architectures": {"architectures"},
 }
+# From the top down: a package imports those below it, and the modules that lie beside them.
+PACKAGES = (
+    "scoring",
+    "slides",
+    "diagnosis",
+    "reports",
+    "audit",
+    "statistics",
+    "baselines",
+    "training",
+    "splitting",
+    "simulation",
+    "imaging",
+    "datasets",
+    "networks",
+    "params",
+)
 HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
 
 
@@ -93,7 +110,8 @@ def test_params_are_the_sections_the_script_reads(stage):
 def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").rglob("*.py"):
-        if path.stem not in ("params", "cli", "line_table", "report", "run_table"):
+        commands = ("cli", "line_table", "report", "run_table")
+        if path.parent.name != "params" and path.stem not in commands:
             used = {
                 node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")
             }
@@ -112,7 +130,7 @@ def test_the_command_names_the_script_and_each_path_is_a_dep_or_an_output(stage)
     outs = [out if isinstance(out, str) else next(iter(out)) for out in definition(stage)["outs"]]
     declared = [*definition(stage)["deps"], *outs]
     # A name that starts with a dot is a folder that git ignores: downloads, checkpoints.
-    words = {"${key}", "runs", "experiments", "study"}
+    words = {"${key}", "runs", "experiments", "study", "controls"}
     paths = [word for word in cmd[2:] if word not in words and not word.startswith(".")]
     for path in paths:
         assert path in declared, path
@@ -130,19 +148,36 @@ def test_modules_are_short():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
 
 
-@pytest.mark.parametrize("module", ["params", "networks.layers", "networks.architecture"])
+@pytest.mark.parametrize("module", ["params.runs", "networks.layers", "networks.architecture"])
 def test_the_bottom_imports_only_the_errors(module):
-    assert {path.stem for path in closure(source(f"fathom.{module}"))} <= {"errors", "layers"}
+    assert {path.stem for path in closure(source(f"fathom.{module}"))} <= {
+        "errors",
+        "layers",
+        "section",
+    }
     assert "torch" not in packages([source(f"fathom.{module}")])
 
 
 @pytest.mark.parametrize(
     "module",
-    ["imaging.images", "imaging.segmentation", "imaging.crops", "scoring.predict", "cli"],
+    ["images", "imaging.segmentation", "imaging.crops", "scoring.predict", "cli"],
 )
 def test_images_and_inference_need_none_of_the_training_packages(module):
     path = source(f"fathom.{module}")
     assert not packages([path, *closure(path)]) & HEAVY
+
+
+def test_every_package_has_its_place():
+    folders = {path.parent.name for path in (ROOT / "src" / "fathom").glob("*/__init__.py")}
+    assert folders <= set(PACKAGES)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_downwards(package):
+    above = PACKAGES[: PACKAGES.index(package)]
+    for path in (ROOT / "src" / "fathom" / package).glob("*.py"):
+        used = {name.split(".")[1] for name in imports(path) if name.startswith("fathom.")}
+        assert not used & set(above), path
 
 
 def test_the_packages_themselves_import_nothing():

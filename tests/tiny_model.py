@@ -7,10 +7,10 @@ import yaml
 
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.params import Crop, Segmentation
+from fathom.params.data import Crop, Segmentation
+from fathom.params.recipe import Recipe
 from fathom.scoring.export import Graph, export
 from fathom.scoring.onnx_model import ModelCard
-from fathom.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

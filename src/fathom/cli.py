@@ -88,7 +88,8 @@ def lines(
 ) -> None:
     """Print networks as lines, with their parameters, multiply-adds and receptive field."""
     from fathom.networks.line_table import line_table, lines_to_print
-    from fathom.params import PARAMS_FILE, Crop, read_section
+    from fathom.params.data import Crop
+    from fathom.params.section import PARAMS_FILE, read_section
 
     if crop_px is None:
         crop_px = read_section(Crop).crop_px if PARAMS_FILE.exists() else 48

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from fathom.errors import FathomError
-from fathom.params import CLASSIFIERS, Classifier
+from fathom.params.baseline import CLASSIFIERS, Classifier
 
 PREFIX = "baseline-"
 

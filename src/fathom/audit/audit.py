@@ -15,7 +15,7 @@ from fathom.audit.label_checks import audit_labels, label_errors, out_of_fold_sc
 from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table, write_pairs
 from fathom.imaging.nuclei import Nuclei
 from fathom.output import write_table
-from fathom.params import Audit
+from fathom.params.audit import Audit
 
 TRAITS, COUNTS = "images.parquet", "class_counts.parquet"
 

@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 from fathom.errors import FathomError
-from fathom.params import Audit
+from fathom.params.audit import Audit
 
 Check = Literal[
     "unreadable_image",

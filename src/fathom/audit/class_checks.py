@@ -10,7 +10,7 @@ from scipy.stats import fisher_exact, norm, rankdata, t
 from fathom.audit.findings import Finding
 from fathom.audit.image_traits import MARKS
 from fathom.imaging.nuclei import Crops
-from fathom.params import Audit
+from fathom.params.audit import Audit
 
 Bools = npt.NDArray[np.bool_]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from fathom.audit.checks import CHECKS, Check, check_grades
 from fathom.errors import FathomError
 from fathom.output import write_table, written_whole
-from fathom.params import Audit
+from fathom.params.audit import Audit
 
 Severity = Literal["error", "warning"]
 

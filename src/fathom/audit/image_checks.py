@@ -10,7 +10,7 @@ from fathom.audit.checks import Check
 from fathom.audit.findings import Finding
 from fathom.audit.image_traits import ImageTraits
 from fathom.audit.near_duplicate_images import near_duplicate_images
-from fathom.params import Audit
+from fathom.params.audit import Audit
 
 _FEWEST = 4  # images: of fewer there is no rest of the set to differ from
 

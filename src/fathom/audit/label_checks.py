@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from fathom.audit.findings import Finding
 from fathom.baselines.baseline import build
-from fathom.params import Audit
+from fathom.params.audit import Audit
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -12,7 +12,7 @@ from fathom.audit.near_duplicates import near_duplicates
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Crops, Nuclei
 from fathom.output import write_table
-from fathom.params import Audit
+from fathom.params.audit import Audit
 
 PAIRS = "near_duplicates.parquet"
 CONFLICT = "two labels inside"  # `left_out` of fathom.imaging.crop_dataset

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from fathom.imaging.nuclei import Nuclei
 from fathom.output import write_json, write_table
-from fathom.params import CLASSIFIERS, Baseline, Classifier
+from fathom.params.baseline import CLASSIFIERS, Baseline, Classifier
 from fathom.progress import track
 from fathom.splitting.splits import FINAL, PARTS, part_rows
 

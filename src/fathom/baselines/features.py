@@ -23,7 +23,7 @@ from skimage.measure import regionprops
 
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
-from fathom.params import Features
+from fathom.params.data import Features
 from fathom.progress import track
 
 IDENTITY = ("nucleus", "slide", "patient", "image", "label")  # the first columns of the table

@@ -22,7 +22,7 @@ from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.learning_curve import extrapolated
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.params import NonNegative, Positive, Section, Share
+from fathom.params.section import NonNegative, Positive, Section, Share
 
 Numbers = dict[str, float]
 

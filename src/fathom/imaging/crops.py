@@ -14,9 +14,9 @@ import pandas as pd
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
-from fathom.imaging.images import Labels, Micrograph
+from fathom.images import Labels, Micrograph
 from fathom.imaging.nuclei import Crops
-from fathom.params import Crop
+from fathom.params.data import Crop
 
 TOUCHES_BORDER = "touches the border"
 TOO_LARGE = "larger than the crop"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from fathom.errors import FathomError
 from fathom.output import written_whole
-from fathom.params import Run
+from fathom.params.runs import Run
 from fathom.statistics.intervals import Numbers
 from fathom.statistics.metrics import Floats
 from fathom.statistics.scores import Cells, Study

@@ -13,7 +13,9 @@ from rich.table import Table
 from fathom.errors import FathomError
 from fathom.names import baseline_name, names_in_order, short
 from fathom.numerals import decimal, difference, with_interval
-from fathom.params import PARAMS_FILE, Comparison, read_runs, read_section
+from fathom.params.comparison import Comparison
+from fathom.params.runs import read_runs
+from fathom.params.section import PARAMS_FILE, read_section
 
 Numbers = dict[str, float]
 

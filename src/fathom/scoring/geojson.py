@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from skimage.measure import find_contours, label
 
-from fathom.imaging.images import Labels
+from fathom.images import Labels
 
 Colour = tuple[int, int, int]  # red, green, blue, 0..255
 Ring = list[list[float]]  # closed: the last [x, y] is the first

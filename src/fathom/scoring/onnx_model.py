@@ -16,9 +16,10 @@ import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from fathom.errors import FathomError
-from fathom.imaging.images import Micrograph
+from fathom.images import Micrograph
 from fathom.imaging.nuclei import Crops
-from fathom.params import Count, Crop, Positive, Segmentation
+from fathom.params.data import Crop, Segmentation
+from fathom.params.section import Count, Positive
 
 FORMAT: Literal[1] = 1  # raised when an older fathom could no longer read the file rightly
 INPUT, LOGIT, PROBABILITY = "crops", "logit", "probability"

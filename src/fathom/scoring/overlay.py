@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from fathom.imaging.images import Labels, Micrograph
+from fathom.images import Labels, Micrograph
 from fathom.scoring.geojson import Colour
 
 NOT_SCORED: Colour = (240, 228, 66)  # grey would be lost on grey nuclei

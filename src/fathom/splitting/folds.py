@@ -10,7 +10,7 @@ import pandas as pd
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.output import write_table
-from fathom.params import Split
+from fathom.params.data import Split
 from fathom.splitting import division, division_proof
 from fathom.splitting.bonds import NOT_LOOKED_FOR, Bound, Duplicates, bind, pair_table
 from fathom.splitting.certificate import DUPLICATES, TABLE, write_certificate

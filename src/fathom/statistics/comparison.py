@@ -12,7 +12,9 @@ from fathom.names import baseline_name, names_in_order
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
 from fathom.output import write_metrics
-from fathom.params import CLASSIFIERS, Comparison, Run
+from fathom.params.baseline import CLASSIFIERS
+from fathom.params.comparison import Comparison
+from fathom.params.runs import Run
 from fathom.statistics.bootstrap import draw, percentiles
 from fathom.statistics.differences import to_reference
 from fathom.statistics.intervals import (

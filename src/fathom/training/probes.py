@@ -127,12 +127,18 @@ def weights_of(network: Network) -> list[torch.Tensor]:
 
 
 def _row(epoch: int, place: int, layer: str, signal: torch.Tensor) -> Probe:
-    signal = signal.detach().double()
-    rms = float(signal.square().mean().sqrt())
-    between = float(signal.var(0, correction=0).mean().sqrt())
+    signal = signal.detach()
+    # In units of its largest value, or the squares of an exploding signal leave float32.
+    peak = signal.abs().amax()
+    unit = signal / peak if peak > 0 else signal
+    rms = float(unit.square().mean().sqrt())
+    between = float(unit.var(0, correction=0).mean().sqrt())
     ratio = between / rms if rms > 0 else 0.0
-    rank = effective_rank(_by_unit(signal.relu() if place else signal))
-    return Probe(epoch, place, layer, rms, between, ratio, nan, rank, nan, nan, nan, nan)
+    rank = effective_rank(_by_unit(signal.relu() if place else signal).double())
+    scale = float(peak)
+    return Probe(
+        epoch, place, layer, rms * scale, between * scale, ratio, nan, rank, nan, nan, nan, nan
+    )
 
 
 def _by_unit(signal: torch.Tensor) -> torch.Tensor:
@@ -164,7 +170,9 @@ def _mean_cosine(gradient: torch.Tensor | None, sign: torch.Tensor) -> float:
     """Return the mean cosine between the rows of (n, ...), each times its `sign`, unlike pairs."""
     if gradient is None:
         return nan
-    rows = gradient.flatten(1).double() * sign.double().unsqueeze(1)
+    rows = gradient.flatten(1) * sign.unsqueeze(1)
+    # First in units of its largest value: the squares of a vanishing gradient leave float32.
+    rows = rows / rows.abs().amax(dim=1, keepdim=True)
     rows = rows / rows.norm(dim=1, keepdim=True)
     rows = rows[rows.isfinite().all(1)]  # a sample whose gradient is 0 has no direction
     if len(rows) < 2:

@@ -21,7 +21,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from fathom.networks.network import Network
 from fathom.training.probes import points_of
 
-PENALTIES = np.logspace(-1, 5, 7)
+PENALTIES = np.logspace(-1, 5, 4)
 QUARTERS = 2  # by 2
 
 Floats = npt.NDArray[np.float32]

@@ -5,7 +5,16 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field
 
 from fathom.errors import FathomError
-from fathom.params import Ascending, Count, NonNegative, Positive, Section, Seed, Share, validated
+from fathom.params.section import (
+    Ascending,
+    Count,
+    NonNegative,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    validated,
+)
 
 Initialisation = Literal["torch", "glorot", "he", "looks-linear", "lsuv"]
 Norm = Literal["none", "batch", "group"]

@@ -1,0 +1,18 @@
+"""The section of the comparison."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from fathom.params.baseline import Classifier
+from fathom.params.section import Section, Seed, Share
+
+
+class Comparison(Section):
+    """How runs are compared."""
+
+    key: ClassVar[str] = "comparison"
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Share
+    seed: Seed
+    baseline: Classifier

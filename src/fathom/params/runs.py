@@ -1,0 +1,66 @@
+"""The tables of networks (`runs`, `experiments`, `study`, `controls`) and their architectures."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from fathom.errors import FathomError
+from fathom.params.section import PARAMS_FILE, Section, validated, value_at
+
+Table = Literal["runs", "experiments", "study", "controls"]
+
+
+class Run(Section):
+    """A row of one of the tables: one architecture and named changes, in order.
+
+    `fathom.training.interventions` makes the changes.
+    """
+
+    key: ClassVar[str] = "runs"
+    architecture: str
+    interventions: dict[str, dict[str, object]]
+
+
+def read_runs(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the networks that are compared and exported, in the order of the file."""
+    return _read_rows("runs", file)
+
+
+def read_experiments(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the quick study's interventions, which are trained to find causes, never exported."""
+    return _read_rows("experiments", file)
+
+
+def read_study(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the full study's networks and interventions: long to train, never exported."""
+    return _read_rows("study", file)
+
+
+def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the networks that see only what should not tell the label, never exported."""
+    return _read_rows("controls", file)
+
+
+def read_row(table: Table, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
+    """Read the row called `name` of `table`, and its architecture's line."""
+    run = validated(Run, value_at(file, table, name), f"{table}.{name}")
+    line = value_at(file, "architectures", run.architecture)
+    if not isinstance(line, str):
+        raise FathomError(
+            f"{file}: 'architectures.{run.architecture}' must be one line of text, not {line!r}"
+        )
+    return run, line
+
+
+def _read_rows(table: Table, file: Path) -> dict[str, Run]:
+    rows = value_at(file, table)
+    if not isinstance(rows, dict) or not rows:
+        raise FathomError(f"params.yaml: '{table}' must list at least one run, not {rows!r}")
+    return {str(name): validated(Run, row, f"{table}.{name}") for name, row in rows.items()}
+
+
+def read_architectures(file: Path = PARAMS_FILE) -> dict[str, str]:
+    """Read the lines of all architectures, by name."""
+    lines = value_at(file, "architectures")
+    if not isinstance(lines, dict) or not all(isinstance(line, str) for line in lines.values()):
+        raise FathomError(f"{file}: 'architectures' must give each name one line of text")
+    return {str(name): line for name, line in lines.items()}
