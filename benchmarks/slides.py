@@ -24,7 +24,7 @@ import numpy as np
 import tifffile
 import zarr
 
-from fathom.imaging.images import Micrograph, read_micrograph
+from fathom.images import Micrograph, read_micrograph
 from fathom.progress import track
 from fathom.slides.opening import open_slide
 from fathom.slides.overview import pieces

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from fathom.imaging.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.progress import track
 from fathom.slides.overview import pieces
 from fathom.slides.slide import ArraySlide

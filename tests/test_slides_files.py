@@ -23,7 +23,7 @@ from slide_files import (
 )
 
 from fathom.errors import FathomError
-from fathom.imaging.images import read_micrograph
+from fathom.images import read_micrograph
 from fathom.slides.opening import open_slide
 
 CZI = Path("/work/shared/data/czi")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fathom.errors import FathomError
-from fathom.imaging.images import Micrograph
+from fathom.images import Micrograph
 from fathom.slides.source import Level
 
 # What two neighbouring tiles of an analysis share of a tiled format, decoded once.

@@ -14,7 +14,7 @@ import numpy as np
 from pylibCZIrw import czi
 
 from fathom.errors import FathomError
-from fathom.imaging.images import Micrograph
+from fathom.images import Micrograph
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
 from fathom.slides.resolution import square

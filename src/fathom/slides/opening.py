@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from fathom.errors import FathomError
-from fathom.imaging.images import TIFF_SUFFIXES
+from fathom.images import TIFF_SUFFIXES
 from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
 from fathom.slides.source import Source
 from fathom.slides.view import SlideView

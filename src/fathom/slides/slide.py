@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
-from fathom.imaging.images import Micrograph
+from fathom.images import Micrograph
 from fathom.slides.source import Level
 from fathom.slides.view import SlideView
 

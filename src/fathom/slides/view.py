@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from fathom.imaging.images import Micrograph
+from fathom.images import Micrograph
 from fathom.slides.resampling import Taps, resample, resampled_length
 from fathom.slides.source import Source
 
