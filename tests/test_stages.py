@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fathom.diagnosis import causes
-from fathom.params import audit, baseline, comparison, data, runs
+from fathom.params import abstention, audit, baseline, comparison, data, runs
 from fathom.params.section import Section
 from fathom.training import recipe
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SECTIONS = {
     name: section.key
-    for module in (audit, baseline, causes, comparison, data, recipe, runs)
+    for module in (abstention, audit, baseline, causes, comparison, data, recipe, runs)
     for name, section in vars(module).items()
     if isinstance(section, type) and issubclass(section, Section) and section is not Section
 }
