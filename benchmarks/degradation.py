@@ -21,13 +21,13 @@ from scipy import stats
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.families import cifar_family
+from fathom.params.recipe import Probes, Recipe
 from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.cell import Cell
 from fathom.training.cells import checkpoints_of, train_cells
 from fathom.training.probing import COLUMNS
-from fathom.training.recipe import Probes, Recipe
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 FOLDS = 3

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from fathom.audit.checks import Check
-from fathom.imaging.images import read_micrograph
+from fathom.images import read_micrograph
 from fathom.imaging.nuclei import read_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, simulate_slide
 from fathom.simulation.simulation import Simulation

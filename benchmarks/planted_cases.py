@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from fathom.networks.families import cifar_family, reduced_vgg
+from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
 from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import SimulatedNuclei, simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.batches import Rows
 from fathom.training.interventions import Plan, planned
-from fathom.training.recipe import Recipe
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 CROP_PX = 48

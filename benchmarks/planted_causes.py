@@ -34,6 +34,7 @@ from fathom.diagnosis.verdict import NO_EFFECT, Verdict, judge
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
 from fathom.output import written_whole
+from fathom.params.recipe import Probes
 from fathom.params.section import read_section
 from fathom.statistics.metrics import EVEN, counts_by_group
 from fathom.training.cell import Cell, Epoch
@@ -41,7 +42,6 @@ from fathom.training.cells import checkpoints_of, train_cells
 from fathom.training.checkpoint import fingerprint
 from fathom.training.interventions import Plan
 from fathom.training.probing import COLUMNS
-from fathom.training.recipe import Probes
 
 # What a user would add to params.yaml for each kind of cure.
 CURES = {

@@ -28,8 +28,8 @@ from fathom.baselines.features import measure
 from fathom.datasets.dataset import read_dataset
 from fathom.datasets.dataset_check import check_dataset
 from fathom.datasets.dataset_layout import ANNOTATIONS, MASKS, labels_path
+from fathom.images import write_labels
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.imaging.images import write_labels
 from fathom.imaging.nuclei import Crops, read_nuclei
 from fathom.params.audit import Audit
 from fathom.params.data import Classes, Crop, Features

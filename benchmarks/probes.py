@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from fathom.networks.families import reduced_vgg
+from fathom.params.recipe import Probes, Recipe
 from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.cell import Cell
-from fathom.training.recipe import Probes, Recipe
 from fathom.training.training import train_cell
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fathom.audit.image_checks import audit_images
 from fathom.audit.image_traits import image_traits
-from fathom.imaging.images import read_micrograph
+from fathom.images import read_micrograph
 from fathom.params.audit import Audit
 from fathom.params.section import read_section
 

@@ -24,7 +24,7 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_objects
 from skimage.segmentation import watershed
 
-from fathom.imaging.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import Score, score
 from fathom.imaging.stain import nuclear_stain

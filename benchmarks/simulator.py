@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fathom.baselines.features import measure
-from fathom.imaging.images import Labels
+from fathom.images import Labels
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
 from fathom.numerals import decimal

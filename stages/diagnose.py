@@ -9,11 +9,11 @@ from fathom.diagnosis.layer_plots import draw_verdicts
 from fathom.diagnosis.verdict_text import write_verdicts
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Split
+from fathom.params.recipe import Recipe
 from fathom.params.runs import read_architectures, read_experiments, read_runs
 from fathom.params.section import read_section
 from fathom.reports.plot_tables import write_tables
 from fathom.stage import run_stage
-from fathom.training.recipe import Recipe
 
 
 def diagnose(nuclei: Path, runs: Path, experiments: Path, verdicts: Path, metrics: Path) -> None:

@@ -6,12 +6,12 @@ from fathom.datasets.dataset import read_dataset
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.abstention import AbstentionLevel
 from fathom.params.data import Crop, Segmentation, Split
+from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
 from fathom.params.section import read_section
 from fathom.scoring.export import export_run
 from fathom.stage import run_stage
 from fathom.training.interventions import planned
-from fathom.training.recipe import Recipe
 
 
 def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path, out: Path) -> None:

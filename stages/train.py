@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from fathom.imaging.nuclei import read_nuclei
+from fathom.params.recipe import Probes, Recipe
 from fathom.params.runs import Table, read_row
 from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
 from fathom.stage import run_stage
 from fathom.training.interventions import planned
-from fathom.training.recipe import Probes, Recipe
 from fathom.training.runs import cells_of, train_run
 
 

@@ -14,8 +14,8 @@ from fathom.audit.findings import refuse_errors
 from fathom.baselines.features import feature_table, read_features
 from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
+from fathom.images import read_micrograph, write_labels
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.imaging.images import read_micrograph, write_labels
 from fathom.imaging.nuclei import read_nuclei
 from fathom.imaging.segmentation import segment
 from fathom.output import write_metrics, write_table

@@ -18,11 +18,11 @@ from fathom.diagnosis.verdict_text import is_stable, markdown, numbers, write_ve
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.params.data import Split
+from fathom.params.recipe import Probes, Recipe
 from fathom.params.runs import Run, read_architectures
 from fathom.params.section import read_section
 from fathom.splitting.folds import make_splits
 from fathom.training.interventions import Plan
-from fathom.training.recipe import Probes, Recipe
 from fathom.training.runs import cells_of, train_run
 
 FILE = Path(__file__).parents[1] / "params.yaml"

@@ -11,8 +11,8 @@ from fathom.networks.architecture import expand, parse, shapes
 from fathom.networks.families import cifar_family, families, reduced_vgg
 from fathom.networks.layers import Convolution, MaxPool, Residual, Shape
 from fathom.networks.network import Network
+from fathom.params.recipe import Recipe
 from fathom.statistics.comparison import weight_layers
-from fathom.training.recipe import Recipe
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 LINES = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["architectures"]

@@ -4,7 +4,7 @@ import tifffile
 from PIL import Image
 
 from fathom.errors import FathomError
-from fathom.imaging.images import read_labels, read_micrograph, write_labels, write_picture
+from fathom.images import read_labels, read_micrograph, write_labels, write_picture
 
 RNG = np.random.default_rng(0)
 

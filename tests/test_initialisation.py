@@ -8,8 +8,8 @@ from torch import nn
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, projections, unit_variance
 from fathom.networks.network import build
+from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
-from fathom.training.recipe import Recipe
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
 DEEP = "8conv3x3 - 8conv3x3 - 16conv3x3 - 16conv3x3/2 - fc32 - fc32 - o"

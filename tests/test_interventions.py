@@ -12,10 +12,10 @@ from simulated_crops import cell_of, crops_of, half_positive
 from fathom.errors import FathomError
 from fathom.networks.architecture import format, parse
 from fathom.networks.network import build
+from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
 from fathom.params.section import read_section
 from fathom.training.interventions import REWRITES, Plan, planned
-from fathom.training.recipe import Recipe
 from fathom.training.training import _Training
 
 FILE = Path(__file__).parents[1] / "params.yaml"

@@ -9,8 +9,8 @@ from fathom.errors import FathomError
 from fathom.networks.architecture import parse, shapes
 from fathom.networks.layers import Convolution, Shape
 from fathom.networks.network import ConvolutionBlock, ResidualBlock, build, scale_input
+from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
-from fathom.training.recipe import Recipe
 
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"
 

@@ -8,7 +8,7 @@ from tiny_model import PARAMS, make_card, write_model
 
 from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
-from fathom.imaging.images import write_labels
+from fathom.images import write_labels
 from fathom.params.comparison import Comparison
 from fathom.params.data import Segmentation
 from fathom.scoring.new_slides import best_run, score_dataset, travel

@@ -6,10 +6,10 @@ import yaml
 from fathom.errors import FathomError
 from fathom.params.abstention import AbstentionLevel
 from fathom.params.data import Crop, Split
+from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
 from fathom.params.section import Section, read_section
 from fathom.training.interventions import Plan, planned
-from fathom.training.recipe import Recipe
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))

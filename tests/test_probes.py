@@ -10,10 +10,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
+from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
 from fathom.training.probes import effective_rank, measure, points_of, relative_changes, weights_of
 from fathom.training.readability import activations, readability
-from fathom.training.recipe import Recipe
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
 LINE = "3conv3x3 - mp2x2 - res(3conv3x3 - 3conv3x3) - res(4conv3x3/2 - 4conv3x3) - fc5 - o"

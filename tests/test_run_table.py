@@ -6,10 +6,10 @@ import yaml
 
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
+from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
 from fathom.reports.run_table import price_of, print_runs
 from fathom.training.interventions import Plan
-from fathom.training.recipe import Recipe
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -12,11 +12,11 @@ from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
 from fathom.params.data import Split
+from fathom.params.recipe import Probes
 from fathom.splitting.folds import make_splits
 from fathom.splitting.splits import FINAL, part_rows
 from fathom.training.interventions import Plan
 from fathom.training.probing import COLUMNS
-from fathom.training.recipe import Probes
 from fathom.training.runs import cells_of, train_run
 
 SHORT = RECIPE.model_copy(update={"epochs": 2, "seeds": (0, 1)})

@@ -10,7 +10,7 @@ from skimage.draw import disk
 
 from fathom.datasets.dataset import DataSet, labels_path, read_dataset
 from fathom.errors import FathomError
-from fathom.imaging.images import Labels, read_labels, read_micrograph, write_labels, write_picture
+from fathom.images import Labels, read_labels, read_micrograph, write_labels, write_picture
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score

@@ -5,7 +5,7 @@ import pytest
 
 from fathom.datasets.dataset import DataSet, labels_path, read_dataset
 from fathom.errors import FathomError
-from fathom.imaging.images import Labels, write_labels, write_picture
+from fathom.images import Labels, write_labels, write_picture
 from fathom.imaging.segmentation_score import THRESHOLDS, score, score_dataset
 
 

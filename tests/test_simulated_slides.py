@@ -8,9 +8,9 @@ from simulated_crops import PARAMS
 
 from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
+from fathom.images import read_labels, read_micrograph
 from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.crops import describe
-from fathom.imaging.images import read_labels, read_micrograph
 from fathom.imaging.nuclei import read_nuclei
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score

@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from fathom.diagnosis import causes
-from fathom.params import abstention, audit, baseline, comparison, data, runs
+from fathom.params import abstention, audit, baseline, comparison, data, recipe, runs
 from fathom.params.section import Section
-from fathom.training import recipe
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -28,6 +27,23 @@ READERS = {
     "read_row": {"architectures.${item.architecture}", "${table}.${key}"},
     "read_architectures": {"architectures"},
 }
+# From the top down: a package imports those below it, and the modules that lie beside them.
+PACKAGES = (
+    "scoring",
+    "slides",
+    "diagnosis",
+    "reports",
+    "audit",
+    "statistics",
+    "baselines",
+    "training",
+    "splitting",
+    "simulation",
+    "imaging",
+    "datasets",
+    "networks",
+    "params",
+)
 HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
 
 
@@ -144,11 +160,24 @@ def test_the_bottom_imports_only_the_errors(module):
 
 @pytest.mark.parametrize(
     "module",
-    ["imaging.images", "imaging.segmentation", "imaging.crops", "scoring.predict", "cli"],
+    ["images", "imaging.segmentation", "imaging.crops", "scoring.predict", "cli"],
 )
 def test_images_and_inference_need_none_of_the_training_packages(module):
     path = source(f"fathom.{module}")
     assert not packages([path, *closure(path)]) & HEAVY
+
+
+def test_every_package_has_its_place():
+    folders = {path.parent.name for path in (ROOT / "src" / "fathom").glob("*/__init__.py")}
+    assert folders <= set(PACKAGES)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_downwards(package):
+    above = PACKAGES[: PACKAGES.index(package)]
+    for path in (ROOT / "src" / "fathom" / package).glob("*.py"):
+        used = {name.split(".")[1] for name in imports(path) if name.startswith("fathom.")}
+        assert not used & set(above), path
 
 
 def test_the_packages_themselves_import_nothing():

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from fathom.errors import FathomError
+from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
 from fathom.training.batches import augment, batches
 from fathom.training.cell import Cell
 from fathom.training.cells import checkpoints_of, train_cells
-from fathom.training.recipe import Recipe
 from fathom.training.training import _Training, train_cell
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml").model_copy(

@@ -12,10 +12,10 @@ from fathom.diagnosis.causes import CAUSES, Case, Diagnosis
 from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.ladder import CURES, is_cure
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
+from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
 from fathom.params.section import read_section
 from fathom.training.interventions import planned
-from fathom.training.recipe import Recipe
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage.transform import resize_local_mean
 
 from fathom.errors import FathomError
-from fathom.imaging.images import Micrograph, read_micrograph
+from fathom.images import Micrograph, read_micrograph
 from fathom.progress import track
 
 Grey = npt.NDArray[np.float32]  # (H, W)

@@ -18,7 +18,7 @@ from fathom.datasets.dataset_layout import (
 )
 from fathom.datasets.dataset_tables import Fault, Row, read_number
 from fathom.errors import FathomError
-from fathom.imaging.images import Labels, read_labels, read_micrograph
+from fathom.images import Labels, read_labels, read_micrograph
 from fathom.progress import track
 
 
@@ -70,7 +70,7 @@ def _decode(folder: Path, row: Row) -> _Decoded:
 
 
 def _without(path: Path, error: FathomError) -> str:
-    """Return the message of `fathom.imaging.images` without what the fault's place says already."""
+    """Return the message of `fathom.images` without what the fault's place says already."""
     return str(error).removeprefix(f"{path}/").removeprefix(f"{path}: ")
 
 

@@ -32,7 +32,7 @@ from fathom.datasets.dataset_layout import (
 from fathom.datasets.micronuclei_masks import SMALLEST_PX, Mask, deepest_points, read_nuclei_masks
 from fathom.datasets.wheels import Wheel
 from fathom.errors import FathomError
-from fathom.imaging.images import write_labels
+from fathom.images import write_labels
 from fathom.progress import track
 
 WHEEL = Wheel(
@@ -176,7 +176,7 @@ def _write_field(
 
 
 def _read_mask(archive: ZipFile, entry: str) -> Mask:
-    # `fathom.imaging.images` refuses transparency; here it is the background.
+    # `fathom.images` refuses transparency; here it is the background.
     with Image.open(BytesIO(archive.read(entry))) as picture:
         return np.asarray(picture.convert("RGBA"))
 

@@ -17,10 +17,10 @@ from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
+from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
 from fathom.statistics.scores import read_cells, study_of
 from fathom.training.interventions import Plan, planned
-from fathom.training.recipe import Recipe
 
 TABLES = ("predictions", "history", "probes")
 

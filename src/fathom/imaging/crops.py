@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
-from fathom.imaging.images import Labels, Micrograph
+from fathom.images import Labels, Micrograph
 from fathom.imaging.nuclei import Crops
 from fathom.params.data import Crop
 

@@ -10,7 +10,7 @@ from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
 from fathom.errors import FathomError
-from fathom.imaging.images import read_labels, read_micrograph, write_labels
+from fathom.images import read_labels, read_micrograph, write_labels
 from fathom.imaging.segmentation import segment
 from fathom.params.data import Segmentation
 from fathom.progress import track

@@ -21,8 +21,8 @@ from skimage.morphology import disk, local_maxima, reconstruction, remove_small_
 from skimage.segmentation import relabel_sequential, watershed
 
 from fathom.errors import FathomError
+from fathom.images import Labels, Micrograph
 from fathom.imaging.background import background, local_mean
-from fathom.imaging.images import Labels, Micrograph
 from fathom.imaging.stain import Plane, nuclear_stain
 from fathom.params.data import Segmentation
 

@@ -18,7 +18,7 @@ from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
 from fathom.errors import FathomError
-from fathom.imaging.images import Labels, read_labels
+from fathom.images import Labels, read_labels
 from fathom.progress import track
 
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))  # of the IoU

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fathom.training.recipe import Initialisation, Recipe
+from fathom.params.recipe import Initialisation, Recipe
 
 Weighted = nn.Conv2d | nn.Linear
 PROJECTION = 1

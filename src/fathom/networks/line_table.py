@@ -7,9 +7,9 @@ from fathom.errors import FathomError
 from fathom.networks.architecture import check_fits, parse
 from fathom.networks.architecture_cost import Cost, cost
 from fathom.networks.families import families
+from fathom.params.recipe import Norm
 from fathom.params.runs import read_architectures
 from fathom.params.section import PARAMS_FILE
-from fathom.training.recipe import Norm
 
 HEADINGS = ("layers", "parameters", "multiply-adds", "field px", "small maps")
 

@@ -23,7 +23,7 @@ from fathom.networks.layers import (
     Residual,
     Shape,
 )
-from fathom.training.recipe import Norm, Recipe
+from fathom.params.recipe import Norm, Recipe
 
 GROUPS = 4  # of group normalisation; fewer where they do not divide the filters
 

@@ -10,11 +10,11 @@ from rich.table import Table
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.params.data import Crop, Split
+from fathom.params.recipe import Recipe
 from fathom.params.runs import Run, read_architectures, read_experiments, read_runs, read_study
 from fathom.params.runs import Table as TableName
 from fathom.params.section import PARAMS_FILE, read_section
 from fathom.training.interventions import Plan, planned
-from fathom.training.recipe import Recipe
 
 DONE = "predictions.parquet"  # what `fathom.training.runs.train_run` leaves in <data>/<table>/<row>
 # Forward and backward: the gradients of the inputs and of the weights cost a forward pass each.

@@ -22,12 +22,12 @@ from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
 from fathom.output import written_whole
 from fathom.params.data import Crop, Segmentation
+from fathom.params.recipe import Recipe
 from fathom.scoring.abstention import Group, calibrate
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
 from fathom.statistics.metrics import choose_threshold
 from fathom.training.interventions import Plan
-from fathom.training.recipe import Recipe
 
 PARITY_BATCHES = (1, 2, 7, 64)
 # In the logit, and relative to the batch's largest beyond 1: networks that explode are a subject of

@@ -14,8 +14,8 @@ import pandas as pd
 
 from fathom.datasets.dataset import DataSet, labels_path, stem
 from fathom.errors import FathomError
+from fathom.images import read_labels, read_micrograph
 from fathom.imaging.crop_dataset import REASONS, give_labels, nucleus_labels
-from fathom.imaging.images import read_labels, read_micrograph
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.params.comparison import Comparison
 from fathom.progress import track

@@ -16,7 +16,7 @@ import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from fathom.errors import FathomError
-from fathom.imaging.images import Micrograph
+from fathom.images import Micrograph
 from fathom.imaging.nuclei import Crops
 from fathom.params.data import Crop, Segmentation
 from fathom.params.section import Count, Positive

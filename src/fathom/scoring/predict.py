@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from fathom.errors import FathomError
+from fathom.images import Labels, Micrograph, read_micrograph, write_picture
 from fathom.imaging.crops import cut, describe, scale_of
-from fathom.imaging.images import Labels, Micrograph, read_micrograph, write_picture
 from fathom.imaging.segmentation import segment
 from fathom.output import write_table, written_whole
 from fathom.progress import track

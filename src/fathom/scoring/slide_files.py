@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fathom.errors import FathomError
-from fathom.imaging.images import Micrograph
+from fathom.images import Micrograph
 from fathom.output import written_whole
 from fathom.scoring.anndata_file import AnnDataWriter
 from fathom.scoring.colours import class_colours

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fathom.training.recipe import Recipe
+from fathom.params.recipe import Recipe
 
 Targets = npt.NDArray[np.bool_]  # (n,), whether the nucleus is of the positive class
 Rows = npt.NDArray[np.intp]  # positions in crops and targets

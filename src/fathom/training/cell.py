@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fathom.params.recipe import Probes, Recipe
 from fathom.splitting.splits import FINAL
 from fathom.training.batches import Rows
-from fathom.training.recipe import Probes, Recipe
 
 Weights = dict[str, torch.Tensor]
 

@@ -1,6 +1,6 @@
 """Interventions: named changes of a recipe or of an architecture, made one after the other.
 
-A change is a key of the recipe with its new value (`fathom.training.recipe.Recipe.changed`), or one
+A change is a key of the recipe with its new value (`fathom.params.recipe.Recipe.changed`), or one
 of `REWRITES`, which rewrite the architecture's line.
 """
 
@@ -11,8 +11,8 @@ from fathom.errors import FathomError
 from fathom.networks.architecture import format, parse
 from fathom.networks.layers import Layer
 from fathom.networks.rewrite import unpooled, widened, with_residuals
+from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
-from fathom.training.recipe import Recipe
 
 Layers = tuple[Layer, ...]
 

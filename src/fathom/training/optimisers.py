@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
-from fathom.training.recipe import Recipe
+from fathom.params.recipe import Recipe
 
 
 def optimiser_of(parameters: Iterable[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

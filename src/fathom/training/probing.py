@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 
 from fathom.networks.network import Network
+from fathom.params.recipe import Probes
 from fathom.training.probes import Probe, measure, relative_changes, weights_of
-from fathom.training.recipe import Probes
 
 # A row of the table of probes: `Probe`, and
 # update: |change| / |weights| of the layer, in the epoch's last step; of epoch 0 in the first step

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import check_fits, parse
 from fathom.output import write_table, written_whole
+from fathom.params.recipe import Probes
 from fathom.splitting.splits import FINAL, PARTS, part_rows
 from fathom.training.batches import fewer
 from fathom.training.cell import Cell, Epoch, Trained
@@ -17,7 +18,6 @@ from fathom.training.cells import checkpoints_of, train_cells
 from fathom.training.checkpoint import forget_old
 from fathom.training.interventions import Plan
 from fathom.training.probing import COLUMNS
-from fathom.training.recipe import Probes
 
 PREDICTIONS, HISTORY, PROBES = "predictions.parquet", "history.parquet", "probes.parquet"
 WEIGHTS = "final.safetensors"

@@ -19,6 +19,7 @@ from fathom.imaging.nuclei import Crops
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
+from fathom.params.recipe import Probes
 from fathom.training.batches import Rows, Targets, augment, batches, training_targets
 from fathom.training.cell import Cell, Epoch, Trained, Weights
 from fathom.training.checkpoint import Checkpoint
@@ -26,7 +27,6 @@ from fathom.training.determinism import reproducible
 from fathom.training.optimisers import optimiser_of, warm_up
 from fathom.training.probing import Prober
 from fathom.training.readability import readability
-from fathom.training.recipe import Probes
 
 LSUV_CROPS = 128
 EVALUATED_AT_ONCE = 256  # crops; a constant, because the size of a batch changes how sums round
