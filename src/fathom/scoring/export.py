@@ -1,6 +1,5 @@
 """From a trained network to a model file: the graph, its metadata, and proof that both agree."""
 
-import hashlib
 import json
 import logging
 import warnings
@@ -17,12 +16,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fathom.errors import FathomError
-from fathom.imaging.nuclei import TABLE, Crops, Nuclei
+from fathom.imaging.nuclei import Crops, Nuclei
+from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
 from fathom.output import written_whole
 from fathom.params.data import Crop, Segmentation
 from fathom.params.recipe import Recipe
+from fathom.params.segmenter import NetworkSegmentation
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
 from fathom.statistics.metrics import choose_threshold
@@ -37,9 +38,10 @@ PARITY_TOLERANCE = 1e-4
 def export_run(
     run: str,
     plan: Plan,
-    segmentation: Segmentation,
+    segmentation: Segmentation | NetworkSegmentation,
     crop: Crop,
     *,
+    split_group: Literal["image", "slide", "patient"],
     nuclei: Nuclei,
     images: pd.DataFrame,
     trained: Path,
@@ -52,6 +54,7 @@ def export_run(
     ----------
     run, plan : name, architecture and resolved recipe of the run
     segmentation, crop : how the study's nuclei were found and cut
+    split_group : what never stood on both sides of a split (`fathom.params.data.Split`)
     nuclei : of the study
     images : of the study, with um_per_px (`DataSet.images`)
     trained : folder of the stage `train`: predictions.parquet, final.safetensors
@@ -75,6 +78,7 @@ def export_run(
         um_per_px=median_um_per_px(images),
         segmentation=segmentation,
         crop=crop,
+        split_group=split_group,
         architecture=plan.line,
         recipe=plan.recipe.model_dump(mode="json"),
         data_sha256=data_sha256(nuclei),
@@ -193,11 +197,3 @@ def median_um_per_px(images: pd.DataFrame) -> float | None:
     """Return the median of the study's images, None where none is known."""
     known = images["um_per_px"].dropna()
     return float(known.median()) if len(known) else None
-
-
-def data_sha256(nuclei: Nuclei) -> str:
-    """Return the SHA-256 of the study's nuclei: of the table, then of the shards by name."""
-    digest = hashlib.sha256()
-    for path in (nuclei.folder / TABLE, *sorted(nuclei.folder.glob("*.npy"))):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -20,6 +20,7 @@ from fathom.images import Micrograph
 from fathom.imaging.nuclei import Crops
 from fathom.params.data import Crop, Segmentation
 from fathom.params.section import Count, Positive
+from fathom.params.segmenter import NetworkSegmentation
 
 FORMAT: Literal[1] = 1  # raised when an older fathom could no longer read the file rightly
 INPUT, LOGIT, PROBABILITY = "crops", "logit", "probability"
@@ -44,8 +45,10 @@ class ModelCard(BaseModel):
     crop_px: Count
     channels: Literal[1, 3]
     um_per_px: Positive | None  # median of the study's images; None where unknown
-    segmentation: Segmentation
+    segmentation: Annotated[Segmentation | NetworkSegmentation, Field(discriminator="method")]
     crop: Crop
+    # What never stood on both sides of a split; None in the first files, which do not say.
+    split_group: Literal["image", "slide", "patient"] | None = None
     architecture: str
     # As resolved, with the run's interventions. Scoring does not need it, so it is kept as it was:
     # a model outlives a change of the recipe's keys.
