@@ -13,6 +13,7 @@ from tiny_model import LINE, PARAMS, RECIPE, ROOT, make_card, make_crops, make_g
 
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
+from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
 from fathom.params.data import Crop, Segmentation
@@ -21,7 +22,6 @@ from fathom.scoring.abstention import Abstention
 from fathom.scoring.export import (
     Graph,
     check_parity,
-    data_sha256,
     export,
     export_run,
     load_graph,

@@ -1,6 +1,5 @@
 """From a trained network to a model file: the graph, its metadata, and proof that both agree."""
 
-import hashlib
 import json
 import logging
 import warnings
@@ -17,12 +16,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fathom.errors import FathomError
-from fathom.imaging.nuclei import TABLE, Crops, Nuclei
+from fathom.imaging.nuclei import Crops, Nuclei
+from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
 from fathom.output import written_whole
 from fathom.params.data import Crop, Segmentation
 from fathom.params.recipe import Recipe
+from fathom.params.segmenter import NetworkSegmentation
 from fathom.scoring.abstention import Group, calibrate
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
@@ -38,7 +39,7 @@ PARITY_TOLERANCE = 1e-4
 def export_run(
     run: str,
     plan: Plan,
-    segmentation: Segmentation,
+    segmentation: Segmentation | NetworkSegmentation,
     crop: Crop,
     *,
     group: Group,
@@ -200,11 +201,3 @@ def median_um_per_px(images: pd.DataFrame) -> float | None:
     """Return the median of the study's images, None where none is known."""
     known = images["um_per_px"].dropna()
     return float(known.median()) if len(known) else None
-
-
-def data_sha256(nuclei: Nuclei) -> str:
-    """Return the SHA-256 of the study's nuclei: of the table, then of the shards by name."""
-    digest = hashlib.sha256()
-    for path in (nuclei.folder / TABLE, *sorted(nuclei.folder.glob("*.npy"))):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
