@@ -13,9 +13,11 @@ from rich.table import Table
 from fathom.errors import FathomError
 from fathom.names import baseline_name, names_in_order, short
 from fathom.numerals import decimal, difference, with_interval
+from fathom.params.audit import Audit
 from fathom.params.comparison import Comparison
 from fathom.params.runs import read_runs
 from fathom.params.section import PARAMS_FILE, read_section
+from fathom.reports.audit_notes import audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
 
 Numbers = dict[str, float]
@@ -57,14 +59,16 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
     `FathomError` where nothing was compared yet.
     """
     results = _read_results(metrics / "runs", params)
+    waivers = read_section(Audit, params).waivers
+    notes = [*_notes(results), *audit_notes(metrics, waivers)]
     if markdown:
         tables = map(_control_markdown, control_tables(metrics, params))
-        print("\n\n".join([_markdown(results), *tables]))
+        print("\n\n".join([_markdown(results, notes), *tables]))
         return
     console = Console(highlight=False, markup=False)
     for columns in ((RUN, *MEASURES), (RUN, *RATES, *_differences(results))):
         console.print(_table(results, columns), "")
-    for note in _notes(results):
+    for note in notes:
         console.print(note)
     for controls in control_tables(metrics, params):
         _print_controls(controls, console)
@@ -90,7 +94,7 @@ def _read_results(folder: Path, params: Path) -> Results:
     )
 
 
-def _markdown(results: Results) -> str:
+def _markdown(results: Results, notes: Sequence[str]) -> str:
     columns = [RUN, *MEASURES, *RATES, *_differences(results)]
     lines = [
         [column.heading.replace("-\n", "").replace("\n", " ") for column in columns],
@@ -98,8 +102,7 @@ def _markdown(results: Results) -> str:
         *([column.cell(*row) for column in columns] for row in results.numbers.items()),
     ]
     table = [f"| {' | '.join(line)} |" for line in lines]
-    notes = [f"- {note}" for note in _notes(results)]
-    return "\n".join([*table, "", *notes]).replace("*", r"\*")
+    return "\n".join([*table, "", *(f"- {note}" for note in notes)]).replace("*", r"\*")
 
 
 def _print_controls(controls: ControlTable, console: Console) -> None:
