@@ -19,6 +19,7 @@ from typing import Self
 import pandas as pd
 import tifffile
 from faults import FAULTS, NOTHING, Fault, unchanged
+from joblib import Parallel, delayed
 
 from fathom.audit.audit import audit
 from fathom.audit.image_audit import audit_image_files
@@ -123,23 +124,31 @@ def _features(crops: Crops) -> pd.DataFrame:
 
 
 def main(page: Path, seed: int) -> None:
-    """Audit every planted fault and every clean set, and write the table."""
-    planted: dict[str, list[pd.DataFrame]] = {fault.kind: [] for fault in FAULTS}
+    """Audit every planted fault and every clean set, on all cores, and write the table."""
+    tasks = [(fault, strength) for fault in FAULTS for strength in fault.strengths]
     with tempfile.TemporaryDirectory() as name:
         usual = Study.written(BASE, seed, Path(name) / "usual")
         whole = Study.written(WHOLE_PATIENTS, seed, Path(name) / "whole")
-        tasks = [(fault, strength) for fault in FAULTS for strength in fault.strengths]
-        for fault, strength in track(tasks, "planted faults", len(tasks)):
-            study = whole if fault.whole_patients else usual
-            planted[fault.kind].append(audited(study, fault, strength))
-        clean = []
-        for number, simulation in enumerate(track(CLEAN, "clean sets", len(CLEAN)), start=1):
-            study = Study.written(simulation, seed + number, Path(name) / f"clean{number}")
-            clean.append(audited(study, NOTHING, None))
-    page.write_text(
-        "\n".join([*_planted_lines(planted), "", *_clean_lines(clean)]) + "\n", encoding="utf-8"
-    )
+        clean = Parallel(n_jobs=-1, return_as="generator")(
+            delayed(_clean)(simulation, seed + number, Path(name) / f"clean{number}")
+            for number, simulation in enumerate(CLEAN, start=1)
+        )
+        of_clean = list(track(clean, "clean sets", len(CLEAN)))
+        found = Parallel(n_jobs=-1, return_as="generator")(
+            delayed(audited)(whole if fault.whole_patients else usual, fault, strength)
+            for fault, strength in tasks
+        )
+        of_faults = list(track(found, "planted faults", len(tasks)))
+    planted: dict[str, list[pd.DataFrame]] = {fault.kind: [] for fault in FAULTS}
+    for (fault, _), table in zip(tasks, of_faults, strict=True):
+        planted[fault.kind].append(table)
+    lines = [f"Seed {seed}.", "", *_planted_lines(planted), "", *_clean_lines(of_clean)]
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(page.read_text(encoding="utf-8"))
+
+
+def _clean(simulation: Simulation, seed: int, folder: Path) -> pd.DataFrame:
+    return audited(Study.written(simulation, seed, folder), NOTHING, None)
 
 
 def _planted_lines(planted: dict[str, list[pd.DataFrame]]) -> list[str]:
