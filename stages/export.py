@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.nuclei import read_nuclei
+from fathom.params.abstention import AbstentionLevel
 from fathom.params.data import Crop, Split
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
@@ -23,7 +24,8 @@ def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path,
         planned(run, f"runs.{name}", line, read_section(Recipe), crop.crop_px),
         read_segmentation(),
         crop,
-        split_group=read_section(Split).group,
+        group=read_section(Split).group,
+        confidence=read_section(AbstentionLevel).confidence,
         nuclei=read_nuclei(nuclei),
         images=read_dataset(dataset).images,
         trained=trained,

@@ -45,7 +45,7 @@ STUDY = Package.model_validate({**PARAMS["package"], "test_crops": "study"})
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx", split_group="slide")
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ import pytest
 import yaml
 
 from fathom.diagnosis import causes
-from fathom.params import audit, baseline, comparison, data, package, recipe, runs
+from fathom.params import abstention, audit, baseline, comparison, data, package, recipe, runs
 from fathom.params.section import Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SECTIONS = {
     name: section.key
-    for module in (audit, baseline, causes, comparison, data, package, recipe, runs)
+    for module in (abstention, audit, baseline, causes, comparison, data, package, recipe, runs)
     for name, section in vars(module).items()
     if isinstance(section, type) and issubclass(section, Section) and section is not Section
 }

@@ -24,6 +24,7 @@ from fathom.output import written_whole
 from fathom.params.data import Crop, Segmentation
 from fathom.params.recipe import Recipe
 from fathom.params.segmenter import NetworkSegmentation
+from fathom.scoring.abstention import Group, calibrate
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
 from fathom.statistics.metrics import choose_threshold
@@ -41,7 +42,8 @@ def export_run(
     segmentation: Segmentation | NetworkSegmentation,
     crop: Crop,
     *,
-    split_group: Literal["image", "slide", "patient"],
+    group: Group,
+    confidence: float,
     nuclei: Nuclei,
     images: pd.DataFrame,
     trained: Path,
@@ -54,7 +56,8 @@ def export_run(
     ----------
     run, plan : name, architecture and resolved recipe of the run
     segmentation, crop : how the study's nuclei were found and cut
-    split_group : what never stood on both sides of a split (`fathom.params.data.Split`)
+    group : what never stands on both sides of a split: the abstention is calibrated on it
+    confidence : of the verdict on a new slide
     nuclei : of the study
     images : of the study, with um_per_px (`DataSet.images`)
     trained : folder of the stage `train`: predictions.parquet, final.safetensors
@@ -66,23 +69,24 @@ def export_run(
     crops = nuclei.crops()
     channels: Literal[1, 3] = 3 if crops.shape[-1] == 3 else 1
     negative, positive = class_names(nuclei)
+    predictions = pd.read_parquet(trained / "predictions.parquet")
     card = ModelCard(
         format=FORMAT,
         fathom_version=version("fathom"),
         run=run,
         negative=negative,
         positive=positive,
-        threshold=final_threshold(pd.read_parquet(trained / "predictions.parquet"), nuclei),
+        threshold=final_threshold(predictions, nuclei),
         crop_px=crop.crop_px,
         channels=channels,
         um_per_px=median_um_per_px(images),
         segmentation=segmentation,
         crop=crop,
-        split_group=split_group,
         architecture=plan.line,
         recipe=plan.recipe.model_dump(mode="json"),
         data_sha256=data_sha256(nuclei),
         metrics=json.loads(metrics.read_text(encoding="utf-8")),
+        abstention=calibrate(predictions, nuclei, group, confidence),
     )
     graph = load_graph(trained / "final.safetensors", plan, channels, crop.crop_px)
     export(graph, card, crops, out)

@@ -123,5 +123,5 @@ def _score(name: str, text: str, bounds: list[float | None]) -> Yaml:
 def _preparation(card: ModelCard) -> Yaml:
     """Return what a program needs to make crops, and to read the scores."""
     fields = {"negative", "positive", "threshold", "crop_px", "channels", "um_per_px"}
-    fields |= {"segmentation", "crop", "split_group", "data_sha256", "fathom_version"}
+    fields |= {"segmentation", "crop", "abstention", "data_sha256", "fathom_version"}
     return card.model_dump(mode="json", include=fields)

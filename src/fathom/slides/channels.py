@@ -1,0 +1,92 @@
+"""Which of an image's channels a model is given."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from fathom.errors import FathomError
+
+RGB = ("red", "green", "blue")
+
+
+def picked_channel(
+    path: Path,
+    names: Sequence[str],
+    *,
+    colour: bool,
+    channel: int | str | None,
+    channels: Literal[1, 3],
+) -> int | None:
+    """Return the index of the channel to read, or None for all three as RGB.
+
+    Parameters
+    ----------
+    names : of the image's channels, "" where it gives none
+    colour : whether the file says that its three channels are those of an RGB picture
+    channel : the user's --channel: an index, counted from 0, or a name in any case
+    channels : of the model, 1 or 3
+
+    Raises
+    ------
+    FathomError
+        For RGB given to a model of one channel without a channel picked, the reverse, several
+        channels and none picked, and a channel that is not there.
+    """
+    names = RGB if colour else names
+    if channels == 3:
+        _require_rgb(path, names, channel)
+        return None
+    if channel is None:
+        return _require_one(path, names, colour=colour)
+    index = _index(channel, names)
+    if index is None:
+        raise FathomError(
+            f"{path}: has no channel {channel!r}; --channel is one of {listed(names)}"
+        )
+    return index
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the channels as a user may name them: `0 'DAPI', 1 'GFP'`."""
+    return ", ".join(
+        f"{index} {name!r}" if name else str(index) for index, name in enumerate(names)
+    )
+
+
+def _require_rgb(path: Path, names: Sequence[str], channel: int | str | None) -> None:
+    if channel is not None:
+        raise FathomError(
+            f"{path}: --channel {channel} was given, but the model was trained on RGB pictures and "
+            "takes all three channels; leave --channel out"
+        )
+    named = [name.lower() for name in names]
+    if len(names) == 3 and all(
+        name in ("", str(index), colour, colour[0])
+        for index, (name, colour) in enumerate(zip(named, RGB, strict=True))
+    ):
+        return
+    has = "is a grey image" if len(names) == 1 else f"has the channels {listed(names)}"
+    raise FathomError(f"{path}: {has}; the model was trained on RGB pictures")
+
+
+def _require_one(path: Path, names: Sequence[str], *, colour: bool) -> int:
+    if len(names) == 1:
+        return 0
+    if colour:
+        raise FathomError(
+            f"{path}: is an RGB picture; the model was trained on grey images. Where one colour "
+            "holds the nuclei, name it: --channel red, green or blue"
+        )
+    raise FathomError(
+        f"{path}: has {len(names)} channels, the model takes one: name the nuclear stain as "
+        f"--channel, one of {listed(names)}"
+    )
+
+
+def _index(channel: int | str, names: Sequence[str]) -> int | None:
+    """Return the index that a user means; a name goes before a number, `488` may be a name."""
+    text = str(channel).strip().lower()
+    named = [index for index, name in enumerate(names) if name.lower() == text]
+    if len(named) == 1:
+        return named[0]
+    return int(text) if text.isdecimal() and int(text) < len(names) else None

@@ -1,0 +1,129 @@
+"""Open a file as a slide: which reader, which resolution."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+from fathom.errors import FathomError
+from fathom.images import TIFF_SUFFIXES
+from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
+from fathom.slides.source import Source
+from fathom.slides.view import SlideView
+
+PICTURES = (".png", ".jpg", ".jpeg")
+TIFFS = (*TIFF_SUFFIXES, ".btf", ".tf2", ".tf8")
+SCANNERS = (".svs", ".ndpi", ".mrxs", ".scn", ".dcm", ".bif", ".svslide", ".vms", ".vmu")
+CZI = ".czi"
+SLIDE_SUFFIXES = (*TIFFS, *SCANNERS, CZI, ".zarr", *PICTURES)
+
+# Twice as fine shows a network trained at 40x a slide scanned at 20x; beyond it pixels are guesses.
+_FINEST_ENLARGEMENT = 2.5
+
+
+def open_slide(
+    path: Path,
+    *,
+    um_per_px: float | None = None,
+    own_um_per_px: float | None = None,
+    channel: int | str | None = None,
+    channels: Literal[1, 3] = 1,
+) -> SlideView:
+    """Open a file as a slide (`fathom.slides.slide.Slide`), a context manager.
+
+    Parameters
+    ----------
+    um_per_px : what the model needs; None reads the file at full resolution, whatever that is
+    own_um_per_px : of the file's full resolution, in place of what it says
+    channel : of several, by index from 0 or by name
+    channels : 1 to read one channel, 3 to read RGB
+
+    Raises
+    ------
+    FathomError
+        For a file that is not there, damaged or of another kind; that holds several planes in depth
+        or time, other channels than asked for, or other numbers than 8- and 16-bit unsigned ones;
+        and, where `um_per_px` is given, for one whose resolution is unknown or too coarse.
+    """
+    if own_um_per_px is not None and not (math.isfinite(own_um_per_px) and own_um_per_px > 0):
+        raise FathomError(f"--um-per-px is {own_um_per_px}; a number above 0 was expected")
+    source = _source(path, channel, channels)
+    try:
+        return _view(source, um_per_px, own_um_per_px)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _view(source: Source, needed: float | None, given: float | None) -> SlideView:
+    own = given or source.um_per_px
+    if needed is None:
+        return SlideView(source, 1.0, own)
+    if own is None:
+        raise FathomError(
+            f"{source.path}: does not say how wide its pixels are, and the model needs "
+            f"{needed:.4g} um per px: give it as --um-per-px"
+        )
+    if given is None and not is_plausible(own):
+        raise FathomError(
+            f"{source.path}: says that its pixels are {own:.4g} um wide, which no light "
+            f"microscope's are ({FINEST_UM} to {COARSEST_UM} um): give the width as --um-per-px"
+        )
+    if own / needed > _FINEST_ENLARGEMENT:
+        raise FathomError(
+            f"{source.path}: its pixels of {own:.4g} um are {own / needed:.1f} times as wide as "
+            f"the model's, {needed:.4g} um; up to {_FINEST_ENLARGEMENT} times can be resampled. "
+            "Take a model of that resolution, or give the right one as --um-per-px"
+        )
+    return SlideView(source, needed / own, own)
+
+
+def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> Source:
+    """Return the reader of a file, imported only now: most runs need one of them."""
+    _require_there(path)
+    suffix = path.suffix.lower()
+    try:
+        if path.is_dir():
+            from fathom.slides.zarr_source import ZarrSource
+
+            return ZarrSource(path, channel, channels)
+        if suffix in PICTURES:
+            from fathom.slides.pictures import picture_source
+
+            return picture_source(path, channel, channels)
+        if suffix == CZI:
+            from fathom.slides.czi_source import CziSource
+
+            return CziSource(path, channel, channels)
+        from fathom.slides.openslide_source import (
+            OpenSlideSource,
+            is_scanner_tiff,
+        )
+
+        if suffix in SCANNERS or is_scanner_tiff(path):
+            return OpenSlideSource(path, channel, channels)
+        from fathom.slides.tiff import TiffSource
+
+        return TiffSource(path, channel, channels)
+    except FathomError:
+        raise
+    # Readers raise whatever they meet in a damaged file; all of it means the same to a user.
+    except Exception as error:
+        raise FathomError(
+            f"{path}: cannot be opened, damaged, truncated or of another kind ({error})"
+        ) from error
+
+
+def _require_there(path: Path) -> None:
+    if path.is_dir():
+        if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
+            return
+        raise FathomError(
+            f"{path}: is a folder, and not an OME-Zarr image; name the images in it, such as "
+            f"{path}/*.tif"
+        )
+    if path.suffix.lower() not in SLIDE_SUFFIXES:
+        raise FathomError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
+    if not path.is_file():
+        raise FathomError(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise FathomError(f"{path}: the file is empty (0 bytes)")

@@ -1,0 +1,97 @@
+"""A slide as the rest of fathom sees it, whatever file it comes from.
+
+`fathom.slides.opening.open_slide` opens a file as one, `fathom.slides.tissue.tissue` tells where
+there is anything on it, `fathom.slides.overview.overview` makes it small enough to look at.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+
+from fathom.images import Micrograph
+from fathom.slides.source import Level
+from fathom.slides.view import SlideView
+
+
+class Slide(Protocol):
+    """One image plane, read by region when asked for, at one resolution.
+
+    height, width : of this view, px
+    channels : 1, grey, or 3, RGB
+    dtype : uint8 or uint16
+    um_per_px : of this view; None where unknown
+    downsample : px of the full-resolution image per px of this view: 1.0 where it is the image
+        itself. Pixel centres are at whole numbers: y_full = (y + 0.5) * downsample - 0.5.
+
+    A context manager: leaving it closes the file.
+    """
+
+    path: Path
+    height: int
+    width: int
+    channels: Literal[1, 3]
+    dtype: np.dtype[Any]
+    um_per_px: float | None
+    downsample: float
+
+    def read(self, top: int, left: int, height: int, width: int) -> Micrograph:
+        """Return (height, width) or (height, width, 3); many threads may read at once.
+
+        Any two regions agree to the bit in the pixels they share. Raises `ValueError` where the
+        region is not wholly inside the view, `FathomError` where the file is damaged there.
+        """
+        ...
+
+    def coarser(self, factor: float) -> "Slide":
+        """Return the same image with pixels `factor` times as wide; closing either closes both."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+
+
+class ArraySlide(SlideView):
+    """A slide over an array in memory, (H, W) or (H, W, 3), uint8 or uint16.
+
+    `downsample` > 1 makes a view with pixels so many times as wide; `um_per_px` is the array's own.
+    """
+
+    def __init__(
+        self,
+        pixels: Micrograph,
+        *,
+        um_per_px: float | None = None,
+        downsample: float = 1.0,
+        path: Path = Path("array"),
+    ) -> None:
+        super().__init__(ArraySource(pixels, path, um_per_px), downsample, um_per_px)
+
+
+class ArraySource:
+    """An array as a source of one level."""
+
+    def __init__(self, pixels: Micrograph, path: Path, um_per_px: float | None) -> None:
+        if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
+            raise ValueError(
+                f"{path}: {pixels.dtype} of the shape {pixels.shape}; (H, W) or (H, W, 3), uint8 "
+                "or uint16, was expected"
+            )
+        self._pixels = pixels
+        self.path = path
+        self.levels: tuple[Level, ...] = (Level(pixels.shape[0], pixels.shape[1], 1.0),)
+        self.channels: Literal[1, 3] = 1 if pixels.ndim == 2 else 3
+        self.dtype: np.dtype[Any] = pixels.dtype
+        self.um_per_px: float | None = um_per_px
+
+    def read(self, level: int, top: int, left: int, height: int, width: int) -> Micrograph:
+        """Return a copy of a region; `level` is 0."""
+        del level
+        return self._pixels[top : top + height, left : left + width].copy()
+
+    def close(self) -> None:
+        """Do nothing: the array is its owner's."""

@@ -1,0 +1,88 @@
+"""A source at one resolution: the level that is as fine as needed, resampled to it."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import numpy as np
+
+from fathom.images import Micrograph
+from fathom.slides.resampling import Taps, resample, resampled_length
+from fathom.slides.source import Source
+
+# Within one per cent a 10 um nucleus of 40 px is wrong by less than half a pixel: not resampled.
+SAME_RESOLUTION = 0.01
+
+
+class SlideView:
+    """A `Slide` over a source.
+
+    Parameters
+    ----------
+    source : closed with the view
+    downsample : px of level 0 per px of the view; below 1 the view is finer than the file
+    um_per_px : of level 0; None where unknown
+    """
+
+    def __init__(self, source: Source, downsample: float, um_per_px: float | None) -> None:
+        self._source = source
+        fine_enough = downsample * (1 + SAME_RESOLUTION)
+        levels = [n for n, level in enumerate(source.levels) if level.downsample <= fine_enough]
+        self._level = max(levels, default=0, key=lambda n: source.levels[n].downsample)
+        level = source.levels[self._level]
+        factor = downsample / level.downsample
+        self._factor = 1.0 if abs(factor - 1) <= SAME_RESOLUTION else factor
+        self._um_per_px_full = um_per_px
+        self.path: Path = source.path
+        self.channels: Literal[1, 3] = source.channels
+        self.dtype = np.dtype(source.dtype)
+        self.downsample = self._factor * level.downsample
+        self.um_per_px = None if um_per_px is None else um_per_px * self.downsample
+        self.height = resampled_length(level.height, self._factor)
+        self.width = resampled_length(level.width, self._factor)
+
+    def read(self, top: int, left: int, height: int, width: int) -> Micrograph:
+        """Return (height, width) or (height, width, 3), a region wholly inside the view."""
+        require_inside(self, top, left, height, width)
+        if self._factor == 1.0:
+            return self._source.read(self._level, top, left, height, width)
+        level = self._source.levels[self._level]
+        rows = Taps.of(top, height, self._factor, level.height)
+        columns = Taps.of(left, width, self._factor, level.width)
+        pixels = self._source.read(
+            self._level,
+            rows.first,
+            columns.first,
+            rows.last - rows.first,
+            columns.last - columns.first,
+        )
+        return resample(pixels, rows, columns)
+
+    def coarser(self, factor: float) -> "SlideView":
+        """Return the same image with pixels `factor` times as wide; closing either closes both."""
+        return SlideView(self._source, self.downsample * factor, self._um_per_px_full)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def require_inside(view: SlideView, top: int, left: int, height: int, width: int) -> None:
+    """Raise `ValueError` where a region is not wholly inside the view: the caller's mistake."""
+    inside = 0 <= top < top + height <= view.height and 0 <= left < left + width <= view.width
+    if not inside:
+        raise ValueError(
+            f"{view.path}: region top {top}, left {left}, {height} x {width} px is not inside the "
+            f"{view.height} x {view.width} px of the view"
+        )
