@@ -6,6 +6,7 @@ import yaml
 
 from fathom.params.data import Crop, Segmentation
 from fathom.params.recipe import Recipe
+from fathom.scoring.abstention import Abstention
 from fathom.scoring.onnx_model import FORMAT, ModelCard
 
 ROOT = Path(__file__).parents[1]
@@ -13,6 +14,10 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 LINE = "4conv3x3 - mp2x2 - 4conv3x3 - mp2x2 - fc8 - o"
 RECIPE = Recipe.model_validate({**PARAMS["recipe"], "initialisation": "he", "norm": "batch"})
+
+
+def abstention_of(group):
+    return Abstention(confidence=0.9, group=group, groups=12, band=0.2)
 
 
 def make_card(**changes):

@@ -1,10 +1,10 @@
 import pytest
 import yaml
+from model_cards import abstention_of
 from segmenter_networks import network_params
 from tiny_model import PARAMS, make_card
 
 from fathom.params.data import Segmentation
-from fathom.scoring.abstention import Abstention
 from fathom.scoring.model_card import model_card
 
 METRICS = {
@@ -33,13 +33,13 @@ METRICS = {
     "difference_to_first_claim": 1.0,
 }
 HASH = "ab" * 32
-BAND = Abstention(confidence=0.9, group="slide", groups=23, band=0.21)
-BY_PATIENT = BAND.model_copy(update={"group": "patient"})
-NO_BAND = BAND.model_copy(update={"band": None, "groups": 4})
+NO_BAND = abstention_of("slide").model_copy(update={"band": None, "groups": 4})
 
 
 def page(**changes):
-    return model_card(make_card(**{"metrics": METRICS, "abstention": BAND, **changes}), HASH)
+    return model_card(
+        make_card(**{"metrics": METRICS, "abstention": abstention_of("slide"), **changes}), HASH
+    )
 
 
 def test_results_stand_with_their_intervals_and_what_they_are_over():
@@ -80,7 +80,7 @@ def test_it_can_be_rebuilt_from_what_the_page_says():
         ({}, "Splits did not keep patients whole"),
         ({"abstention": None}, "does not say whether splits kept patients whole"),
         ({"abstention": None}, "it gives no verdict on a whole slide"),
-        ({}, "off by up to 0.21 for 90 % of slides like the study's (23 measured)"),
+        ({}, "off by up to 0.20 for 90 % of slides like the study's (12 measured)"),
         ({"abstention": NO_BAND}, "4 slides are too few to calibrate a verdict"),
         ({"segmentation": network_params(network="a/b.onnx")}, "`a/b.onnx`, SHA-256 `000"),
         (
@@ -94,7 +94,10 @@ def test_limits_follow_from_the_card(changes, limit):
 
 
 def test_limits_that_do_not_hold_are_not_named():
-    text = page(abstention=BY_PATIENT, metrics={**METRICS, "difference_to_baseline_claim": 1.0})
+    text = page(
+        abstention=abstention_of("patient"),
+        metrics={**METRICS, "difference_to_baseline_claim": 1.0},
+    )
     for limit in ("Not shown", "not shown to be better", "keep patients whole", "Few"):
         assert limit not in text.split("## Limits")[1]
 

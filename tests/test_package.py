@@ -13,6 +13,7 @@ import onnx
 import pandas as pd
 import pytest
 import yaml
+from model_cards import abstention_of
 from packaging.version import Version
 from PIL import Image
 from tiny_model import PARAMS, RECIPE, make_card, make_crops, write_model
@@ -45,7 +46,9 @@ STUDY = Package.model_validate({**PARAMS["package"], "test_crops": "study"})
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+    return write_model(
+        tmp_path_factory.mktemp("model") / "tiny.onnx", abstention=abstention_of("slide")
+    )
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import yaml
 
 from fathom.numerals import difference, with_interval
 from fathom.params.segmenter import NetworkSegmentation
-from fathom.scoring.abstention import Group
 from fathom.scoring.onnx_model import ModelCard
 
 # Names of metrics and what they are called, in the order of the table.
@@ -51,7 +50,7 @@ def model_card(card: ModelCard, model_sha256: str) -> str:
 def _data(card: ModelCard) -> Iterator[str]:
     yield "## Data"
     nuclei = _count(card.metrics, "nuclei", "nuclei")
-    groups = _count(card.metrics, "groups", _GROUPS[_group(card)])
+    groups = _count(card.metrics, "groups", _GROUPS[card.group])
     scale = "unknown" if card.um_per_px is None else f"{card.um_per_px:g} um"
     kind = "grey" if card.channels == 1 else "colour (RGB)"
     yield (
@@ -64,7 +63,7 @@ def _data(card: ModelCard) -> Iterator[str]:
 def _protocol(card: ModelCard) -> Iterator[str]:
     yield "## Protocol"
     yield (
-        f"No {_group(card) or 'group'} stood on both sides of a split. Outer folds tested "
+        f"No {(card.group or 'group')} stood on both sides of a split. Outer folds tested "
         "the recipe below; in each, a validation part of the rest chose the epoch. The network in "
         "this file is trained in the same way on all of the data but the validation part of its "
         "own split, which chose epoch and threshold."
@@ -90,8 +89,8 @@ def _validation(card: ModelCard) -> Iterator[str]:
     rows = [f"| {_RESULTS[name]} | {with_interval(numbers, name)} |" for name in measured]
     yield "\n".join([f"| measure | value [{confidence} interval] |", "| --- | --- |", *rows])
     yield (
-        f"Measured on the test folds, the intervals over {_GROUPS[_group(card)]}: how far the "
-        f"number would move with other {_GROUPS[_group(card)]} of the same kind. It is the "
+        f"Measured on the test folds, the intervals over {_GROUPS[card.group]}: how far the "
+        f"number would move with other {_GROUPS[card.group]} of the same kind. It is the "
         "recipe that was measured, not this one network."
     )
     for name, than in _DIFFERENCES.items():
@@ -122,14 +121,14 @@ def _limits(card: ModelCard) -> Iterator[str]:
             "not to be trusted further than that."
         )
     if numbers.get("groups", _FEW_GROUPS) < _FEW_GROUPS:
-        yield f"Few {_GROUPS[_group(card)]}: other ones may differ from all of these."
+        yield f"Few {_GROUPS[card.group]}: other ones may differ from all of these."
     if _has_interval(numbers, "difference_to_baseline") and (
         numbers.get("difference_to_baseline_claim", 0) < 1
     ):
         yield "It was not shown to be better than measured features with a classical classifier."
-    if _group(card) is None:
+    if card.group is None:
         yield "The file does not say whether splits kept patients whole."
-    elif _group(card) != "patient":
+    elif card.group != "patient":
         yield "Splits did not keep patients whole: new patients may be harder."
     yield (
         "Another microscope, stain, cell line or magnification is another task: score labelled "
@@ -139,14 +138,14 @@ def _limits(card: ModelCard) -> Iterator[str]:
         yield "The file holds no calibrated abstention: it gives no verdict on a whole slide."
     elif card.abstention.band is None:
         yield (
-            f"{card.abstention.groups} {_GROUPS[_group(card)]} are too few to calibrate a verdict "
+            f"{card.abstention.groups} {_GROUPS[card.group]} are too few to calibrate a verdict "
             "on a whole slide: every slide is undecided."
         )
     else:
         yield (
             f"The share of {card.positive} nuclei of a whole slide is off by up to "
             f"{card.abstention.band:.2f} for {100 * card.abstention.confidence:g} % of "
-            f"{_GROUPS[_group(card)]} like the study's ({card.abstention.groups} measured); a "
+            f"{_GROUPS[card.group]} like the study's ({card.abstention.groups} measured); a "
             "slide whose share lies nearer to one half is undecided."
         )
     if card.crop.normalisation == "slide":
@@ -171,11 +170,6 @@ def _hashes(card: ModelCard, model_sha256: str) -> Iterator[str]:
         f"| the model file | `{model_sha256}` |\n"
         f"| the study's nuclei | `{card.data_sha256}` |"
     )
-
-
-def _group(card: ModelCard) -> Group | None:
-    """Return what never stood on both sides of a split; the first files do not say."""
-    return card.abstention.group if card.abstention else None
 
 
 def _has_interval(numbers: dict[str, float], name: str) -> bool:

@@ -21,7 +21,7 @@ from fathom.imaging.nuclei import Crops
 from fathom.params.data import Crop, Segmentation
 from fathom.params.section import Count, Positive
 from fathom.params.segmenter import NetworkSegmentation
-from fathom.scoring.abstention import Abstention
+from fathom.scoring.abstention import Abstention, Group
 
 # Raised when an older fathom could no longer read the file rightly.
 # 2: `abstention`. A file of the format 1 has none: it never gives a verdict.
@@ -58,6 +58,11 @@ class ModelCard(BaseModel):
     data_sha256: str  # of the study's nuclei, table and crops
     metrics: dict[str, float]  # of the run, on the study's test folds
     abstention: Abstention | None = None  # of the verdict on a slide
+
+    @property
+    def group(self) -> Group | None:
+        """Return what never stood on both sides of a split; the first files do not say."""
+        return self.abstention.group if self.abstention else None
 
     def properties(self) -> dict[str, str]:
         """Return the card as an ONNX file holds it, every value as JSON."""
