@@ -4,9 +4,9 @@ from pathlib import Path
 
 from fathom.audit.audit import audit as audited
 from fathom.audit.audit import write_audit
-from fathom.audit.findings import refuse_errors
+from fathom.audit.findings import read_findings, refuse_errors
+from fathom.audit.image_audit import AuditedImages, read_traits
 from fathom.baselines.features import read_features
-from fathom.datasets.dataset import read_dataset
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
 from fathom.params.audit import Audit
@@ -14,17 +14,13 @@ from fathom.params.section import read_section
 from fathom.stage import run_stage
 
 
-def audit(dataset: Path, nuclei: Path, features: Path, out: Path, metrics: Path) -> None:
+def audit(images: Path, nuclei: Path, features: Path, out: Path, metrics: Path) -> None:
     """Write the findings, the near-duplicates and the metrics; stop at an error not waived."""
-    table = read_nuclei(nuclei)
-    found = audited(
-        dataset,
-        read_dataset(dataset).images,
-        table,
-        read_features(features, table),
-        read_section(Audit),
-    )
-    write_audit(out, found)
+    of_images = AuditedImages(read_findings(images), read_traits(images))
+    table, params = read_nuclei(nuclei), read_section(Audit)
+    crops = table.crops()
+    found = audited(of_images, table, crops, read_features(features, table), params)
+    write_audit(out, found, table, crops, params)
     write_metrics(metrics, found.metrics)
     refuse_errors(found.findings, out)
 

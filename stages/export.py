@@ -4,10 +4,12 @@ from pathlib import Path
 
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.nuclei import read_nuclei
-from fathom.params.data import Crop, Segmentation
+from fathom.params.abstention import AbstentionLevel
+from fathom.params.data import Crop, Split
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
 from fathom.params.section import read_section
+from fathom.params.segmenter import read_segmentation
 from fathom.scoring.export import export_run
 from fathom.stage import run_stage
 from fathom.training.interventions import planned
@@ -20,8 +22,10 @@ def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path,
     export_run(
         name,
         planned(run, f"runs.{name}", line, read_section(Recipe), crop.crop_px),
-        read_section(Segmentation),
+        read_segmentation(),
         crop,
+        group=read_section(Split).group,
+        confidence=read_section(AbstentionLevel).confidence,
         nuclei=read_nuclei(nuclei),
         images=read_dataset(dataset).images,
         trained=trained,

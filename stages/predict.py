@@ -7,7 +7,8 @@ from fathom.output import write_metrics
 from fathom.params.comparison import Comparison
 from fathom.params.runs import read_runs
 from fathom.params.section import read_section
-from fathom.scoring.new_slides import best_run, score_dataset, travel
+from fathom.scoring.best_run import best_run
+from fathom.scoring.new_slides import score_dataset, travel
 from fathom.scoring.onnx_model import OnnxModel
 from fathom.stage import run_stage
 

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+from fathom.audit.findings import read_findings, refuse_errors
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.segment_dataset import segment_dataset
-from fathom.params.data import Segmentation
-from fathom.params.section import read_section
+from fathom.params.segmenter import read_segmentation
 from fathom.stage import run_stage
 
 
-def segment(dataset: Path, out: Path) -> None:
-    """Write one label image for each micrograph of `dataset` into the folder `out`."""
-    segment_dataset(read_dataset(dataset), read_section(Segmentation), out)
+def segment(dataset: Path, audit_images: Path, out: Path) -> None:
+    """Write one label image for each micrograph of `dataset`, if its audit has no error."""
+    refuse_errors(read_findings(audit_images), audit_images)
+    segment_dataset(read_dataset(dataset), read_segmentation(), out)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fathom.audit.duplicate_table import read_duplicates
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Split
 from fathom.params.section import read_section
@@ -9,9 +10,10 @@ from fathom.splitting.folds import write_splits
 from fathom.stage import run_stage
 
 
-def split(nuclei: Path, out: Path) -> None:
+def split(nuclei: Path, audit: Path, out: Path) -> None:
     """Write splits.parquet and the certificate of what was checked."""
-    write_splits(read_nuclei(nuclei), read_section(Split), out)
+    found = read_nuclei(nuclei)
+    write_splits(found, read_section(Split), out, read_duplicates(audit, found))
 
 
 if __name__ == "__main__":

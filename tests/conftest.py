@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy import ndimage
 
 from fathom.imaging.nuclei import Nuclei
 
@@ -30,10 +31,12 @@ def nuclei_of(groups: list[str], positive: list[bool]) -> Nuclei:
 def draw_field(seed: int, nuclei: int = 12, side: int = 160) -> tuple[np.ndarray, pd.DataFrame]:
     """Return a simulated (side, side) uint16 field and its annotations (x, y, label).
 
-    Discs on a dark, noisy background; the `ill` half carries a bright spot each, so that the label
-    can be learned from the crop.
+    Discs on a dark, noisy background, each with a texture of its own; the `ill` half carries a
+    bright spot each, so that the label can be learned from the crop.
     """
     rng = np.random.default_rng(seed)
+    texture = ndimage.gaussian_filter(rng.standard_normal((side, side)), 1.5)
+    texture *= 250 / texture.std()
     rows, columns = np.mgrid[:side, :side]
     field = rng.normal(300, 15, (side, side))
     step = side // 4
@@ -43,7 +46,7 @@ def draw_field(seed: int, nuclei: int = 12, side: int = 160) -> tuple[np.ndarray
         y, x = np.add(spots[spot], rng.integers(-2, 3, 2))
         radius = rng.uniform(9, 12)
         inside = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
-        field[inside] += 1500 + rng.normal(0, 60, inside.sum())
+        field[inside] += 1500 + texture[inside] + rng.normal(0, 60, inside.sum())
         if ill := number % 2 == 0:
             angle = rng.uniform(0, 2 * np.pi)
             dy, dx = radius / 2 * np.sin(angle), radius / 2 * np.cos(angle)

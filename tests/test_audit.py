@@ -11,6 +11,7 @@ from audit_params import PARAMS, audit_params
 
 from fathom.audit.audit import audit, write_audit
 from fathom.audit.findings import refuse_errors
+from fathom.audit.image_audit import audit_image_files
 from fathom.baselines.features import feature_table, read_features
 from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
@@ -34,7 +35,12 @@ def audited(folder, work, **params):
     features = Features.model_validate(PARAMS["features"])
     write_table(work / "features.parquet", feature_table(nuclei, features))
     table = read_features(work / "features.parquet", nuclei)
-    return audit(folder, dataset.images, nuclei, table, audit_params(**params))
+    settings = audit_params(**params)
+    images = audit_image_files(folder, settings)
+    found = audit(images, nuclei, nuclei.crops(), table, settings)
+    write_audit(work / "audit", found, nuclei, nuclei.crops(), settings)
+    write_metrics(work / "audit.json", found.metrics)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +77,24 @@ def test_a_copied_slide_stops_the_pipeline_and_its_nuclei_are_paired(copied, tmp
 
 
 def test_what_is_written(copied, tmp_path):
-    found = audited(copied, tmp_path)
-    write_audit(tmp_path / "audit", found)
-    write_metrics(tmp_path / "audit.json", found.metrics)
+    audited(copied, tmp_path)
     assert {path.name for path in (tmp_path / "audit").iterdir()} == {
         "findings.parquet",
         "findings.csv",
         "findings.md",
         "near_duplicates.parquet",
-        "images.parquet",
+        "near_duplicates.json",
         "class_counts.parquet",
+        "pictures",
     }
     assert json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))["errors"] >= 2
-    first = {path.name: path.read_bytes() for path in (tmp_path / "audit").iterdir()}
+    first = content(tmp_path / "audit")
+    assert "pictures/duplicate_nuclei_across_patients.png" in first
     shutil.rmtree(tmp_path / "audit")
-    write_audit(tmp_path / "audit", audited(copied, tmp_path))
-    assert {path.name: path.read_bytes() for path in (tmp_path / "audit").iterdir()} == first
+    audited(copied, tmp_path)
+    assert content(tmp_path / "audit") == first
+
+
+def content(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -13,14 +13,15 @@ from tiny_model import LINE, PARAMS, RECIPE, ROOT, make_card, make_crops, make_g
 
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
+from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
 from fathom.params.data import Crop, Segmentation
 from fathom.scoring import export as exporting
+from fathom.scoring.abstention import Abstention
 from fathom.scoring.export import (
     Graph,
     check_parity,
-    data_sha256,
     export,
     export_run,
     load_graph,
@@ -169,6 +170,8 @@ def export_study(study, out):
         Plan(LINE, RECIPE),
         Segmentation.model_validate(PARAMS["segmentation"]),
         Crop.model_validate({**PARAMS["crop"], "crop_px": 32}),
+        group="slide",
+        confidence=0.9,
         nuclei=read_nuclei(study / "nuclei"),
         images=pd.DataFrame({"um_per_px": [0.5]}),
         trained=study / "trained",
@@ -187,6 +190,8 @@ def test_a_run_becomes_a_model_file_that_says_what_it_is(study, tmp_path):
     assert (card.crop_px, card.channels, card.um_per_px) == (32, 1, 0.5)
     assert card.recipe == RECIPE.model_dump(mode="json")
     assert card.segmentation.model_dump() == PARAMS["segmentation"]
+    # Both of the final model's validation nuclei are of one slide: its error cannot be measured.
+    assert card.abstention == Abstention(confidence=0.9, group="slide", groups=1, band=None)
     assert card.metrics == {"balanced_accuracy": 0.6, "nuclei": 12}
     with torch.inference_mode():
         expected = make_graph()(torch.from_numpy(make_crops(5)))[0].numpy()

@@ -1,136 +1,114 @@
+import gzip
 import json
 import uuid
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from skimage.measure import points_in_poly
+from nuclei_batches import grid_batches, make_batch
+from shapely.geometry import shape as shapely_shape
 
-from fathom.scoring.geojson import detections, geometry
+from fathom.scoring.frame import Frame
+from fathom.scoring.geojson import GeoJsonWriter, detections
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
+FRAME = Frame(100, 100)
 
 
-def polygons(shape):
-    return [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
+def written(path, *batches, frame=FRAME, **options):
+    with GeoJsonWriter(path, frame, "ill", COLOURS, **options) as writer:
+        for batch in batches:
+            writer.add(batch)
+    return path
 
 
-def signed_area(ring):
-    (x, y), n = np.transpose(ring), len(ring)
-    return sum(x[i] * y[i + 1] - x[i + 1] * y[i] for i in range(n - 1)) / 2
-
-
-def contains(shape, x, y):
-    return any(
-        points_in_poly([(x, y)], outer)[0]
-        and not any(points_in_poly([(x, y)], hole)[0] for hole in holes)
-        for outer, *holes in polygons(shape)
-    )
-
-
-def mask(*rows):
-    return np.array([[character == "#" for character in row] for row in rows])
-
-
-def test_one_pixel_is_a_diamond_around_its_centre():
-    shape = geometry(mask("#"), top=10, left=20)
-    assert shape["type"] == "Polygon"
-    (ring,) = shape["coordinates"]
-    assert {tuple(point) for point in ring} == {(20.5, 10), (21, 10.5), (20.5, 11), (20, 10.5)}
-
-
-def test_a_square_on_the_border_of_its_box_is_closed_and_half_a_pixel_smaller():
-    (ring,) = geometry(np.ones((6, 5), bool), top=0, left=0)["coordinates"]
-    assert ring[0] == ring[-1]
-    assert signed_area(ring) == 29.5
-    assert len(ring) == 9  # four sides, four corners cut, closed: nothing in between
-
-
-def test_a_hole_is_the_second_ring_and_runs_the_other_way():
-    shape = geometry(mask("#####", "#...#", "#...#", "#####"), top=3, left=7)
-    outer, hole = shape["coordinates"]
-    assert signed_area(outer) > 0 > signed_area(hole)
-    assert contains(shape, 7.5, 3.5)
-    assert not contains(shape, 9.5, 4.5)
-
-
-def test_pixels_that_meet_at_a_corner_are_two_parts():
-    shape = geometry(mask("##..", "##..", "..##"), top=0, left=0)
-    assert shape["type"] == "MultiPolygon"
-    assert len(shape["coordinates"]) == 2
-
-
-@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(np.any))
-def test_any_shape_is_outlined_validly(inside):
-    shape = geometry(inside, top=2, left=5)
-    rings = [ring for polygon in polygons(shape) for ring in polygon]
-    for polygon in polygons(shape):
-        areas = [signed_area(ring) for ring in polygon]
-        assert areas[0] > 0
-        assert all(area < 0 for area in areas[1:])
-    for ring in rings:
-        assert ring[0] == ring[-1]
-        assert len({tuple(point) for point in ring}) == len(ring) - 1 >= 4  # touches itself nowhere
-    holes = len(rings) - len(polygons(shape))
-    area = sum(signed_area(ring) for ring in rings)
-    assert area == inside.sum() - 0.5 * len(polygons(shape)) + 0.5 * holes
-    for (row, column), value in np.ndenumerate(inside):
-        assert contains(shape, 5 + column + 0.5, 2 + row + 0.5) == value
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
-def collection():
-    labels = np.zeros((20, 30), dtype=np.int32)
-    labels[2:8, 3:9] = 1
-    labels[2:8, 9:15] = 2  # its neighbour
-    labels[0:4, 20:25] = 3  # touches the border
-    table = pd.DataFrame(
-        {
-            "nucleus": ["a.tif#1", "a.tif#2", "a.tif#3"],
-            "label_number": [1, 2, 3],
-            "top": [2, 2, 0],
-            "left": [3, 9, 20],
-            "bottom": [8, 8, 4],
-            "right": [9, 15, 25],
-            "area_px": [36, 36, 20],
-            "left_out": ["", "", "touches the border"],
-            "probability": [0.25, 0.75, np.nan],
-            "class": pd.Series(["well", "ill", None], dtype="str"),
-        }
-    )
-    return table, labels
+def batch():
+    square = np.ones((6, 6), bool)
+    corners = [(2, 3), (2, 9), (0, 20)]
+    return make_batch([square] * 3, corners, left_out=[2], probabilities=[0.25, 0.75, 0])
 
 
-def test_detections_as_qupath_reads_them(collection):
-    text = detections(*collection, "ill", COLOURS)
-    content = json.loads(text)
+def test_detections_as_qupath_writes_and_reads_them(batch, tmp_path):
+    content = read(written(tmp_path / "a.geojson", batch))
+    assert list(content) == ["type", "features"]
     assert content["type"] == "FeatureCollection"
     for feature in content["features"]:
+        assert list(feature) == ["type", "id", "geometry", "properties"]
         assert feature["type"] == "Feature"
         assert feature["properties"]["objectType"] == "detection"
         assert str(uuid.UUID(feature["id"])) == feature["id"]
+        assert all(type(v) is float for v in feature["properties"]["measurements"].values())
     first, second, third = (feature["properties"] for feature in content["features"])
     assert first["classification"] == {"name": "well", "color": [86, 180, 233]}
     assert second["classification"] == {"name": "ill", "color": [213, 94, 0]}
     assert second["measurements"] == {"Area px^2": 36.0, "Probability ill": 0.75}
     assert "classification" not in third
-    assert third["measurements"] == {"Area px^2": 20.0}
+    assert third["measurements"] == {"Area px^2": 36.0}
     assert third["metadata"] == {"Not scored": "touches the border"}
     assert len({feature["id"] for feature in content["features"]}) == 3
-    assert text == detections(*collection, "ill", COLOURS)
 
 
-def test_outlines_lie_in_the_image_and_neighbours_share_their_border(collection):
-    features = json.loads(detections(*collection, "ill", COLOURS))["features"]
+def test_outlines_lie_in_the_image_and_neighbours_share_their_border(batch, tmp_path):
+    features = read(written(tmp_path / "a.geojson", batch))["features"]
     rings = [np.array(feature["geometry"]["coordinates"][0]) for feature in features]
     assert rings[0][:, 0].max() == rings[1][:, 0].min() == 9
     assert rings[2][:, 1].min() == 0
 
 
-def test_no_nuclei_are_an_empty_collection(collection):
-    table, labels = collection
-    content = json.loads(detections(table[:0], labels, "ill", COLOURS))
-    assert content == {"type": "FeatureCollection", "features": []}
+def test_a_reduced_view_gives_coordinates_and_areas_of_the_full_image(batch, tmp_path):
+    frame = Frame(100, 100, um_per_px=0.5, downsample=4.0)
+    first = read(written(tmp_path / "a.geojson", batch, frame=frame))["features"][0]
+    # Rows 2..8 and columns 3..9 of the view are 8..32 and 12..36 of the image, to the pixel's edge.
+    assert shapely_shape(first["geometry"]).bounds == (12, 8, 36, 32)
+    assert first["properties"]["measurements"]["Area px^2"] == 36 * 16
+    assert first["properties"]["measurements"]["Area µm^2"] == 9
+
+
+def test_batches_leave_no_trace_and_no_nuclei_are_an_empty_collection(tmp_path):
+    batches, _ = grid_batches(200)
+    together = written(tmp_path / "a.geojson", *batches)
+    assert len(read(together)["features"]) == sum(len(batch.table) for batch in batches) == 16
+    again = written(tmp_path / "b.geojson", *batches[:2], make_batch([], []), *batches[2:])
+    assert again.read_bytes() == together.read_bytes()
+    empty = {"type": "FeatureCollection", "features": []}
+    assert read(written(tmp_path / "c.geojson")) == empty
+    assert read(written(tmp_path / "d.geojson", make_batch([], []))) == empty
+
+
+def test_gzip_is_asked_for_and_has_the_same_content_and_always_the_same_bytes(batch, tmp_path):
+    plain = written(tmp_path / "a.geojson", batch).read_bytes()
+    one = written(tmp_path / "a.geojson.gz", batch, compress=True).read_bytes()
+    assert gzip.decompress(one) == plain
+    assert written(tmp_path / "b.geojson.gz", batch, compress=True).read_bytes() == one
+
+
+def test_every_outline_of_many_is_valid(tmp_path):
+    batches, labels = grid_batches(400)
+    features = read(written(tmp_path / "a.geojson", *batches))["features"]
+    shapes = [shapely_shape(feature["geometry"]) for feature in features]
+    assert all(shape.is_valid for shape in shapes)
+    areas = np.bincount(labels.ravel())[1:]
+    assert [shape.area for shape in shapes] == list(areas - 0.5)
+
+
+def test_a_whole_image_gives_the_features_of_its_batches(tmp_path):
+    batches, labels = grid_batches(80)
+    (batch,) = batches
+    content = json.loads(detections(batch.table, labels, "ill", COLOURS))
+    assert content == read(written(tmp_path / "a.geojson", batch))
+
+
+def test_nothing_is_finished_after_an_error(batch, tmp_path):
+    def write_and_fail():
+        with GeoJsonWriter(tmp_path / "a.geojson", FRAME, "ill", COLOURS) as writer:
+            writer.add(batch)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_fail()
+    with pytest.raises(json.JSONDecodeError):
+        read(tmp_path / "a.geojson")

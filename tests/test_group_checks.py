@@ -28,12 +28,13 @@ def test_different_patients(one, other):
     assert canonical(one) != canonical(other)
 
 
-def test_two_spellings_are_one_finding_with_the_nuclei_of_both():
+def test_two_spellings_are_one_finding_with_the_images_of_both():
     kept = kept_of(["ill"] * 4, patients=["P07", "p7", "p8", "P07"])
-    (found,) = audit_spellings(kept)
+    images = kept.assign(image=[f"{number}.tif" for number in range(4)])
+    (found,) = audit_spellings(images)
     assert found.check == "patient_spellings"
     assert found.where == "P07|p7"
-    assert found.rows == ("n0", "n1", "n3")
+    assert found.rows == ("0.tif", "1.tif", "3.tif")
 
 
 def labels(n, share, seed=0):

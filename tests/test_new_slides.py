@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,7 @@ from fathom.errors import FathomError
 from fathom.images import write_labels
 from fathom.params.comparison import Comparison
 from fathom.params.data import Segmentation
-from fathom.scoring.new_slides import best_run, score_dataset, travel
+from fathom.scoring.new_slides import score_dataset, travel
 from fathom.scoring.onnx_model import OnnxModel
 
 SLIDES = 8  # of the simulated data set
@@ -28,20 +26,6 @@ def scored(model, simulated_dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("scored")
     dataset = read_dataset(simulated_dataset, require_labels=False)
     return score_dataset(model, dataset, out), out
-
-
-def write_validation(folder, **measured):
-    for run, value in measured.items():
-        numbers = {"validation_balanced_accuracy": value, "balanced_accuracy": 1 - value}
-        (folder / f"{run}.json").write_text(json.dumps(numbers), encoding="utf-8")
-
-
-def test_the_best_run_is_the_best_by_validation_and_of_equals_the_first(tmp_path):
-    write_validation(tmp_path, a=0.6, b=0.7, c=0.7, d=0.5)
-    assert best_run(tmp_path, ["a", "b", "c"]) == "b"
-    assert best_run(tmp_path, ["c", "b", "a"]) == "c"
-    with pytest.raises(FathomError, match=r"e\.json is missing: run the stage 'compare' first"):
-        best_run(tmp_path, ["a", "e"])
 
 
 def test_every_image_gets_its_files_and_its_row(scored):

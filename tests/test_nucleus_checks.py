@@ -6,15 +6,11 @@ import pytest
 from audit_params import audit_params, kept_of
 from test_near_duplicates import textured
 
-from fathom.audit.nucleus_checks import (
-    audit_nuclei,
-    audit_pairs,
-    near_duplicate_table,
-    read_pairs,
-    write_pairs,
-)
+from fathom.audit.duplicate_table import read_duplicates, write_pairs
+from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
+from fathom.splitting.bonds import pair_table
 
 EACH, SLIDES = 20, 6
 
@@ -89,12 +85,18 @@ def test_pairs_are_read_as_they_were_written_and_not_for_other_nuclei(study, tmp
     nuclei, crops = study
     crops[70] = crops[2]
     pairs = near_duplicate_table(nuclei, crops, audit_params())
-    write_pairs(tmp_path, pairs)
-    read = read_pairs(tmp_path, nuclei)
-    assert read[["first_nucleus", "second_nucleus"]].to_numpy().tolist() == [["n2", "n70"]]
-    assert read["exact"].tolist() == [True]
+    write_pairs(tmp_path, pairs, audit_params())
+    read = read_duplicates(tmp_path, nuclei)
+    assert read.pairs.to_dict("list") == {"first": ["n2"], "second": ["n70"]}
+    assert read.how["nucleus_z"] == audit_params().nucleus_z
     other = Nuclei(nuclei.folder, nuclei.table, nuclei.kept.iloc[10:])
     with pytest.raises(FathomError, match="other nuclei"):
-        read_pairs(tmp_path, other)
+        read_duplicates(tmp_path, other)
     with pytest.raises(FathomError, match="run the stage 'audit' first"):
-        read_pairs(tmp_path / "nowhere", nuclei)
+        read_duplicates(tmp_path / "nowhere", nuclei)
+
+
+def test_no_pairs_are_pairs_too(study, tmp_path):
+    nuclei, crops = study
+    write_pairs(tmp_path, near_duplicate_table(nuclei, crops, audit_params()), audit_params())
+    assert pair_table(read_duplicates(tmp_path, nuclei).pairs).empty

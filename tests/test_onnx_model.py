@@ -110,9 +110,16 @@ def test_an_onnx_file_of_somebody_else(model_file, tmp_path):
 
 
 def test_a_newer_format(model_file, tmp_path):
-    path = altered(model_file, tmp_path, format="2", fathom_version='"9.0"', novelty="1")
-    with pytest.raises(FathomError, match=r"format 2 \(written by fathom 9\.0\).*Update fathom"):
+    path = altered(model_file, tmp_path, format="9", fathom_version='"9.0"', novelty="1")
+    with pytest.raises(FathomError, match=r"format 9 \(written by fathom 9\.0\).*Update fathom"):
         OnnxModel(path)
+
+
+def test_a_file_of_the_first_format_is_read_and_has_no_band(model_file, tmp_path):
+    path = altered(model_file, tmp_path, format="1", abstention=None)
+    card = OnnxModel(path).card
+    assert card.format == 1
+    assert card.abstention is None
 
 
 @pytest.mark.parametrize(

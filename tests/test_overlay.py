@@ -1,8 +1,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+from nuclei_batches import grid_batches
+from PIL import Image
 
-from fathom.scoring.overlay import ENLARGED_PX, LONGEST_PX, NOT_SCORED, overlay
+from fathom.scoring.colours import NOT_SCORED
+from fathom.scoring.frame import Frame
+from fathom.scoring.nuclei_batch import NucleiBatch
+from fathom.scoring.overlay import (
+    ENLARGED_PX,
+    LONGEST_PX,
+    OverlayWriter,
+    overlay,
+    overlay_size,
+)
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
 
@@ -14,7 +25,9 @@ def scene(side=600, dtype=np.uint16):
         labels[top : top + 60, 50:110] = number  # the first two touch
         micrograph[top : top + 60, 50:110] = 200
     classes = pd.Series(["ill", "well", None], dtype="str")
-    return micrograph, labels, pd.DataFrame({"label_number": [1, 2, 3], "class": classes})
+    tops = np.array([50, 110, 400])
+    boxes = {"top": tops, "left": 50, "bottom": tops + 60, "right": 110}
+    return micrograph, labels, pd.DataFrame({"label_number": [1, 2, 3], **boxes, "class": classes})
 
 
 def shows(picture, colour):
@@ -71,3 +84,32 @@ def test_colours_are_shown_as_they_are(dtype):
     labels = np.zeros((700, 700), dtype=np.int32)
     picture = overlay(micrograph, labels, scene()[2][:0], COLOURS)
     assert tuple(picture[350, 350]) == (255, 127, 0)
+
+
+def test_batches_and_a_small_picture_of_the_slide_are_enough(tmp_path):
+    side = 4200
+    batches, labels = grid_batches(side, step=150)
+    frame, small = Frame(side, side), np.full((300, 300), 100, np.uint8)
+    with OverlayWriter(tmp_path / "a.png", frame, small, COLOURS) as writer:
+        for batch in batches:
+            writer.add(batch)
+    picture = np.asarray(Image.open(tmp_path / "a.png"))
+    table = pd.concat([batch.table for batch in batches], ignore_index=True)
+    whole = overlay(np.full((side, side), 100, np.uint8), labels, table, COLOURS)
+    np.testing.assert_array_equal(picture, whole)
+    # What Pillow's nearest pixel of the label image shows, is what is coloured: small nuclei whole.
+    height, width = overlay_size(side, side)
+    nearest = np.asarray(Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST))
+    drawn = (picture[:height] != picture[0, -1]).any(axis=-1)
+    assert drawn.any()
+    assert not drawn[nearest == 0].any()
+
+
+def test_a_nucleus_smaller_than_a_pixel_is_a_pixel(tmp_path):
+    boxes = {"top": [70_001], "left": [12], "bottom": [70_004], "right": [15]}
+    table = pd.DataFrame({"class": pd.Series(["ill"], dtype="str"), **boxes})
+    frame = Frame(100_000, 50_000)
+    writer = OverlayWriter(tmp_path / "a.png", frame, np.zeros((4, 2), np.uint8), COLOURS)
+    writer.add(NucleiBatch(table, [np.ones((3, 3), bool)]))
+    drawn = shows(writer.drawn()[:LONGEST_PX], COLOURS["ill"])
+    assert np.argwhere(drawn).tolist() == [[1400, 0]]

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from fathom.errors import FathomError
+from fathom.params.abstention import AbstentionLevel
 from fathom.params.data import Crop, Split
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
@@ -48,6 +49,12 @@ def test_every_top_level_key_is_known():
     known = {section.key for section in Section.__subclasses__()}
     others = {"dataset", "new_slides", "architectures", "interventions", "experiments", "study"}
     assert set(CONTENT) == known | others
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 90.0])
+def test_a_confidence_is_a_share(edited, confidence):
+    with pytest.raises(FathomError, match=r"'abstention\.confidence'"):
+        read_section(AbstentionLevel, edited(abstention={"confidence": confidence}))
 
 
 def test_an_unknown_key_is_named(edited):

@@ -98,7 +98,8 @@ def project(tmp_path_factory):
     write_simulated_dataset(folder / "data" / "simulated-new", slides=3)
     edit(folder, tiny)
     assert set(repro(folder)) == {
-        *("segment", "score_segmentation", "crop", "split", "features", "baseline", "compare"),
+        *("audit_images", "segment", "score_segmentation", "crop", "features", "audit", "split"),
+        *("baseline", "compare"),
         *(
             f"{stage}@{name}"
             for stage in ("train", "export")
@@ -153,7 +154,7 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force", *TARGETS)) == 14
+    assert len(repro(project, "--force", *TARGETS)) == 16
     assert run(project, "git", "status", "--porcelain") == ""
 
 

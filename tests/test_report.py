@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import simulated_runs as simulated
 import yaml
+from audit_params import PARAMS
 
 from fathom.errors import FathomError
 from fathom.numerals import decimal, difference, signed
@@ -40,7 +41,7 @@ def project(tmp_path, monkeypatch):
         for name in NAMES
         if not name.startswith("baseline")
     }
-    params = {"runs": runs, "comparison": simulated.PARAMS.model_dump()}
+    params = {"runs": runs, "comparison": simulated.PARAMS.model_dump(), "audit": PARAMS["audit"]}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (tmp_path / "metrics" / "runs").mkdir(parents=True)
     for name in NAMES:
@@ -52,6 +53,19 @@ def project(tmp_path, monkeypatch):
 
 def write(project, name, content):
     (project / "metrics" / "runs" / f"{name}.json").write_text(json.dumps(content))
+
+
+def test_what_the_audit_found_and_what_was_waived_stands_beneath(project, capsys):
+    assert "audit" not in printed(capsys)
+    counts = {"errors": 0, "errors_waived": 1, "warnings": 2, "warnings_waived": 0}
+    (project / "metrics" / "audit.json").write_text(json.dumps(counts))
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["audit"] |= {"waivers": {"one_class_patient:p3": "a control"}}
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for markdown in (False, True):
+        text = " ".join(printed(capsys, markdown=markdown).split())
+        assert "found 1 error and 2 warnings: data/audit/findings.md." in text
+        assert "Waived: one_class_patient:p3 (a control)." in text
 
 
 def printed(capsys, *, markdown=False):

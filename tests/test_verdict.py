@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from fathom.diagnosis.causes import CAUSES, Case, Diagnosis
+from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.ladder import CURES, is_cure
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
+from fathom.diagnosis.verdict_text import markdown
 from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
 from fathom.params.section import read_section
@@ -73,7 +75,7 @@ def shallow(**numbers):
 CONTROL = row("control", changes={"training_labels": "shuffled"}, validation=0.5)
 
 
-def verdict(base, *ladder, shallower=None, faults=()):
+def verdict(base, *ladder, shallower=None, faults=NO_FAULTS):
     others = (shallow(),) if shallower is None else shallower
     return judge(Case(base, others, (CONTROL, *ladder), 48, faults), LIMITS)
 
@@ -220,8 +222,15 @@ def test_without_a_control_nothing_is_said_of_there_being_nothing_to_learn():
 
 def test_faults_of_the_data_come_first():
     base, ladder = case_of("signal explodes")
-    found = verdict(base, *ladder, faults=("12 duplicates across patients",))
+    found = verdict(
+        base, *ladder, faults=DataFaults(("12 duplicates across patients",), ("5 labels",))
+    )
     assert found.main == "data fault: 12 duplicates across patients"
+    assert [cause.name for cause in found.causes[1:]] == [
+        cause.name for cause in verdict(base, *ladder).causes
+    ]
+    assert "12 duplicates" in markdown(found)
+    assert "*The audit warns of the data: 5 labels.*" in markdown(found)
 
 
 def test_a_healthy_network_has_no_depth_effect_and_the_smallest_visible_one_is_said():

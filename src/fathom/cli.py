@@ -45,11 +45,51 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model that fathom exported, MODEL.onnx.")],
     images: Annotated[list[Path], typer.Argument(help="Micrographs: TIFF, PNG or JPEG.")],
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(
+            "--segmenter",
+            help="The ONNX network that finds the nuclei, where the model's were found by one.",
+            show_default="beside the model",
+        ),
+    ] = None,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
     from fathom.scoring.predict import predict_images
 
-    predict_images(model, images, out)
+    predict_images(model, images, out, segmenter=segmenter)
+
+
+@app.command()
+def package(
+    model: Annotated[Path, typer.Argument(help="A model that fathom exported, MODEL.onnx.")],
+    out: Annotated[Path, typer.Option("--out", help="The zip to write.")],
+    params: Annotated[
+        Path, typer.Option("--params", help="The YAML file whose section `package` names authors.")
+    ] = Path("params.yaml"),
+    nuclei: Annotated[
+        Path | None,
+        typer.Option(
+            "--nuclei", help="The study's nuclei, data/nuclei; for `test_crops: study` only."
+        ),
+    ] = None,
+) -> None:
+    """Pack a model for bioimage.io: weights, test crops, model card, licence and citations."""
+    from fathom.imaging.nuclei import read_nuclei
+    from fathom.params.package import Package
+    from fathom.params.section import read_section
+
+    try:
+        from fathom.scoring.package import write_package
+    except ModuleNotFoundError as error:
+        raise FathomError(
+            f"`fathom package` needs {error.name}, which comes with the extra 'train': "
+            "pip install 'fathom[train]'"
+        ) from None
+
+    section = read_section(Package, params)
+    write_package(model, out, section, None if nuclei is None else read_nuclei(nuclei))
+    print(out)
 
 
 @app.command()

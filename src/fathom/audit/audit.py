@@ -1,4 +1,4 @@
-"""The audit of a whole study: images, nuclei, labels, groups, and what it hands on."""
+"""The audit of a whole study: its nuclei, labels and groups, beside what its images had."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,24 @@ from pathlib import Path
 import pandas as pd
 
 from fathom.audit.class_checks import audit_acquisition, audit_brightness, audit_marks
-from fathom.audit.findings import Finding, finding_metrics, finding_table, write_findings
-from fathom.audit.group_checks import audit_patients, audit_spellings, class_counts
-from fathom.audit.image_checks import audit_images
-from fathom.audit.image_traits import image_traits
+from fathom.audit.duplicate_table import write_pairs
+from fathom.audit.findings import (
+    Finding,
+    finding_metrics,
+    finding_table,
+    findings_of,
+    write_findings,
+)
+from fathom.audit.group_checks import audit_patients, class_counts
+from fathom.audit.image_audit import AuditedImages
 from fathom.audit.label_checks import audit_labels, label_errors, out_of_fold_scores
-from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table, write_pairs
-from fathom.imaging.nuclei import Nuclei
+from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
+from fathom.audit.pictures import draw_nuclei
+from fathom.imaging.nuclei import Crops, Nuclei
 from fathom.output import write_table
 from fathom.params.audit import Audit
 
-TRAITS, COUNTS = "images.parquet", "class_counts.parquet"
+COUNTS = "class_counts.parquet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,32 +33,28 @@ class Audited:
 
     findings: pd.DataFrame  # fathom.audit.findings.COLUMNS
     pairs: pd.DataFrame  # fathom.audit.nucleus_checks.near_duplicate_table
-    traits: pd.DataFrame  # fathom.audit.image_traits.COLUMNS
     counts: pd.DataFrame  # group, name, a column a class
     metrics: Mapping[str, float | int]
 
 
 def audit(
-    folder: Path, images: pd.DataFrame, nuclei: Nuclei, features: pd.DataFrame, params: Audit
+    images: AuditedImages, nuclei: Nuclei, crops: Crops, features: pd.DataFrame, params: Audit
 ) -> Audited:
-    """Audit the images of a data set's `folder` and the nuclei that were cut from them.
+    """Audit nuclei, and grade what is found together with what their images had.
 
-    `images` has image and patient; `features` has a row for each row of `nuclei.kept`.
+    `crops` and `features` have a row for each row of `nuclei.kept`.
     """
     kept = nuclei.kept
-    traits = image_traits(folder, images["image"].tolist())
-    crops = nuclei.crops()
     pairs = near_duplicate_table(nuclei, crops, params)
     positive = kept["positive"].to_numpy(dtype=bool)
     findings: list[Finding] = [
-        *audit_images(traits, images, params),
+        *findings_of(images.findings),
         *audit_nuclei(nuclei, crops, params),
         *audit_pairs(pairs),
         *audit_brightness(kept, crops, params),
         *audit_marks(kept, crops, params),
-        *audit_acquisition(kept, traits.table, params),
+        *audit_acquisition(kept, images.traits, params),
         *audit_patients(kept, params),
-        *audit_spellings(kept),
     ]
     patients = kept["patient"].to_numpy(dtype=object)
     scores = out_of_fold_scores(features, positive, patients, params.seed)
@@ -62,7 +65,7 @@ def audit(
     table = finding_table(findings, params)
     metrics = {
         **finding_metrics(table),
-        "images": len(images),
+        "images": len(images.traits),
         "nuclei": len(kept),
         "patients": int(kept["patient"].nunique()),
         "near_duplicate_pairs": len(pairs),
@@ -72,15 +75,15 @@ def audit(
         ),
         "labels_checked": len(kept) if scores is not None else 0,
     }
-    return Audited(table, pairs, traits.table, _counts(kept), metrics)
+    return Audited(table, pairs, _counts(kept), metrics)
 
 
-def write_audit(out: Path, audited: Audited) -> None:
-    """Write the findings (three forms), the pairs of near-duplicates, the traits and the counts."""
+def write_audit(out: Path, audited: Audited, nuclei: Nuclei, crops: Crops, params: Audit) -> None:
+    """Write the findings (three forms), pictures of nuclei, near-duplicates and counts."""
     write_findings(out, audited.findings)
-    write_pairs(out, audited.pairs)
-    write_table(out / TRAITS, audited.traits)
+    write_pairs(out, audited.pairs, params)
     write_table(out / COUNTS, audited.counts)
+    draw_nuclei(out, audited.findings, nuclei, crops)
 
 
 def _counts(kept: pd.DataFrame) -> pd.DataFrame:

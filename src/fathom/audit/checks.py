@@ -33,6 +33,20 @@ Check = Literal[
 ]
 CHECKS: tuple[Check, ...] = get_args(Check)
 
+# What a network can learn instead of the label, or that the label is wrong: a verdict on networks
+# says it, for they may be worse or better by just that.
+ON_LABELS: tuple[Check, ...] = (
+    "duplicate_nuclei_across_patients",
+    "duplicate_nuclei",
+    "one_nucleus_two_labels",
+    "conflicting_annotations",
+    "label_errors",
+    "class_told_by_brightness",
+    "class_told_by_mark",
+    "class_told_by_acquisition",
+    "one_class_patient",
+)
+
 
 def check_grades(params: Audit) -> None:
     """Raise `FathomError` unless every check is an error or a warning, and waivers name checks."""

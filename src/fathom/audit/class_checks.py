@@ -69,7 +69,7 @@ def audit_marks(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterator[Fin
     """Look for something in the crops' corners, where no round nucleus reaches."""
     side = max(crops.shape[1] // _CORNER_SHARE, 1)
     edge = np.r_[:side, crops.shape[1] - side : crops.shape[1]]
-    corners = crops[:, edge][:, :, edge].any(axis=(1, 2, 3))
+    corners: Bools = np.asarray(crops[:, edge][:, :, edge].any(axis=(1, 2, 3)))
     yield from _told_by_corner(kept, corners, params)
 
 
@@ -103,8 +103,8 @@ def audit_acquisition(kept: pd.DataFrame, traits: pd.DataFrame, params: Audit) -
     names = [*_ACQUISITION, *MARKS]
     values = sound[names].astype(np.float64)
     # Ratios count, not differences: a camera's offset and gain.
-    logarithms = np.log(values.clip(lower=1e-6)).assign(slide=sound["image"].map(slides))
-    by_slide = logarithms.groupby("slide").mean()
+    logarithms = pd.DataFrame(np.log(values.clip(lower=1e-6).to_numpy()), columns=names)
+    by_slide = logarithms.groupby(sound["image"].map(slides).to_numpy()).mean()
     share = kept.groupby("slide")["positive"].mean().reindex(by_slide.index)
     told = [
         (name, *_correlation(by_slide[name].to_numpy(), share.to_numpy(dtype=np.float64)))

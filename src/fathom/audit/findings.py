@@ -49,11 +49,13 @@ class Finding:
         return f"{self.check}:{self.where}"
 
 
-def finding_table(findings: Iterable[Finding], params: Audit) -> pd.DataFrame:
+def finding_table(
+    findings: Iterable[Finding], params: Audit, *, complete: bool = True
+) -> pd.DataFrame:
     """Grade the findings and mark those that are waived: `COLUMNS`, errors first.
 
-    A waiver that fits no finding is a finding itself: either it is misspelt, or what it excused
-    has been mended and nobody should believe that it is still there.
+    Where the findings are `complete`, a waiver that fits none is a finding itself: either it is
+    misspelt, or what it excused has been mended and nobody should believe that it is still there.
     """
     check_grades(params)
     found = sorted(findings, key=lambda one: (CHECKS.index(one.check), one.name))
@@ -68,6 +70,7 @@ def finding_table(findings: Iterable[Finding], params: Audit) -> pd.DataFrame:
             (),
         )
         for waiver in sorted(set(params.waivers) - names)
+        if complete
     ]
     rows = [
         {
@@ -109,6 +112,28 @@ def write_findings(folder: Path, table: pd.DataFrame) -> None:
         flat.to_csv(part, index=False, lineterminator="\n")
     with written_whole(folder / MARKDOWN) as part:
         part.write_text(markdown(table), encoding="utf-8")
+
+
+def read_findings(folder: Path) -> pd.DataFrame:
+    """Read the table of findings that a stage of the audit wrote into `folder`."""
+    path = folder / PARQUET
+    if not path.is_file():
+        raise FathomError(f"{path} is missing: run the stage '{folder.name}' first")
+    table = pd.read_parquet(path)
+    if tuple(table.columns) != COLUMNS:
+        raise FathomError(
+            f"{path} is not a table of findings of this version of fathom: run the stage "
+            f"'{folder.name}' again"
+        )
+    return table
+
+
+def findings_of(table: pd.DataFrame) -> list[Finding]:
+    """Return the findings of a table, ungraded, to grade them together with others."""
+    return [
+        Finding(row["check"], row["where"], row["what"], row["confidence"], tuple(row["rows"]))
+        for row in table.to_dict("records")
+    ]
 
 
 def markdown(table: pd.DataFrame) -> str:

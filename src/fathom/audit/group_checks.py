@@ -31,14 +31,17 @@ def _digit(letter: re.Match[str]) -> str:
     return letter[0].translate(_LOOKALIKES)
 
 
-def audit_spellings(kept: pd.DataFrame) -> Iterator[Finding]:
-    """Yield names of patients that differ only as careless typing makes them differ."""
+def audit_spellings(images: pd.DataFrame) -> Iterator[Finding]:
+    """Yield names of patients that differ only as careless typing makes them differ.
+
+    `images` has image and patient, as text, as they stand in the data set's table.
+    """
     by_name: dict[tuple[str, ...], list[str]] = {}
-    for patient in sorted(set(kept["patient"])):
+    for patient in sorted(set(images["patient"])):
         by_name.setdefault(canonical(patient), []).append(patient)
     for names in by_name.values():
         if len(names) > 1:
-            rows = kept.loc[kept["patient"].isin(names), "nucleus"]
+            rows = images.loc[images["patient"].isin(names), "image"]
             quoted = " and ".join(map(repr, names))
             what = f"{quoted} may be one patient: a split by patient would set them apart"
             yield Finding("patient_spellings", "|".join(names), what, 1.0, tuple(rows))

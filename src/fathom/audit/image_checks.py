@@ -1,6 +1,7 @@
 """Images that are damaged, or differ from the rest of their set as no specimen would."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ def audit_images(traits: ImageTraits, images: pd.DataFrame, params: Audit) -> It
 
 
 Judge = Callable[[pd.DataFrame, Audit], npt.NDArray[np.float64]]  # confidence, 0 = nothing is wrong
-Sentence = Callable[[dict[str, object]], str]
+Traits = dict[Hashable, Any]  # a row of `fathom.audit.image_traits.COLUMNS`
 
 
 def _truncated(sound: pd.DataFrame, params: Audit) -> npt.NDArray[np.float64]:
@@ -94,18 +95,18 @@ def _bits_away(values: pd.Series) -> npt.NDArray[np.float64]:
     return np.asarray(np.abs(bits - np.median(bits)), dtype=np.float64)
 
 
-def _say_truncated(row: dict[str, object], _: pd.DataFrame) -> str:
+def _say_truncated(row: Traits, _: pd.DataFrame) -> str:
     return (
         f"its last {row['blank_rows']} rows hold one value: it was not written, or not copied, "
         "to its end"
     )
 
 
-def _say_blank(row: dict[str, object], _: pd.DataFrame) -> str:
+def _say_blank(row: Traits, _: pd.DataFrame) -> str:
     return f"nothing in it rises more than {row['contrast']:.1f} SDs of the noise: it shows nothing"
 
 
-def _say_bit_depth(row: dict[str, object], sound: pd.DataFrame) -> str:
+def _say_bit_depth(row: Traits, sound: pd.DataFrame) -> str:
     usual = sound[["bits", "channels"]].mode().iloc[0]
     return (
         f"has {row['bits']:.0f} bits and {row['channels']:.0f} channel(s), the others "
@@ -113,7 +114,7 @@ def _say_bit_depth(row: dict[str, object], sound: pd.DataFrame) -> str:
     )
 
 
-def _say_range(row: dict[str, object], sound: pd.DataFrame) -> str:
+def _say_range(row: Traits, sound: pd.DataFrame) -> str:
     return (
         f"its grey values span {row['span']:.0f} in {row['levels']:.0f} levels, those of the "
         f"median image {sound['span'].median():.0f} in {sound['levels'].median():.0f}: another "
@@ -121,19 +122,19 @@ def _say_range(row: dict[str, object], sound: pd.DataFrame) -> str:
     )
 
 
-def _say_white(row: dict[str, object], _: pd.DataFrame) -> str:
-    return f"{float(str(row['white_share'])):.2%} of its pixels are heaped on its brightest value"
+def _say_white(row: Traits, _: pd.DataFrame) -> str:
+    return f"{row['white_share']:.2%} of its pixels are heaped on its brightest value"
 
 
-def _say_black(row: dict[str, object], _: pd.DataFrame) -> str:
-    return f"{float(str(row['black_share'])):.2%} of its pixels are heaped on its darkest value"
+def _say_black(row: Traits, _: pd.DataFrame) -> str:
+    return f"{row['black_share']:.2%} of its pixels are heaped on its darkest value"
 
 
-def _say_blurred(row: dict[str, object], sound: pd.DataFrame) -> str:
+def _say_blurred(row: Traits, sound: pd.DataFrame) -> str:
     return f"its sharpness is {row['sharpness']:.2f}, the median {sound['sharpness'].median():.2f}"
 
 
-_JUDGES: tuple[tuple[Check, Judge, Callable[[dict[str, object], pd.DataFrame], str]], ...] = (
+_JUDGES: tuple[tuple[Check, Judge, Callable[[Traits, pd.DataFrame], str]], ...] = (
     ("truncated_image", _truncated, _say_truncated),
     ("blank_image", _blank, _say_blank),
     ("bit_depth", _bit_depth, _say_bit_depth),
@@ -161,8 +162,8 @@ def _duplicates(traits: ImageTraits, images: pd.DataFrame, params: Audit) -> Ite
         )
 
 
-def pose(pair: dict[str, object]) -> str:
+def pose(pair: Traits) -> str:
     """Say how two pictures lie to each other: `turned by 90 degrees, mirrored, r = 0.99`."""
-    turned = int(str(pair["turned"])) * 90
+    turned = int(pair["turned"]) * 90
     parts = [f"turned by {turned} degrees"] * (turned > 0) + ["mirrored"] * bool(pair["mirrored"])
-    return ", ".join([*parts, f"r = {float(str(pair['correlation'])):.3f}"])
+    return ", ".join([*parts, f"r = {pair['correlation']:.3f}"])

@@ -84,28 +84,30 @@ def confidently_other(scores: Floats, positive: Bools) -> Bools:
 
 
 def label_errors(scores: Floats, positive: Bools, names: tuple[str, str]) -> list[LabelErrors]:
-    """Return both classes' nuclei that look like the other; `names` are (negative, positive)."""
+    """Return both classes' nuclei that look like the other; `names` are (negative, positive).
+
+    Those are counted that are confidently of the other class and lie beyond its median: of wrongly
+    labelled nuclei half do, of a class' own tail next to none.
+    """
     other = confidently_other(scores, positive)
     found = []
     for is_positive in (False, True):
-        of_class = positive == is_positive
-        rows = np.flatnonzero(of_class & other)
-        # Where the other class' mean probability lies in log-odds, as a score of this class.
-        threshold = _threshold(scores, positive, towards=not is_positive)
-        sign = -1.0 if is_positive else 1.0
-        middle, sd = _bulk(sign * scores[of_class])
-        share = float(norm.sf((sign * threshold - middle) / sd))
-        expected = _SLACK * share * of_class.sum()
-        chance = float(binom.sf(len(rows) - 1, of_class.sum(), min(_SLACK * share, 1.0)))
-        found.append(LabelErrors(names[is_positive], rows, float(expected), chance))
+        towards = -1.0 if is_positive else 1.0  # the other class has the larger of these
+        own, others = (towards * scores[positive == one] for one in (is_positive, not is_positive))
+        threshold = max(_mean_confidence(others), float(np.median(others)))
+        beyond = (positive == is_positive) & other & (towards * scores >= threshold)
+        middle, sd = _bulk(own)
+        share = min(_SLACK * float(norm.sf((threshold - middle) / sd)), 1.0)
+        rows = np.flatnonzero(beyond)
+        chance = float(binom.sf(len(rows) - 1, len(own), share))
+        found.append(LabelErrors(names[is_positive], rows, share * len(own), chance))
     return found
 
 
-def _threshold(scores: Floats, positive: Bools, *, towards: bool) -> float:
-    mean = expit(scores if towards else -scores)[positive == towards].mean()
-    # Never on the own side of the middle: there the own class is the likelier one.
-    odds = max(float(np.log(mean / (1 - mean))), 0.0)
-    return odds if towards else -odds
+def _mean_confidence(log_odds: Floats) -> float:
+    """Return a class' mean probability as log-odds, 0 where it is below one half."""
+    mean = float(expit(log_odds).mean())
+    return max(float(np.log(mean / (1 - mean))), 0.0)
 
 
 def _bulk(values: Floats) -> tuple[float, float]:

@@ -17,12 +17,14 @@ from fathom.imaging.nuclei import Crops
 from fathom.progress import track
 
 Planes = npt.NDArray[np.float32]  # (n, side, side)
+Masks = npt.NDArray[np.bool_]  # (n, side, side)
 Sizes = npt.NDArray[np.float32]  # (n,) px
 Pairs = npt.NDArray[np.intp]  # (pairs, 2)
 
 FINEST_PX, COARSEST_PX = 0.7, 2.0  # sigmas of the Gaussians
 RIM_PX = 2  # not compared: all nuclei grow dim there, and it is where copies are cut differently
 SOFT_LEVEL = 20  # added before the logarithm, lest the noise of dark pixels count most
+CUT_SDS = 2.0  # of the fine structure: beyond, only that it is bright or dark counts
 INDEPENDENT_PX = 12  # pixels of this band that count as one, measured on simulated nuclei
 FURTHEST_PX = 3  # shifts beyond are not looked at: a crop is centred on its nucleus
 SYMMETRIES = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
@@ -52,9 +54,10 @@ def compare(crops: Crops, pairs: Pairs, least_correlation: float, least_z: float
 def _compared(crops: Crops, pairs: Pairs) -> pd.DataFrame:
     first, first_px = fine(crops[pairs[:, 0]])
     second, second_px = fine(crops[pairs[:, 1]])
-    r, which = correlation(first, second)
+    by_symmetry = correlations(first, second)
+    r = by_symmetry.max(axis=0)
     independent = np.minimum(first_px, second_px) / INDEPENDENT_PX
-    turned, mirrored = np.array(SYMMETRIES)[which].T
+    turned, mirrored = np.array(SYMMETRIES)[by_symmetry.argmax(axis=0)].T
     return pd.DataFrame(
         {
             "first": pairs[:, 0].astype(np.int64),
@@ -70,17 +73,23 @@ def _compared(crops: Crops, pairs: Pairs) -> pd.DataFrame:
 def fine(crops: Crops) -> tuple[Planes, Sizes]:
     """Return the fine structure of unit length, 0 outside and on the rim, and how many px it has.
 
-    Of logarithms, so that a pattern counts the same where a nucleus is dim.
+    Of logarithms, so that a pattern counts the same where a nucleus is dim; and cut off at
+    `CUT_SDS`, lest one bright spot be the whole pattern: any two nuclei with a spot would agree.
     """
-    inside = crops.any(axis=-1)
-    grey = np.log(crops.mean(axis=-1, dtype=np.float32) + SOFT_LEVEL)
+    inside: Masks = np.asarray(crops.any(axis=-1))
+    grey: Planes = np.log(crops.mean(axis=-1, dtype=np.float32) + SOFT_LEVEL)
+    inner = ndimage.binary_erosion(inside, np.ones((1, 3, 3), dtype=bool), RIM_PX)
+    weight = inner.astype(np.float32)
+    size = np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1)
     mask = inside.astype(np.float32)
-    inner = ndimage.binary_erosion(inside, np.ones((1, 3, 3)), RIM_PX).astype(np.float32)
-    size = inner.sum(axis=(1, 2))
-    band = inner * (_smooth(grey, mask, FINEST_PX) - _smooth(grey, mask, COARSEST_PX))
-    band -= inner * (band.sum(axis=(1, 2)) / np.maximum(size, 1))[:, None, None]
+    band = weight * (_smooth(grey, mask, FINEST_PX) - _smooth(grey, mask, COARSEST_PX))
+    # The mean modulus of a normal distribution is 0.8 SD; a spot moves it less than it does the SD.
+    cut = CUT_SDS / 0.8 * np.abs(band).sum(axis=(1, 2), keepdims=True) / size
+    band = np.clip(band, -cut, cut)
+    band -= weight * band.sum(axis=(1, 2), keepdims=True) / size
     length = np.sqrt((band**2).sum(axis=(1, 2), keepdims=True))
-    return np.asarray(band / np.maximum(length, 1e-6), dtype=np.float32), size
+    sizes = np.asarray(weight.sum(axis=(1, 2)), dtype=np.float32)
+    return np.asarray(band / np.maximum(length, 1e-6), dtype=np.float32), sizes
 
 
 def _smooth(grey: Planes, mask: Planes, sigma: float) -> Planes:
@@ -90,10 +99,8 @@ def _smooth(grey: Planes, mask: Planes, sigma: float) -> Planes:
     return np.asarray(total / np.maximum(weight, 1e-3), dtype=np.float32)
 
 
-def correlation(
-    first: Planes, second: Planes, furthest_px: int = FURTHEST_PX
-) -> tuple[Planes, npt.NDArray[np.intp]]:
-    """Return each pair's greatest correlation over symmetries and shifts, and which symmetry.
+def correlations(first: Planes, second: Planes, furthest_px: int = FURTHEST_PX) -> Planes:
+    """Return each pair's greatest correlation over shifts, (`SYMMETRIES`, pairs).
 
     All shifts at once: a product of Fourier transforms. Pixels shifted out on one side come in on
     the other, where there is little on either. The planes have unit length.
@@ -107,5 +114,4 @@ def correlation(
         near = np.roll(shifts, furthest_px, axis=(1, 2))
         near = near[:, : 2 * furthest_px + 1, : 2 * furthest_px + 1]
         by_symmetry.append(near.max(axis=(1, 2)))
-    r = np.stack(by_symmetry)
-    return r.max(axis=0), r.argmax(axis=0)
+    return np.stack(by_symmetry).astype(np.float32)

@@ -23,6 +23,7 @@ from fathom.audit.near_duplicate_check import compare
 from fathom.imaging.nuclei import Crops
 from fathom.progress import track
 
+Masks = npt.NDArray[np.bool_]  # (n, side, side)
 Planes = npt.NDArray[np.float32]  # (n, side, side)
 Descriptors = npt.NDArray[np.float32]  # (n, d)
 Pairs = npt.NDArray[np.intp]  # (pairs, 2), first < second
@@ -100,11 +101,11 @@ def candidates(crops: Crops, rows: npt.NDArray[np.intp], seed: int) -> Pairs:
         distance_upper_bound=_reach(copied[:, :_LOOKED_UP]),
         workers=-1,
     )
-    near, column = np.nonzero(np.isfinite(distance))
-    pairs = np.column_stack([near, neighbour[near, column]])
+    near, column = np.nonzero(np.isfinite(np.atleast_2d(distance)))
+    pairs = np.column_stack([near, np.atleast_2d(neighbour)[near, column]])
     pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
     apart = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
-    return rows[pairs[apart <= _reach(copied)]]
+    return np.asarray(rows[pairs[apart <= _reach(copied)]], dtype=np.intp)
 
 
 def _reach(copied: Descriptors) -> float:
@@ -132,12 +133,13 @@ def standardised(crops: Crops) -> tuple[Planes, Planes]:
     Colours count as their mean. The middle is the silhouette's centre of mass, to a fraction of a
     pixel; the silhouette is 1 inside, 0 outside, and between on its edge.
     """
-    grey = crops.mean(axis=-1, dtype=np.float32)
-    mask = crops.any(axis=-1).astype(np.float32)
+    grey = np.asarray(crops.mean(axis=-1), dtype=np.float32)
+    mask = np.asarray(crops.any(axis=-1), dtype=np.float32)
     weight = mask / np.maximum(mask.sum(axis=(1, 2), keepdims=True), 1)
-    mean = (grey * weight).sum(axis=(1, 2), keepdims=True)
-    variance = ((grey - mean) ** 2 * weight).sum(axis=(1, 2), keepdims=True)
-    planes = mask * (grey - mean) / np.sqrt(np.maximum(variance, 1e-6))
+    mean = np.sum(grey * weight, axis=(1, 2), keepdims=True)
+    variance = np.sum((grey - mean) ** 2 * weight, axis=(1, 2), keepdims=True)
+    scale = np.sqrt(np.maximum(variance, 1e-6))
+    planes = np.asarray(mask * (grey - mean) / scale, dtype=np.float32)
     offset = np.arange(mask.shape[1], dtype=np.float32) - (mask.shape[1] - 1) / 2
     y, x = weight.sum(axis=2) @ offset, weight.sum(axis=1) @ offset
     return _moved(planes, y, x), _moved(mask, y, x)
@@ -182,12 +184,13 @@ def _harmonics(side: int, harmonics: int, radial: int) -> npt.NDArray[np.complex
     r, angle = np.hypot(y, x) / (side / 2), np.arctan2(y, x)
     n = np.arange(radial)[:, None, None]
     m = np.arange(harmonics)[:, None, None, None]
-    return ((r < 1) * np.cos(np.pi * n * r) * np.exp(1j * m * angle)).astype(np.complex64)
+    waves = (r < 1) * np.cos(np.pi * n * r) * np.exp(1j * m * angle)
+    return np.asarray(waves, dtype=np.complex64)
 
 
 def _moduli(planes: Planes, basis: npt.NDArray[np.complex64]) -> Descriptors:
     flat, waves = planes.reshape(len(planes), -1), basis.reshape(-1, planes[0].size).T
-    return np.hypot(flat @ waves.real, flat @ waves.imag)
+    return np.asarray(np.hypot(flat @ waves.real, flat @ waves.imag), dtype=np.float32)
 
 
 def imitate(crops: Crops, rng: np.random.Generator) -> Crops:
@@ -197,7 +200,7 @@ def imitate(crops: Crops, rng: np.random.Generator) -> Crops:
     brightness, clipped at white, and an outline that is in turn the original's, one pixel further
     in on one side, or all around.
     """
-    mask = crops.any(axis=-1)
+    mask: Masks = np.asarray(crops.any(axis=-1))
     pixels = crops.astype(np.float32)
     within = ndimage.gaussian_filter(mask.astype(np.float32), 0.7, axes=(1, 2))[..., None]
     smooth = ndimage.gaussian_filter(pixels, 0.7, axes=(1, 2)) / np.maximum(within, 0.1)

@@ -1,7 +1,6 @@
 """Nuclei that show nothing, too much or nothing sharp, that are there twice or under two labels."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,9 @@ import pandas as pd
 from fathom.audit.findings import Finding
 from fathom.audit.image_checks import blurred
 from fathom.audit.near_duplicates import near_duplicates
-from fathom.errors import FathomError
 from fathom.imaging.nuclei import Crops, Nuclei
-from fathom.output import write_table
 from fathom.params.audit import Audit
 
-PAIRS = "near_duplicates.parquet"
 CONFLICT = "two labels inside"  # `left_out` of fathom.imaging.crop_dataset
 _IDENTITY = ("nucleus", "slide", "patient", "label")
 
@@ -31,26 +27,6 @@ def near_duplicate_table(nuclei: Nuclei, crops: Crops, params: Audit) -> pd.Data
         rows = nuclei.kept.loc[found[side], list(_IDENTITY)].reset_index(drop=True)
         sides.append(rows.add_prefix(f"{side}_"))
     return pd.concat([*sides, found.drop(columns=["first", "second"])], axis="columns")
-
-
-def write_pairs(folder: Path, pairs: pd.DataFrame) -> None:
-    """Write the table that `read_pairs` reads."""
-    write_table(folder / PAIRS, pairs)
-
-
-def read_pairs(folder: Path, nuclei: Nuclei) -> pd.DataFrame:
-    """Read the pairs of nuclei that must stand on one side of every split.
-
-    Raises `FathomError` where they are of other nuclei.
-    """
-    path = folder / PAIRS
-    if not path.is_file():
-        raise FathomError(f"{path} is missing: run the stage 'audit' first")
-    pairs = pd.read_parquet(path)
-    named = set(pairs["first_nucleus"]) | set(pairs["second_nucleus"])
-    if not named <= set(nuclei.kept["nucleus"]):
-        raise FathomError(f"{path} was made from other nuclei: run the stage 'audit' again")
-    return pairs
 
 
 def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Finding]:

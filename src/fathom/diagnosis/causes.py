@@ -17,6 +17,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.effects import effect
 from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.learning_curve import extrapolated
@@ -57,7 +58,7 @@ class Case:
     shallower: tuple[Evidence, ...]  # of fewer layers, under the same recipe
     ladder: tuple[Evidence, ...]  # the base with one thing changed each, controls included
     crop_px: int
-    faults: tuple[str, ...] = ()  # errors that an audit found in the data
+    faults: DataFaults = NO_FAULTS
 
 
 Finding = Callable[[Case, Diagnosis], Numbers | None]

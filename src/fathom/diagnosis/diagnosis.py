@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fathom.diagnosis.causes import Case, Diagnosis
+from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.effects import held_out_accuracy
 from fathom.diagnosis.evidence import Evidence, evidence_of
 from fathom.diagnosis.ladder import changes, is_control
@@ -72,7 +73,9 @@ def _read(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def diagnose(rows: Mapping[str, Row], limits: Diagnosis, crop_px: int) -> list[Verdict]:
+def diagnose(
+    rows: Mapping[str, Row], limits: Diagnosis, crop_px: int, faults: DataFaults = NO_FAULTS
+) -> list[Verdict]:
     """Return a verdict on each network that params name, in the order of the rows.
 
     "worse": on each that is worse than the best shallower one under the same interventions, by an
@@ -86,7 +89,7 @@ def diagnose(rows: Mapping[str, Row], limits: Diagnosis, crop_px: int) -> list[V
         )
     verdicts = []
     for name in rows:
-        case = case_of(name, rows, crop_px)
+        case = replace(case_of(name, rows, crop_px), faults=faults)
         if name in named or (not named and _is_worse(case, limits)):
             verdicts.append(replace(judge(case, limits), by_seed=_by_seed(case, limits)))
     return verdicts

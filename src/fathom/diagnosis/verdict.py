@@ -1,8 +1,9 @@
 """From evidence to a verdict: the causes that hold, what repaired them, and what would refute them.
 
 The order: faults of the data, a control that nothing beats, whether there is any trouble at all,
-then the table of causes (`fathom.diagnosis.causes`) from top to bottom. A cause holds where its
-finding is there and one of its cures repairs the network; overfitting alone is its own evidence.
+then the table of causes (`fathom.diagnosis.causes`) from top to bottom. A fault of the data takes
+away none of the causes after it. A cause holds where its finding is there and one of its cures
+repairs the network; overfitting alone is its own evidence.
 Nothing here is drawn at random: the same tables give the same verdict, byte for byte.
 """
 
@@ -71,6 +72,7 @@ class Verdict:
     depth: Effect | None  # balanced accuracy of held-out nuclei against it
     smallest_visible: float | None  # the depth effect that would have been seen
     by_seed: dict[int, str] = field(default_factory=dict)  # the main cause from each seed alone
+    data_warnings: tuple[str, ...] = ()  # of the audit
 
     @property
     def main(self) -> str:
@@ -91,7 +93,6 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
         causes, suspected = _causes(case, rungs, limits)
     if not any(one.untried for one in suspected):
         causes = tuple(_nothing(case, limits)) or causes
-    causes = tuple(_faults(case)) or causes
     if not causes:
         open_question = (
             is_worse(depth, limits)
@@ -102,12 +103,13 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
         causes = (_unexplained(rungs) if open_question else _no_effect(depth, limits),)
     return Verdict(
         case.base.name,
-        causes,
+        (*_faults(case), *causes),
         suspected,
         rungs,
         best.name if best else None,
         depth,
         smallest_visible(depth, limits.confidence) if depth else None,
+        data_warnings=case.faults.warnings,
     )
 
 
@@ -138,7 +140,7 @@ def _faults(case: Case) -> list[Established]:
     refuted = "the same study without the nuclei that the audit names comes to the same"
     return [
         Established(f"{DATA_FAULT}: {fault}", {}, None, refuted, "the audit")
-        for fault in case.faults
+        for fault in case.faults.errors
     ]
 
 

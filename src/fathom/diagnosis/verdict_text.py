@@ -67,6 +67,9 @@ def _paragraphs(verdict: Verdict) -> Iterator[str]:
         yield from _established(cause)
     for suspected in verdict.suspected:
         yield from _suspected(suspected)
+    for warning in verdict.data_warnings:
+        yield f"*The audit warns of the data: {warning}.*"
+        yield ""
     if not is_stable(verdict):
         seeds = ", ".join(f"seed {seed}: {main}" for seed, main in verdict.by_seed.items())
         yield f"**This verdict is unstable.** Each seed alone says: {seeds}."

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -11,14 +12,17 @@ from skimage.segmentation import relabel_sequential
 from fathom.datasets.dataset import DataSet, labels_path
 from fathom.errors import FathomError
 from fathom.images import read_labels, read_micrograph, write_labels
-from fathom.imaging.segmentation import segment
+from fathom.imaging.find_nuclei import FindNuclei, finder
 from fathom.params.data import Segmentation
+from fathom.params.segmenter import NetworkSegmentation
 from fathom.progress import track
 
 _NAMED = 5  # images without a mask that an error lists by name
 
 
-def segment_dataset(dataset: DataSet, params: Segmentation, out: Path) -> None:
+def segment_dataset(
+    dataset: DataSet, params: Segmentation | NetworkSegmentation, out: Path
+) -> None:
     """Write the label image of every micrograph to `labels_path(out, image)`, labels 1..n.
 
     A micrograph without nuclei gets one that is 0 throughout. With `params.method` masks the data
@@ -27,6 +31,8 @@ def segment_dataset(dataset: DataSet, params: Segmentation, out: Path) -> None:
     images = dataset.images["image"].tolist()
     if params.method == "masks":
         _require_masks(dataset, images)
+    else:
+        finder(params)  # what is wrong with a network shows before any work
     for _ in track(_written(dataset, images, params, out), "segmenting", total=len(images)):
         pass
 
@@ -44,7 +50,7 @@ def _require_masks(dataset: DataSet, images: list[str]) -> None:
 
 
 def _written(
-    dataset: DataSet, images: list[str], params: Segmentation, out: Path
+    dataset: DataSet, images: list[str], params: Segmentation | NetworkSegmentation, out: Path
 ) -> Iterator[None]:
     """Yield once for every label image that is there, in the order of `images`."""
     jobs = [
@@ -60,9 +66,16 @@ def _written(
         pool.shutdown(cancel_futures=True)  # after an error the rest is not waited for
 
 
-def _write(image: Path, mask: Path | None, params: Segmentation, out: Path) -> None:
+def _write(
+    image: Path, mask: Path | None, params: Segmentation | NetworkSegmentation, out: Path
+) -> None:
     if params.method == "masks" and mask is not None:
         labels = relabel_sequential(read_labels(mask))[0]
     else:
-        labels = segment(read_micrograph(image), params)
+        labels = _finder(params)(read_micrograph(image))
     write_labels(out, labels)
+
+
+@cache  # a worker opens its network once
+def _finder(params: Segmentation | NetworkSegmentation) -> FindNuclei:
+    return finder(params)

@@ -13,9 +13,11 @@ from rich.table import Table
 from fathom.errors import FathomError
 from fathom.names import baseline_name, names_in_order, short
 from fathom.numerals import decimal, difference, with_interval
+from fathom.params.audit import Audit
 from fathom.params.comparison import Comparison
 from fathom.params.runs import read_runs
 from fathom.params.section import PARAMS_FILE, read_section
+from fathom.reports.audit_notes import audit_notes
 
 Numbers = dict[str, float]
 
@@ -55,13 +57,15 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
     `FathomError` where nothing was compared yet.
     """
     results = _read_results(metrics / "runs", params)
+    waivers = read_section(Audit, params).waivers
+    notes = [*_notes(results), *audit_notes(metrics, waivers)]
     if markdown:
-        print(_markdown(results))
+        print(_markdown(results, notes))
         return
     console = Console(highlight=False, markup=False)
     for columns in ((RUN, *MEASURES), (RUN, *RATES, *_differences(results))):
         console.print(_table(results, columns), "")
-    for note in _notes(results):
+    for note in notes:
         console.print(note)
     places = [(place, what) for place, what in LOOK_AT if Path(place).exists()]
     if places:
@@ -85,7 +89,7 @@ def _read_results(folder: Path, params: Path) -> Results:
     )
 
 
-def _markdown(results: Results) -> str:
+def _markdown(results: Results, notes: Sequence[str]) -> str:
     columns = [RUN, *MEASURES, *RATES, *_differences(results)]
     lines = [
         [column.heading.replace("-\n", "").replace("\n", " ") for column in columns],
@@ -93,8 +97,7 @@ def _markdown(results: Results) -> str:
         *([column.cell(*row) for column in columns] for row in results.numbers.items()),
     ]
     table = [f"| {' | '.join(line)} |" for line in lines]
-    notes = [f"- {note}" for note in _notes(results)]
-    return "\n".join([*table, "", *notes]).replace("*", r"\*")
+    return "\n".join([*table, "", *(f"- {note}" for note in notes)]).replace("*", r"\*")
 
 
 def _mark(numbers: Numbers) -> str:

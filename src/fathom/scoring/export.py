@@ -1,6 +1,5 @@
 """From a trained network to a model file: the graph, its metadata, and proof that both agree."""
 
-import hashlib
 import json
 import logging
 import warnings
@@ -17,12 +16,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fathom.errors import FathomError
-from fathom.imaging.nuclei import TABLE, Crops, Nuclei
+from fathom.imaging.nuclei import Crops, Nuclei
+from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
 from fathom.output import written_whole
 from fathom.params.data import Crop, Segmentation
 from fathom.params.recipe import Recipe
+from fathom.params.segmenter import NetworkSegmentation
+from fathom.scoring.abstention import Group, calibrate
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
 from fathom.statistics.metrics import choose_threshold
@@ -37,9 +39,11 @@ PARITY_TOLERANCE = 1e-4
 def export_run(
     run: str,
     plan: Plan,
-    segmentation: Segmentation,
+    segmentation: Segmentation | NetworkSegmentation,
     crop: Crop,
     *,
+    group: Group,
+    confidence: float,
     nuclei: Nuclei,
     images: pd.DataFrame,
     trained: Path,
@@ -52,6 +56,8 @@ def export_run(
     ----------
     run, plan : name, architecture and resolved recipe of the run
     segmentation, crop : how the study's nuclei were found and cut
+    group : what never stands on both sides of a split: the abstention is calibrated on it
+    confidence : of the verdict on a new slide
     nuclei : of the study
     images : of the study, with um_per_px (`DataSet.images`)
     trained : folder of the stage `train`: predictions.parquet, final.safetensors
@@ -63,13 +69,14 @@ def export_run(
     crops = nuclei.crops()
     channels: Literal[1, 3] = 3 if crops.shape[-1] == 3 else 1
     negative, positive = class_names(nuclei)
+    predictions = pd.read_parquet(trained / "predictions.parquet")
     card = ModelCard(
         format=FORMAT,
         fathom_version=version("fathom"),
         run=run,
         negative=negative,
         positive=positive,
-        threshold=final_threshold(pd.read_parquet(trained / "predictions.parquet"), nuclei),
+        threshold=final_threshold(predictions, nuclei),
         crop_px=crop.crop_px,
         channels=channels,
         um_per_px=median_um_per_px(images),
@@ -79,6 +86,7 @@ def export_run(
         recipe=plan.recipe.model_dump(mode="json"),
         data_sha256=data_sha256(nuclei),
         metrics=json.loads(metrics.read_text(encoding="utf-8")),
+        abstention=calibrate(predictions, nuclei, group, confidence),
     )
     graph = load_graph(trained / "final.safetensors", plan, channels, crop.crop_px)
     export(graph, card, crops, out)
@@ -193,11 +201,3 @@ def median_um_per_px(images: pd.DataFrame) -> float | None:
     """Return the median of the study's images, None where none is known."""
     known = images["um_per_px"].dropna()
     return float(known.median()) if len(known) else None
-
-
-def data_sha256(nuclei: Nuclei) -> str:
-    """Return the SHA-256 of the study's nuclei: of the table, then of the shards by name."""
-    digest = hashlib.sha256()
-    for path in (nuclei.folder / TABLE, *sorted(nuclei.folder.glob("*.npy"))):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

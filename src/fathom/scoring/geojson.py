@@ -1,65 +1,106 @@
-"""Nuclei as QuPath detections: a GeoJSON FeatureCollection, one feature a nucleus.
+"""Nuclei as QuPath detections: a GeoJSON FeatureCollection, one feature a nucleus, as a stream.
 
-The shape is the one that QuPath 0.4 and newer write and read (`QuPathTypeAdapters.java`): pixel
-coordinates, x to the right, y down, (0, 0) the top left corner of the top left pixel; `id` a UUID;
-`objectType` "detection"; `classification` a name and a colour; `measurements` name to number.
+The shape is the one that QuPath 0.4 and newer write and read (`QuPathTypeAdapters.java`,
+`ROITypeAdapters.java`, `PathIO.java`): coordinates in px of the full-resolution image; `id` a UUID;
+`objectType` "detection"; `classification` a name and a colour; `measurements` name to number, never
+NaN; `metadata` name to text (read from version 0.5 on); a name that ends in `.gz` is gzip.
 """
 
+import gzip
+import io
 import json
 import uuid
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from skimage.measure import find_contours, label
 
 from fathom.images import Labels
-
-Colour = tuple[int, int, int]  # red, green, blue, 0..255
-Ring = list[list[float]]  # closed: the last [x, y] is the first
-Points = npt.NDArray[np.float64]
+from fathom.scoring.colours import Colour as Colour  # noqa: PLC0414 - for those who import it here
+from fathom.scoring.frame import Frame
+from fathom.scoring.nuclei_batch import NucleiBatch
+from fathom.scoring.nuclei_writer import NucleiWriter
+from fathom.scoring.outlines import geometry
 
 # Ids must be UUIDs, and the same on every run: they are derived from the nuclei's names.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "fathom/nucleus")
+_START, _END = '{"type": "FeatureCollection", "features": [', "\n]}\n"
 
 
-def detections(
-    table: pd.DataFrame, labels: Labels, positive: str, colours: Mapping[str, Colour]
-) -> str:
-    """Return the GeoJSON text of the nuclei of one image.
+class GeoJsonWriter(NucleiWriter):
+    """A FeatureCollection, a line a nucleus.
 
     Parameters
     ----------
-    table : one row a nucleus
-        nucleus, label_number, top, left, bottom, right, area_px, left_out, probability (of the
-        class `positive`; NaN where not scored) and class (missing where not scored).
-    labels : (H, W) int32, 0 = background
+    path : to write to
+    frame : the view that the nuclei were found in
     positive : name of the positive class
     colours : of every class, by name
+    compress : write gzip; the name that the user sees must then end in `.gz`
 
-    A nucleus that was not scored has no classification; its metadata say why.
+    A nucleus that was not scored has no classification; its metadata say why. Memory does not
+    depend on the number of nuclei.
     """
-    features = []
-    for row in table.to_dict("records"):
-        box = np.s_[row["top"] : row["bottom"], row["left"] : row["right"]]
-        inside = labels[box] == row["label_number"]
-        features.append(
-            {
-                "type": "Feature",
-                "id": str(uuid.uuid5(_NAMESPACE, row["nucleus"])),
-                "geometry": geometry(inside, row["top"], row["left"]),
-                "properties": _properties(row, positive, colours),
-            }
-        )
-    return json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False) + "\n"
+
+    def __init__(
+        self,
+        path: Path,
+        frame: Frame,
+        positive: str,
+        colours: Mapping[str, Colour],
+        *,
+        compress: bool = False,
+    ) -> None:
+        self._frame = frame
+        self._positive = positive
+        self._colours = colours
+        self._stack = ExitStack()
+        file: IO[bytes] = self._stack.enter_context(path.open("wb"))
+        # Without a name and a time in it gzip gives the same bytes for the same nuclei.
+        stream = gzip.GzipFile("", "wb", 6, file, mtime=0) if compress else file
+        self._text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+        self._stack.enter_context(self._text)
+        self._text.write(_START)
+        self._before = "\n"
+
+    def add(self, batch: NucleiBatch) -> None:
+        """Append a feature a nucleus."""
+        for feature in features(batch, self._frame, self._positive, self._colours):
+            self._text.write(self._before + json.dumps(feature, allow_nan=False))
+            self._before = ",\n"
+
+    def finish(self) -> None:
+        """Close the collection."""
+        self._text.write(_END)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._stack.close()
+
+
+def features(
+    batch: NucleiBatch, frame: Frame, positive: str, colours: Mapping[str, Colour]
+) -> Iterator[dict[str, object]]:
+    """Yield the feature of each nucleus."""
+    rows = batch.table.to_dict("records")
+    for row, inside in zip(rows, batch.masks, strict=True):
+        yield {
+            "type": "Feature",
+            "id": str(uuid.uuid5(_NAMESPACE, row["nucleus"])),
+            "geometry": geometry(inside, row["top"], row["left"], frame.downsample),
+            "properties": _properties(row, frame, positive, colours),
+        }
 
 
 def _properties(
-    row: Mapping[Hashable, Any], positive: str, colours: Mapping[str, Colour]
+    row: Mapping[Hashable, Any], frame: Frame, positive: str, colours: Mapping[str, Colour]
 ) -> dict[str, object]:
-    measurements: dict[str, float] = {"Area px^2": float(row["area_px"])}
+    area_px = float(row["area_px"])
+    measurements = {"Area px^2": round(area_px * frame.downsample**2, 4)}
+    if frame.um_per_px is not None:
+        measurements["Area µm^2"] = round(float(frame.um2(area_px)), 4)
     if row["left_out"]:
         return {
             "objectType": "detection",
@@ -74,49 +115,10 @@ def _properties(
     }
 
 
-def geometry(inside: npt.NDArray[np.bool_], top: int, left: int) -> dict[str, object]:
-    """Return the outline of a nucleus: a Polygon with its holes, or a MultiPolygon of its parts.
-
-    `inside` (h, w) bool has its first pixel at row `top` and column `left` of the image. Outlines
-    run through the middles of pixel edges (marching squares), so that they never touch themselves,
-    those of neighbours never overlap, and the area differs from the count of pixels by half a
-    pixel a ring. Pixels that meet only at a corner are separate parts.
-    """
-    parts = label(inside, connectivity=1)
-    polygons = [_rings(parts == number, top, left) for number in range(1, parts.max() + 1)]
-    if len(polygons) == 1:
-        return {"type": "Polygon", "coordinates": polygons[0]}
-    return {"type": "MultiPolygon", "coordinates": polygons}
-
-
-def _rings(part: npt.NDArray[np.bool_], top: int, left: int) -> list[Ring]:
-    """Return the outer ring of a connected part, then its holes."""
-    # The padding closes outlines at the image's border. A pixel's centre is half a pixel from its
-    # corner, where QuPath's coordinates start.
-    origin = np.array([left - 0.5, top - 0.5])
-    contours = [
-        points[:-1, ::-1] + origin for points in find_contours(np.pad(part, 1).astype(float), 0.5)
-    ]
-    areas = [_signed_area(points) for points in contours]
-    outer = int(np.argmax(np.abs(areas)))
-    rings = []
-    for number in sorted(range(len(contours)), key=lambda number: number != outer):
-        # RFC 7946, section 3.1.6: the outer ring counterclockwise, holes clockwise.
-        wanted = 1 if number == outer else -1
-        points = contours[number][:: 1 if areas[number] * wanted > 0 else -1]
-        corners = _without_straight(points).tolist()
-        rings.append([*corners, corners[0]])
-    return rings
-
-
-def _signed_area(points: Points) -> float:
-    """Return the area inside an open ring of (x, y), positive where it runs counterclockwise."""
-    x, y = points.T
-    return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
-
-
-def _without_straight(points: Points) -> Points:
-    """Drop the points of an open ring at which it does not turn."""
-    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    corners: Points = points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
-    return corners
+def detections(
+    table: pd.DataFrame, labels: Labels, positive: str, colours: Mapping[str, Colour]
+) -> str:
+    """Return the text of a whole image's collection; `labels` (H, W) int32, 0 = background."""
+    batch, frame = NucleiBatch.of_labels(table, labels), Frame(*labels.shape)
+    content = list(features(batch, frame, positive, colours))
+    return json.dumps({"type": "FeatureCollection", "features": content}, allow_nan=False) + "\n"

@@ -20,8 +20,13 @@ from fathom.images import Micrograph
 from fathom.imaging.nuclei import Crops
 from fathom.params.data import Crop, Segmentation
 from fathom.params.section import Count, Positive
+from fathom.params.segmenter import NetworkSegmentation
+from fathom.scoring.abstention import Abstention, Group
 
-FORMAT: Literal[1] = 1  # raised when an older fathom could no longer read the file rightly
+# Raised when an older fathom could no longer read the file rightly.
+# 2: `abstention`. A file of the format 1 has none: it never gives a verdict.
+FORMAT: Literal[2] = 2
+READABLE = (1, FORMAT)
 INPUT, LOGIT, PROBABILITY = "crops", "logit", "probability"
 
 # 256 crops of 48 px under 32 filters take 75 MB; larger batches were no faster on a CPU.
@@ -35,7 +40,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[1]
+    format: Literal[1, 2]
     fathom_version: str
     run: str
     negative: str
@@ -44,7 +49,7 @@ class ModelCard(BaseModel):
     crop_px: Count
     channels: Literal[1, 3]
     um_per_px: Positive | None  # median of the study's images; None where unknown
-    segmentation: Segmentation
+    segmentation: Annotated[Segmentation | NetworkSegmentation, Field(discriminator="method")]
     crop: Crop
     architecture: str
     # As resolved, with the run's interventions. Scoring does not need it, so it is kept as it was:
@@ -52,6 +57,12 @@ class ModelCard(BaseModel):
     recipe: dict[str, JsonValue]
     data_sha256: str  # of the study's nuclei, table and crops
     metrics: dict[str, float]  # of the run, on the study's test folds
+    abstention: Abstention | None = None  # of the verdict on a slide
+
+    @property
+    def group(self) -> Group | None:
+        """Return what never stood on both sides of a split; the first files do not say."""
+        return self.abstention.group if self.abstention else None
 
     def properties(self) -> dict[str, str]:
         """Return the card as an ONNX file holds it, every value as JSON."""
@@ -70,11 +81,11 @@ class ModelCard(BaseModel):
             )
         try:
             values = {name: json.loads(text) for name, text in properties.items()}
-            if values["format"] != FORMAT:
+            if values["format"] not in READABLE:
                 raise FathomError(
                     f"{where}: has the format {values['format']} (written by fathom "
-                    f"{values['fathom_version']}); this fathom reads the format {FORMAT}. Update "
-                    "fathom, or export the model again"
+                    f"{values['fathom_version']}); this fathom reads the formats "
+                    f"{' and '.join(map(str, READABLE))}. Update fathom, or export the model again"
                 )
             return cls.model_validate_json(json.dumps(values))
         except json.JSONDecodeError as error:

@@ -12,7 +12,7 @@ import pandas as pd
 from fathom.errors import FathomError
 from fathom.images import Labels, Micrograph, read_micrograph, write_picture
 from fathom.imaging.crops import cut, describe, scale_of
-from fathom.imaging.segmentation import segment
+from fathom.imaging.find_nuclei import FindNuclei, finder
 from fathom.output import write_table, written_whole
 from fathom.progress import track
 from fathom.scoring.geojson import Colour, detections
@@ -44,10 +44,13 @@ COLUMNS = [
 ]
 
 
-def predict_images(model: Path, images: Sequence[Path], out: Path) -> pd.DataFrame:
+def predict_images(
+    model: Path, images: Sequence[Path], out: Path, *, segmenter: Path | None = None
+) -> pd.DataFrame:
     """Score `images` and write, for each, GeoJSON, Parquet and PNG, and one summary.csv.
 
-    Files that are there already are replaced.
+    Files that are there already are replaced. `segmenter` is the network that finds the nuclei,
+    where the model's were found by one (`fathom.imaging.find_nuclei.network_file`).
 
     Returns
     -------
@@ -61,11 +64,11 @@ def predict_images(model: Path, images: Sequence[Path], out: Path) -> pd.DataFra
         be scored does not stop the others.
     """
     network = OnnxModel(model)
-    _require_threshold(network)
+    find = _finder(network, segmenter)
     _require_free_names(images, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        rows = [_row(network, image, out) for image in track(images, "scoring", len(images))]
+        rows = [_row(network, find, image, out) for image in track(images, "scoring", len(images))]
         table = write_summary(rows, out)
     except OSError as error:
         raise FathomError(f"{out}: cannot be written to ({error.strerror})") from None
@@ -116,12 +119,12 @@ def write_image(
         write_picture(picture_part, overlay(micrograph, labels, table, colours))
 
 
-def _row(model: OnnxModel, image: Path, out: Path) -> Summary:
+def _row(model: OnnxModel, find: FindNuclei, image: Path, out: Path) -> Summary:
     """Score one image, write its files and return its row; what is wrong with it is in the row."""
     try:
         micrograph = _read(image)
         model.check_channels(micrograph, image)
-        labels = segment(micrograph, model.card.segmentation)
+        labels = find(micrograph)
         table = score_nuclei(model, micrograph, labels, image.as_posix())
         write_image(out / image.stem, micrograph, labels, table, model.card)
     except FathomError as error:
@@ -135,13 +138,20 @@ def _read(image: Path) -> Micrograph:
     return read_micrograph(image)
 
 
-def _require_threshold(model: OnnxModel) -> None:
-    if model.card.segmentation.method == "masks":
+def _finder(model: OnnxModel, segmenter: Path | None) -> FindNuclei:
+    method = model.card.segmentation.method
+    if method == "masks":
         raise FathomError(
             f"{model.path}: was trained on nuclei from label images made elsewhere "
             "(segmentation.method: masks), which a new image does not have. Give them as a data "
             "set (params.yaml: new_slides, docs/new-slides.md), or train with method: threshold"
         )
+    if segmenter is not None and method != "onnx":
+        raise FathomError(
+            f"{model.path}: finds nuclei by {method}, as its study did, and takes no segmenter: "
+            "leave out --segmenter"
+        )
+    return finder(model.card.segmentation, given=segmenter, beside=model.path.parent)
 
 
 def _require_free_names(images: Sequence[Path], out: Path) -> None:

@@ -1,0 +1,58 @@
+"""The way from a micrograph to its nuclei that params name: by threshold, or by a network."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from fathom.images import Labels, Micrograph
+from fathom.imaging.map_instances import nuclei_of_maps
+from fathom.imaging.probability_map import InputScale, ProbabilityMap
+from fathom.imaging.segmentation import segment
+from fathom.imaging.segmenter_network import SegmenterNetwork
+from fathom.params.data import Segmentation
+from fathom.params.segmenter import NetworkSegmentation
+
+FindNuclei = Callable[[Micrograph], Labels]
+
+
+def finder(
+    params: Segmentation | NetworkSegmentation,
+    *,
+    given: Path | None = None,
+    beside: Path | None = None,
+) -> FindNuclei:
+    """Return the function that finds the nuclei of a micrograph, (H, W) or (H, W, 3).
+
+    It returns (H, W) int32: 0 = background, nuclei 1..n. `given` and `beside` are those of
+    `network_file`, for a network. Raises `FathomError` where that cannot be used.
+    """
+    if isinstance(params, Segmentation):
+        return partial(segment, params=params)
+    return partial(
+        segment_by_network, network=SegmenterNetwork(network_file(params, given, beside), params)
+    )
+
+
+def network_file(params: NetworkSegmentation, given: Path | None, beside: Path | None) -> Path:
+    """Return where the network lies: as `given`, or in the folder `beside`, or where params say.
+
+    A model file does not hold it: it is another's work, under its own licence, and can be many
+    times as large. It travels beside the model, by the name it had, and its hash is checked.
+    """
+    if given is not None:
+        return given
+    if beside is not None and (neighbour := beside / Path(params.network).name).is_file():
+        return neighbour
+    return Path(params.network)
+
+
+def segment_by_network(micrograph: Micrograph, network: SegmenterNetwork) -> Labels:
+    """Find the nuclei of a micrograph in memory: (H, W) int32, 0 = background, 1..n."""
+    height, width = micrograph.shape[:2]
+
+    def read(top: int, left: int, rows: int, columns: int) -> Micrograph:
+        return micrograph[top : top + rows, left : left + columns]
+
+    scale = InputScale.of(micrograph, network.params)
+    maps = ProbabilityMap(network, read, height, width, scale).region(0, 0, height, width)
+    return nuclei_of_maps(maps, network.params)

@@ -1,0 +1,20 @@
+"""Stage `audit_images`: what is wrong with the images, before anything refuses to read them."""
+
+from pathlib import Path
+
+from fathom.audit.findings import refuse_errors
+from fathom.audit.image_audit import audit_image_files, write_image_audit
+from fathom.params.audit import Audit
+from fathom.params.section import read_section
+from fathom.stage import run_stage
+
+
+def audit_images(dataset: Path, out: Path) -> None:
+    """Write the findings, their pictures and the traits of images; stop at an error not waived."""
+    found = audit_image_files(dataset, read_section(Audit))
+    write_image_audit(out, dataset, found)
+    refuse_errors(found.findings, out)
+
+
+if __name__ == "__main__":
+    run_stage(audit_images)

@@ -1,0 +1,26 @@
+"""Stage `package`: the best model, by validation, as the model registry hands it out."""
+
+import shutil
+from pathlib import Path
+
+from fathom.imaging.nuclei import read_nuclei
+from fathom.output import written_whole
+from fathom.params.package import Package
+from fathom.params.runs import read_runs
+from fathom.params.section import read_section
+from fathom.scoring.best_run import best_run
+from fathom.scoring.package import write_model_card, write_package
+from fathom.stage import run_stage
+
+
+def package(models: Path, runs: Path, nuclei: Path, onnx: Path, zipped: Path, card: Path) -> None:
+    """Write the model file `onnx`, its bioimage.io package `zipped` and its `card` in Markdown."""
+    model = models / f"{best_run(runs, list(read_runs()))}.onnx"
+    write_package(model, zipped, read_section(Package), read_nuclei(nuclei))
+    write_model_card(model, card)
+    with written_whole(onnx) as part:
+        shutil.copyfile(model, part)
+
+
+if __name__ == "__main__":
+    run_stage(package)

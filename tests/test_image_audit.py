@@ -1,0 +1,73 @@
+"""The audit of a folder that no other stage would read."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from audit_params import audit_params
+
+from fathom.audit.findings import findings_of, read_findings, refuse_errors
+from fathom.audit.image_audit import audit_image_files, read_traits, write_image_audit
+from fathom.audit.pictures import contact_sheet
+from fathom.errors import FathomError
+from fathom.images import read_micrograph
+
+
+@pytest.fixture
+def damaged(simulated_dataset, tmp_path):
+    """Return a data set with a truncated image, a missing one and a patient spelt in two ways."""
+    folder = tmp_path / "set"
+    shutil.copytree(simulated_dataset, folder)
+    whole = (folder / "images/field03.tif").read_bytes()
+    (folder / "images/field03.tif").write_bytes(whole[: len(whole) // 2])
+    (folder / "images/field05.tif").unlink()
+    images = pd.read_csv(folder / "images.csv")
+    images.loc[images["image"] == "images/field00.tif", "patient"] = "P-00 "
+    images.to_csv(folder / "images.csv", index=False)
+    return folder
+
+
+def test_every_image_is_audited_though_some_cannot_be_read(damaged, tmp_path):
+    params = audit_params(waivers={"duplicate_nuclei:s1|s2": "of nuclei, which come later"})
+    found = audit_image_files(damaged, params)
+    assert found.findings["name"].tolist() == [
+        "unreadable_image:images/field03.tif",
+        "unreadable_image:images/field05.tif",
+        "patient_spellings:P-00 |p0",
+    ]
+    assert (found.traits["error"] == "").sum() == 6
+    write_image_audit(tmp_path / "audit_images", damaged, found)
+    with pytest.raises(FathomError, match="3 errors"):
+        refuse_errors(read_findings(tmp_path / "audit_images"), tmp_path)
+    assert read_traits(tmp_path / "audit_images").equals(found.traits)
+    sheet = read_micrograph(tmp_path / "audit_images/pictures/unreadable_image.png")
+    assert sheet.shape[1] > 2 * 240
+
+
+def test_findings_survive_their_file(damaged, tmp_path):
+    found = audit_image_files(damaged, audit_params())
+    write_image_audit(tmp_path / "audit_images", damaged, found)
+    read = findings_of(read_findings(tmp_path / "audit_images"))
+    assert read == findings_of(found.findings)
+    assert read[0].rows == ("images/field03.tif",)
+
+
+def test_what_has_no_table_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(FathomError, match=r"images\.csv is missing"):
+        audit_image_files(tmp_path, audit_params())
+    (tmp_path / "images.csv").write_text("image,slide\na.tif,s\n")
+    with pytest.raises(FathomError, match="column 'patient' is missing"):
+        audit_image_files(tmp_path, audit_params())
+    (tmp_path / "images.csv").write_bytes(b"image,patient\n\xff\xfe,p\n")
+    with pytest.raises(FathomError, match="cannot be read as a table"):
+        audit_image_files(tmp_path, audit_params())
+    with pytest.raises(FathomError, match="run the stage 'audit' first"):
+        read_findings(tmp_path / "audit")
+
+
+def test_a_contact_sheet_holds_every_tile():
+    tiles = [(f"a very long name of a nucleus {i}", np.full((96, 96), i, np.uint8)) for i in (9, 8)]
+    sheet = contact_sheet(tiles, 96)
+    assert (sheet[50, 50], sheet[50, 102 + 50]) == (9, 8)
+    assert (sheet[96:, :96] < 100).any()

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from fathom.errors import FathomError
+from fathom.scoring.patients import read_patients
+
+IMAGES = [Path("day1/a.tif"), Path("day2/a.tif"), Path("b.tif")]
+TABLE = "image,patient,note\nday1/a.tif,007,x\nday2/a.tif,8,\nb.tif,007,\nnever.tif,9,\n"
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text):
+        path = tmp_path / "patients.csv"
+        path.write_bytes(text.encode("utf-8"))
+        return path
+
+    return write
+
+
+def test_patients_by_path_and_by_name_as_text(table):
+    assert read_patients(table(TABLE), IMAGES) == ["007", "8", "007"]
+    assert read_patients(table("\ufeff" + TABLE), [Path("elsewhere/b.tif")]) == ["007"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TABLE.replace("b.tif", "c.tif"), "the image 'b.tif' is missing; give every image one row"),
+        (TABLE + "b.tif,9,\n", "the image 'b.tif' has 2 patients: 007, 9"),
+        (TABLE.replace("b.tif,007", "b.tif, "), "the image 'b.tif' has no patient"),
+        ("image,person\na.tif,1\n", "'patient' is missing, of image and patient; there is only"),
+        ("", "cannot be read as CSV"),
+        ('image,patient\n"a,1\n', "cannot be read as CSV"),
+    ],
+)
+def test_what_is_wrong_is_said(table, text, message):
+    with pytest.raises(FathomError, match=message):
+        read_patients(table(text), IMAGES)
+
+
+def test_no_table(tmp_path):
+    with pytest.raises(FathomError, match=r"none\.csv: there is no such table of patients"):
+        read_patients(tmp_path / "none.csv", IMAGES)
