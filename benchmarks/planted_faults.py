@@ -19,11 +19,10 @@ from typing import Self
 import pandas as pd
 import tifffile
 from faults import FAULTS, NOTHING, Fault, unchanged
+from joblib import Parallel, delayed
 
 from fathom.audit.audit import audit
-from fathom.audit.findings import finding_table
-from fathom.audit.image_checks import audit_images
-from fathom.audit.image_traits import image_traits
+from fathom.audit.image_audit import audit_image_files
 from fathom.baselines.features import measure
 from fathom.datasets.dataset import read_dataset
 from fathom.datasets.dataset_check import check_dataset
@@ -92,21 +91,23 @@ class Study:
 
 
 def audited(study: Study, fault: Fault, strength: object) -> pd.DataFrame:
-    """Plant the fault, run what the stages from `crop` to `audit` do, and return the findings."""
+    """Plant the fault, run what the stages `audit_images`, `crop` and `audit` do; the findings."""
     with tempfile.TemporaryDirectory() as name:
         folder, nuclei = Path(name) / "set", Path(name) / "nuclei"
         study.planted(folder, fault, strength)
         params = read_section(Audit)
+        images = audit_image_files(folder, params)
         if refused := check_dataset(folder):
             if fault.of_folder is unchanged:
                 raise RuntimeError(f"{fault.kind} makes a data set that is refused: {refused[0]}")
-            return _of_images_alone(folder, params)
+            return images.findings
         dataset = read_dataset(folder)
         classes = Classes(positive="positive")
         crop_dataset(dataset, folder / MASKS, classes, read_section(Crop), nuclei)
         fault.of_crops(nuclei, strength)
         table = read_nuclei(nuclei)
-        return audit(folder, dataset.images, table, _features(table.crops()), params).findings
+        crops = table.crops()
+        return audit(images, table, crops, _features(crops), params).findings
 
 
 _MEASURED: dict[bytes, dict[str, float]] = {}
@@ -122,35 +123,32 @@ def _features(crops: Crops) -> pd.DataFrame:
     return pd.DataFrame([_MEASURED[crop.tobytes()] for crop in crops])
 
 
-def _of_images_alone(folder: Path, params: Audit) -> pd.DataFrame:
-    """Audit a folder that every stage refuses to read: its images, and the refusal."""
-    images = pd.read_csv(folder / "images.csv", dtype=str)
-    found = audit_images(image_traits(folder, images["image"].tolist()), images, params)
-    table = finding_table(found, params)
-    refused = [str(fault) for fault in check_dataset(folder)]
-    spelling = [what for what in refused if "column 'patient'" in what]
-    rows = [{"check": "patient_spellings", "severity": "error", "what": w} for w in spelling]
-    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
-
-
 def main(page: Path, seed: int) -> None:
-    """Audit every planted fault and every clean set, and write the table."""
-    planted: dict[str, list[pd.DataFrame]] = {fault.kind: [] for fault in FAULTS}
+    """Audit every planted fault and every clean set, on all cores, and write the table."""
+    tasks = [(fault, strength) for fault in FAULTS for strength in fault.strengths]
     with tempfile.TemporaryDirectory() as name:
         usual = Study.written(BASE, seed, Path(name) / "usual")
         whole = Study.written(WHOLE_PATIENTS, seed, Path(name) / "whole")
-        tasks = [(fault, strength) for fault in FAULTS for strength in fault.strengths]
-        for fault, strength in track(tasks, "planted faults", len(tasks)):
-            study = whole if fault.whole_patients else usual
-            planted[fault.kind].append(audited(study, fault, strength))
-        clean = []
-        for number, simulation in enumerate(track(CLEAN, "clean sets", len(CLEAN)), start=1):
-            study = Study.written(simulation, seed + number, Path(name) / f"clean{number}")
-            clean.append(audited(study, NOTHING, None))
-    page.write_text(
-        "\n".join([*_planted_lines(planted), "", *_clean_lines(clean)]) + "\n", encoding="utf-8"
-    )
+        clean = Parallel(n_jobs=-1, return_as="generator")(
+            delayed(_clean)(simulation, seed + number, Path(name) / f"clean{number}")
+            for number, simulation in enumerate(CLEAN, start=1)
+        )
+        of_clean = list(track(clean, "clean sets", len(CLEAN)))
+        found = Parallel(n_jobs=-1, return_as="generator")(
+            delayed(audited)(whole if fault.whole_patients else usual, fault, strength)
+            for fault, strength in tasks
+        )
+        of_faults = list(track(found, "planted faults", len(tasks)))
+    planted: dict[str, list[pd.DataFrame]] = {fault.kind: [] for fault in FAULTS}
+    for (fault, _), table in zip(tasks, of_faults, strict=True):
+        planted[fault.kind].append(table)
+    lines = [f"Seed {seed}.", "", *_planted_lines(planted), "", *_clean_lines(of_clean)]
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(page.read_text(encoding="utf-8"))
+
+
+def _clean(simulation: Simulation, seed: int, folder: Path) -> pd.DataFrame:
+    return audited(Study.written(simulation, seed, folder), NOTHING, None)
 
 
 def _planted_lines(planted: dict[str, list[pd.DataFrame]]) -> list[str]:

@@ -6,6 +6,7 @@ from fathom.audit.audit import audit as audited
 from fathom.audit.audit import write_audit
 from fathom.audit.findings import read_findings, refuse_errors
 from fathom.audit.image_audit import AuditedImages, read_traits
+from fathom.audit.pictures import draw_nuclei
 from fathom.baselines.features import read_features
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
@@ -14,13 +15,16 @@ from fathom.params.section import read_section
 from fathom.stage import run_stage
 
 
-def audit(images: Path, nuclei: Path, features: Path, out: Path, metrics: Path) -> None:
+def audit(
+    dataset: Path, images: Path, nuclei: Path, features: Path, out: Path, metrics: Path
+) -> None:
     """Write the findings, the near-duplicates and the metrics; stop at an error not waived."""
     of_images = AuditedImages(read_findings(images), read_traits(images))
     table, params = read_nuclei(nuclei), read_section(Audit)
     crops = table.crops()
     found = audited(of_images, table, crops, read_features(features, table), params)
-    write_audit(out, found, table, crops, params)
+    write_audit(out, found, params)
+    draw_nuclei(out, found.findings, table, crops, dataset)
     write_metrics(metrics, found.metrics)
     refuse_errors(found.findings, out)
 

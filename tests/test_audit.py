@@ -12,6 +12,7 @@ from audit_params import PARAMS, audit_params
 from fathom.audit.audit import audit, write_audit
 from fathom.audit.findings import refuse_errors
 from fathom.audit.image_audit import audit_image_files
+from fathom.audit.pictures import draw_nuclei
 from fathom.baselines.features import feature_table, read_features
 from fathom.datasets.dataset import read_dataset
 from fathom.errors import FathomError
@@ -38,7 +39,8 @@ def audited(folder, work, **params):
     settings = audit_params(**params)
     images = audit_image_files(folder, settings)
     found = audit(images, nuclei, nuclei.crops(), table, settings)
-    write_audit(work / "audit", found, nuclei, nuclei.crops(), settings)
+    write_audit(work / "audit", found, settings)
+    draw_nuclei(work / "audit", found.findings, nuclei, nuclei.crops(), folder)
     write_metrics(work / "audit.json", found.metrics)
     return found
 

@@ -496,6 +496,19 @@ def test_mask_of_no_image(folder):
     ]
 
 
+def test_label_masks_are_of_an_image_and_of_its_size(folder):
+    black_and_white = np.zeros((HEIGHT, WIDTH), np.uint8)
+    black_and_white[[1, 6], [1, 9]] = 255
+    write_mask(folder, "../label_masks/a.png", black_and_white)
+    assert faults(folder) == []
+    write_mask(folder, "../label_masks/b.png", black_and_white.T)
+    write_mask(folder, "../label_masks/z.png", black_and_white)
+    assert faults(folder) == [
+        "label_masks/b.png: is 8 x 12 px, its image 'images/b.tif' 12 x 8 px",
+        "label_masks/z.png: is the mask of no image: images.csv has none called 'z'",
+    ]
+
+
 def test_two_masks_of_one_image(folder):
     for name in ("b.png", "b.tif"):
         write_mask(folder, name, np.zeros((HEIGHT, WIDTH), np.uint8))

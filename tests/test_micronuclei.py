@@ -158,6 +158,13 @@ def test_a_row_a_nucleus_with_its_class_inside_its_mask(laid_out):
         assert np.array_equal(labels > 0, NUCLEI[..., 3] > 0)
 
 
+def test_the_micronuclei_are_the_pixels_that_the_label_is_about(laid_out):
+    study = read_dataset(laid_out / "study")
+    for image in study.images["image"]:
+        pixels = read_labels(study.label_mask_path(image))
+        assert np.array_equal(pixels > 0, MICRONUCLEI[..., 3] > 0)
+
+
 def test_source_and_licence_lie_beside_the_data(laid_out):
     for folder in ("study", "new"):
         readme = (laid_out / folder / "README.md").read_text()
@@ -168,7 +175,8 @@ def test_source_and_licence_lie_beside_the_data(laid_out):
 
 def test_nothing_else_is_written(laid_out):
     top = {path.split("/")[0] for path in contents(laid_out / "study")}
-    assert top == {"images", "masks", "images.csv", "annotations.csv", "README.md", "LICENSE"}
+    tables = {"images.csv", "annotations.csv"}
+    assert top == {"images", "masks", "label_masks", *tables, "README.md", "LICENSE"}
     assert not list(laid_out.parent.rglob("*evil*"))
     assert sorted(path.name for path in laid_out.iterdir()) == ["new", "study"]
 

@@ -238,3 +238,59 @@ def test_no_network_that_is_worse_is_said(tmp_path, capsys):
     (tmp_path / "verdicts.json").write_text("{}")
     print_verdicts(tmp_path, None)
     assert "No network is worse than a shallower one." in capsys.readouterr().out
+
+
+def control(name, score):
+    half = 0.03
+    ends = {"": score, "_low": score - half, "_high": score + half}
+    found = {f"{name}.balanced_accuracy{end}": value for end, value in ends.items()}
+    return found | {f"{name}.beyond{end}": value - 0.5 for end, value in ends.items()}
+
+
+@pytest.fixture
+def controlled(project):
+    """Return the project with controls, a batch effect and label pixels."""
+    file = project / "params.yaml"
+    params = yaml.safe_load(file.read_text())
+    params["controls"] = {"silhouette": {"architecture": "shallow", "interventions": {}}}
+    params["shortcuts"] = {"acquisition": "patient", "least_label_px": 5}
+    params["shortcuts"] |= {"folds": 3, "trees": 9, "seed": 0}
+    file.write_text(yaml.safe_dump(params, sort_keys=False))
+    found = control("silhouette", 0.56) | control("size", 0.5)
+    for name in NAMES:
+        for key in ("batch.{}.default", "batch.{}.within", "label.{}.all", "label.{}.without"):
+            score = control("x", 0.6)
+            for end in ("", "_low", "_high"):
+                found[key.format(name) + end] = score[f"x.balanced_accuracy{end}"]
+    found |= {"label_pixels.nuclei": 2100, "label_pixels.positive": 0.4}
+    (project / "metrics" / "controls.json").write_text(json.dumps(found, sort_keys=True))
+    return project
+
+
+def test_controls_stand_beside_the_networks_at_80_columns(controlled, capsys):
+    text = printed(capsys)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert re.search(r"silhouette +shallow .+\.560 \[\.530, \.590\]", text)
+    assert re.search(r"size +classifier .+\.500 \[\.470, \.530\]", text)
+    assert "The silhouette alone tells the label, .560 [.530, .590]" in " ".join(text.split())
+    for name in (LONGEST, "res-20", "forest"):
+        assert len(rows(text, name)) == 4  # two tables of the comparison, batch effect, leak
+    assert "nobody is seen to use it" in text
+
+
+def test_controls_stand_in_the_markdown_too(controlled, capsys):
+    text = printed(capsys, markdown=True)
+    assert "| silhouette | shallow | outline and size, a picture | .560 [.530, .590] |" in text
+    assert "| run | all nuclei | without those that show it |" in text
+
+
+def test_a_network_across_acquisitions_is_shown_once_it_is_scored(controlled, capsys):
+    found = control("batch.shallow.across", 0.55)
+    found = {key.replace(".balanced_accuracy", ""): value for key, value in found.items()}
+    found |= {"batch.shallow.loss": -0.05, "batch.shallow.loss_high": -0.01}
+    (controlled / "metrics" / "across").mkdir()
+    (controlled / "metrics" / "across" / "shallow.json").write_text(json.dumps(found))
+    text = printed(capsys)
+    assert re.search(r"shallow +\.600 \[.+\] +\.600 \[.+\] +\.550 \[\.520, \.580\] +-\.050", text)
+    assert "worse than on the folds: shallow." in " ".join(text.split())

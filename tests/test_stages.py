@@ -7,14 +7,35 @@ import pytest
 import yaml
 
 from fathom.diagnosis import causes
-from fathom.params import abstention, audit, baseline, comparison, data, package, recipe, runs
+from fathom.params import (
+    abstention,
+    audit,
+    baseline,
+    comparison,
+    data,
+    package,
+    recipe,
+    runs,
+    shortcuts,
+)
 from fathom.params.section import Section
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SECTIONS = {
     name: section.key
-    for module in (abstention, audit, baseline, causes, comparison, data, package, recipe, runs)
+    for module in (
+        abstention,
+        audit,
+        baseline,
+        causes,
+        comparison,
+        data,
+        package,
+        recipe,
+        runs,
+        shortcuts,
+    )
     for name, section in vars(module).items()
     if isinstance(section, type) and issubclass(section, Section) and section is not Section
 }
@@ -35,6 +56,7 @@ PACKAGES = (
     "diagnosis",
     "reports",
     "audit",
+    "controls",
     "statistics",
     "baselines",
     "training",
@@ -111,7 +133,7 @@ def test_params_are_the_sections_the_script_reads(stage):
 def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").rglob("*.py"):
-        commands = ("cli", "line_table", "report", "run_table")
+        commands = ("cli", "line_table", "report", "control_report", "run_table")
         if path.parent.name != "params" and path.stem not in commands:
             used = {
                 node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")

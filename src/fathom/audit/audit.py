@@ -19,7 +19,6 @@ from fathom.audit.group_checks import audit_patients, class_counts
 from fathom.audit.image_audit import AuditedImages
 from fathom.audit.label_checks import audit_labels, label_errors, out_of_fold_scores
 from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
-from fathom.audit.pictures import draw_nuclei
 from fathom.imaging.nuclei import Crops, Nuclei
 from fathom.output import write_table
 from fathom.params.audit import Audit
@@ -78,12 +77,11 @@ def audit(
     return Audited(table, pairs, _counts(kept), metrics)
 
 
-def write_audit(out: Path, audited: Audited, nuclei: Nuclei, crops: Crops, params: Audit) -> None:
-    """Write the findings (three forms), pictures of nuclei, near-duplicates and counts."""
+def write_audit(out: Path, audited: Audited, params: Audit) -> None:
+    """Write the findings (three forms), the near-duplicates for the splits, and the counts."""
     write_findings(out, audited.findings)
     write_pairs(out, audited.pairs, params)
     write_table(out / COUNTS, audited.counts)
-    draw_nuclei(out, audited.findings, nuclei, crops)
 
 
 def _counts(kept: pd.DataFrame) -> pd.DataFrame:

@@ -31,8 +31,8 @@ COLUMNS = (
     "bits",  # 8 or 16
     "channels",  # 1 or 3
     "levels",  # count of different grey values
-    "background",  # grey, 10th percentile
-    "span",  # grey, 99.9th percentile less the 1st
+    "background",  # 10th percentile of the grey values
+    "span",  # their 99.9th percentile less the 1st
     "noise",  # grey, SD of the noise (Immerkaer 1996)
     "contrast",  # 99.9th percentile of what is brighter than its surroundings, in noise SDs
     "sharpness",  # power of details of about 1 px beside those of about 3 px, noise taken out
@@ -80,8 +80,11 @@ def grey_of(micrograph: Micrograph) -> Grey:
 def traits(micrograph: Micrograph) -> dict[str, float]:
     """Return what `COLUMNS` lists of one micrograph that could be read."""
     grey = grey_of(micrograph)
-    values, counts = np.unique(micrograph, return_counts=True)
-    low, background, high = np.percentile(grey, (1, 10, 99.9))
+    histogram = np.bincount(micrograph.ravel())  # 4 times faster than to sort the pixels
+    values = np.flatnonzero(histogram)
+    counts = histogram[values]
+    below = np.cumsum(counts) / micrograph.size
+    low, background, high = values[np.searchsorted(below, (0.01, 0.1, 0.999))]
     sigma = noise(grey)
     return {
         "bits": micrograph.dtype.itemsize * 8,
@@ -92,8 +95,8 @@ def traits(micrograph: Micrograph) -> dict[str, float]:
         "noise": sigma,
         "contrast": _contrast(grey, sigma),
         "sharpness": sharpness(grey, sigma),
-        "white_share": heap(values[::-1].astype(np.int64), counts[::-1]),
-        "black_share": heap(values.astype(np.int64), counts),
+        "white_share": heap(values[::-1], counts[::-1]),
+        "black_share": heap(values, counts),
         "blank_rows": blank_rows(grey),
         **_corners(grey, sigma),
     }
@@ -116,8 +119,8 @@ def noise(grey: Grey) -> float:
     Immerkaer 1996, Computer Vision and Image Understanding 64:300; his mean of the response's
     modulus is a median here, so that the texture of nuclei, a smaller part of it, has no say.
     """
-    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-    response = np.abs(ndimage.convolve(grey, mask)) / 6
+    across = grey[:, :-2] - 2 * grey[:, 1:-1] + grey[:, 2:]
+    response = np.abs(across[:-2] - 2 * across[1:-1] + across[2:]) / 6
     return float(np.median(response) / 0.6745)
 
 
@@ -134,11 +137,12 @@ def sharpness(grey: Grey, sigma: float) -> float:
     White noise of SD sigma leaves sigma^2 / (4 pi) (1/a^2 + 1/b^2 - 4/(a^2 + b^2)) in the
     difference of two Gaussians of SD a and b: the integral of its squared transfer function.
     """
+    by_sigma = {a: ndimage.gaussian_filter(grey, a) for a in (1, 2, 4)}
 
-    def power(a: float, b: float) -> float:
-        band = ndimage.gaussian_filter(grey, a) - ndimage.gaussian_filter(grey, b)
+    def power(a: int, b: int) -> float:
         of_noise = sigma**2 / (4 * np.pi) * (1 / a**2 + 1 / b**2 - 4 / (a**2 + b**2))
-        return float(max((band.astype(np.float64) ** 2).mean() - of_noise, 0.0))
+        band = by_sigma[a] - by_sigma[b]
+        return float(max(np.mean(band**2, dtype=np.float64) - of_noise, 0.0))
 
     return power(1, 2) / max(power(2, 4), 1e-9)
 
@@ -179,7 +183,7 @@ def thumbnail(micrograph: Micrograph) -> Grey:
     sides are stretched to one length, so that a quarter turn stays one.
     """
     grey = grey_of(micrograph)
-    root = np.sqrt(np.maximum(grey - np.percentile(grey, 1), 0))
+    root = np.sqrt(np.maximum(grey - np.percentile(grey[::2, ::2], 1), 0))
     small = resize_local_mean(root, (THUMBNAIL_PX, THUMBNAIL_PX)).astype(np.float32)
     band = ndimage.gaussian_filter(small, 0.7) - ndimage.gaussian_filter(small, 6)
     return np.asarray(band / max(float(np.linalg.norm(band)), 1e-6), dtype=np.float32)

@@ -13,6 +13,10 @@
    square, small shifts.
 """
 
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -69,7 +73,10 @@ def near_duplicates(
 def _same_pixels(crops: Crops, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
     """Return each crop that repeats an earlier one, paired with the first of its kind."""
     first: dict[bytes, int] = {}
-    pairs = [(first.setdefault(crops[row].tobytes(), int(row)), int(row)) for row in rows]
+    digests = (hashlib.blake2b(crops[row].tobytes(), digest_size=16).digest() for row in rows)
+    pairs = [
+        (first.setdefault(one, int(row)), int(row)) for one, row in zip(digests, rows, strict=True)
+    ]
     kept = np.array([pair for pair in pairs if pair[0] != pair[1]], dtype=np.int64).reshape(-1, 2)
     return pd.DataFrame(
         {
@@ -87,8 +94,9 @@ def _same_pixels(crops: Crops, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
 def candidates(crops: Crops, rows: npt.NDArray[np.intp], seed: int) -> Pairs:
     """Return the pairs of `rows` that lie as near to each other as copies do."""
     batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-    work = track(batches, "describing nuclei", len(batches))
-    described = np.concatenate([describe(crops[batch]) for batch in work])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy releases the lock
+        work = pool.map(lambda batch: describe(crops[batch]), batches)
+        described = np.concatenate(list(track(work, "describing nuclei", len(batches))))
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(rows))[:_SAMPLE])
     differences = describe(imitate(crops[rows[sample]], rng)) - described[sample]

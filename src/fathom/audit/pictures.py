@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from fathom.audit.image_traits import grey_of
+from fathom.audit.image_traits import Grey, grey_of
 from fathom.errors import FathomError
 from fathom.images import read_micrograph, write_picture
 from fathom.imaging.nuclei import Crops, Nuclei
@@ -31,28 +31,39 @@ def draw_images(out: Path, findings: pd.DataFrame, dataset: Path) -> None:
 
     def tile(image: str) -> Picture:
         try:
-            grey = grey_of(read_micrograph(dataset / image))
+            return _resized(_stretched(grey_of(read_micrograph(dataset / image))), IMAGE_PX)
         except FathomError:
             return np.zeros((IMAGE_PX, IMAGE_PX), dtype=np.uint8)
-        low, high = np.percentile(grey, _STRETCH)
-        scaled = np.clip((grey - low) / max(float(high - low), 1.0), 0, 1)
-        return _resized((scaled * 255).astype(np.uint8), IMAGE_PX)
 
     _draw_checks(out, findings, tile, IMAGE_PX)
 
 
-def draw_nuclei(out: Path, findings: pd.DataFrame, nuclei: Nuclei, crops: Crops) -> None:
-    """Draw the nuclei that findings are about, as their crops are; those without one are left out.
+def draw_nuclei(
+    out: Path, findings: pd.DataFrame, nuclei: Nuclei, crops: Crops, dataset: Path
+) -> None:
+    """Draw the nuclei that findings are about, a sheet a check; other findings are not drawn.
 
-    `findings` are those whose rows are nuclei.
+    A nucleus is drawn as its crop is; one that was left out, as its bounding box in the micrograph.
     """
-    rows = dict(zip(nuclei.kept["nucleus"], range(len(nuclei.kept)), strict=True))
-    there = findings["rows"].map(lambda names: [name for name in names if name in rows])
+    kept = dict(zip(nuclei.kept["nucleus"], range(len(nuclei.kept)), strict=True))
+    known = set(nuclei.table["nucleus"])
+    drawn = findings.assign(rows=findings["rows"].map(lambda rows: [r for r in rows if r in known]))
 
     def tile(nucleus: str) -> Picture:
-        return _resized(crops[rows[nucleus]].mean(axis=-1).astype(np.uint8), NUCLEUS_PX)
+        if nucleus in kept:
+            return _resized(crops[kept[nucleus]].mean(axis=-1).astype(np.uint8), NUCLEUS_PX)
+        row = nuclei.table[nuclei.table["nucleus"] == nucleus].iloc[0]
+        box = np.s_[row["top"] : row["bottom"], row["left"] : row["right"]]
+        return _resized(
+            _stretched(grey_of(read_micrograph(dataset / row["image"])[box])), NUCLEUS_PX
+        )
 
-    _draw_checks(out, findings.assign(rows=there), tile, NUCLEUS_PX)
+    _draw_checks(out, drawn, tile, NUCLEUS_PX)
+
+
+def _stretched(grey: Grey) -> Picture:
+    low, high = np.percentile(grey, _STRETCH)
+    return np.asarray(np.clip((grey - low) / max(float(high - low), 1.0), 0, 1) * 255, np.uint8)
 
 
 def _draw_checks(

@@ -10,6 +10,7 @@ from fathom.datasets.dataset_check import examine
 from fathom.datasets.dataset_layout import (
     ANNOTATION_COLUMNS,
     IMAGE_COLUMNS,
+    LABEL_MASKS,
     labels_path,
     mask_paths,
     stem,
@@ -48,6 +49,10 @@ class DataSet:
     def mask_path(self, image: str) -> Path | None:
         """Return the file of the data set's own label image of `image`, if there is one."""
         return next(iter(mask_paths(self.folder, image)), None)
+
+    def label_mask_path(self, image: str) -> Path | None:
+        """Return the file that shows the pixels of `image` the label is about, if there is one."""
+        return next(iter(mask_paths(self.folder, image, LABEL_MASKS)), None)
 
 
 def read_dataset(folder: Path, *, require_labels: bool = True) -> DataSet:

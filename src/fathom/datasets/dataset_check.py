@@ -14,6 +14,7 @@ from fathom.datasets.dataset_layout import (
     ANNOTATIONS,
     IMAGE_COLUMNS,
     IMAGES,
+    LABEL_MASKS,
     MASKS,
     OPTIONAL_IMAGE_COLUMNS,
     stem,
@@ -85,8 +86,8 @@ def _path_fault(image: str) -> str | None:
         return f"'{image}' leaves the folder; give the path inside it"
     if not path.name or str(path) != image:
         return f"'{image}' is not the plain path of a file, such as images/a.tif"
-    if path.parts[0] == MASKS:
-        return f"'{image}' lies in {MASKS}/, which is for label images"
+    if path.parts[0] in (MASKS, LABEL_MASKS):
+        return f"'{image}' lies in {path.parts[0]}/, which is for label images"
     return None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 IMAGES = "images.csv"
 ANNOTATIONS = "annotations.csv"
 MASKS = "masks"
+LABEL_MASKS = "label_masks"
 
 IMAGE_COLUMNS = ("image", "slide", "patient", "label", "um_per_px")
 OPTIONAL_IMAGE_COLUMNS = ("label", "um_per_px")
@@ -26,7 +27,11 @@ def labels_path(folder: Path, image: str) -> Path:
     return folder / f"{stem(image)}.tif"
 
 
-def mask_paths(folder: Path, image: str) -> list[Path]:
-    """Return the data set's own label images of `image`: one, none or, by mistake, several."""
-    names = (folder / MASKS / f"{stem(image)}{suffix}" for suffix in MASK_SUFFIXES)
+def mask_paths(folder: Path, image: str, masks: str = MASKS) -> list[Path]:
+    """Return the data set's own pictures of `image` in the folder `masks` of `folder`.
+
+    That is one, none or, by mistake, several. In `MASKS` they are label images, in `LABEL_MASKS`
+    they show which pixels the label is about.
+    """
+    names = (folder / masks / f"{stem(image)}{suffix}" for suffix in MASK_SUFFIXES)
     return [path for path in names if path.is_file()]

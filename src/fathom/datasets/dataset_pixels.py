@@ -11,6 +11,7 @@ from scipy import ndimage
 from fathom.datasets.dataset_layout import (
     ANNOTATIONS,
     IMAGES,
+    LABEL_MASKS,
     MASK_SUFFIXES,
     MASKS,
     mask_paths,
@@ -36,7 +37,8 @@ def pixel_faults(folder: Path, images: list[Row], annotations: list[Row]) -> Ite
         yield from image.faults
     yield from _points_outside(annotations, dict(zip(rows, decoded, strict=True)))
     if rows:  # else all would be, of images that were reported
-        yield from _stray_masks(folder, {stem(image) for image in rows})
+        for masks in (MASKS, LABEL_MASKS):
+            yield from _stray_masks(folder, masks, {stem(image) for image in rows})
 
 
 class _Decoded(NamedTuple):
@@ -52,21 +54,29 @@ def _decode(folder: Path, row: Row) -> _Decoded:
         size = read_micrograph(folder / image).shape[:2]
     except FathomError as error:
         faults.append(Fault(IMAGES, row.number, "image", _without(folder, error)))
-    masks = mask_paths(folder, image)
+    for kind in (MASKS, LABEL_MASKS):
+        faults += _mask_faults(folder, kind, image, size)
+    return _Decoded(size, faults)
+
+
+def _mask_faults(
+    folder: Path, kind: str, image: str, size: tuple[int, ...] | None
+) -> Iterator[Fault]:
+    masks = mask_paths(folder, image, kind)
     for mask in masks:
-        name = mask.relative_to(folder).as_posix()
         try:
             labels = read_labels(mask)
         except FathomError as error:
             what: str | None = _without(mask, error)
         else:
-            what = _mask_fault(labels, size, image)
+            what = _size_fault(labels, size, image)
+            if kind == MASKS:
+                what = what or _black_and_white(labels)
         if what:
-            faults.append(Fault(name, None, None, what))
+            yield Fault(mask.relative_to(folder).as_posix(), None, None, what)
     if len(masks) > 1:
         names = " and ".join(mask.name for mask in masks)
-        faults.append(Fault(MASKS, None, None, f"'{image}' has {names}; keep one"))
-    return _Decoded(size, faults)
+        yield Fault(kind, None, None, f"'{image}' has {names}; keep one")
 
 
 def _without(path: Path, error: FathomError) -> str:
@@ -74,10 +84,14 @@ def _without(path: Path, error: FathomError) -> str:
     return str(error).removeprefix(f"{path}/").removeprefix(f"{path}: ")
 
 
-def _mask_fault(labels: Labels, size: tuple[int, ...] | None, image: str) -> str | None:
-    if size is not None and labels.shape != size:
-        height, width = labels.shape
-        return f"is {width} x {height} px, its image '{image}' {size[1]} x {size[0]} px"
+def _size_fault(labels: Labels, size: tuple[int, ...] | None, image: str) -> str | None:
+    if size is None or labels.shape == size:
+        return None
+    height, width = labels.shape
+    return f"is {width} x {height} px, its image '{image}' {size[1]} x {size[0]} px"
+
+
+def _black_and_white(labels: Labels) -> str | None:
     if labels.max(initial=0) > 0 and (labels[labels > 0] == labels.max()).all():
         _, pieces = ndimage.label(labels)
         if pieces > 1:
@@ -100,8 +114,8 @@ def _points_outside(annotations: list[Row], decoded: dict[str, _Decoded]) -> Ite
                 yield Fault(ANNOTATIONS, row.number, column, what)
 
 
-def _stray_masks(folder: Path, stems: set[str]) -> Iterator[Fault]:
-    masks = folder / MASKS
+def _stray_masks(folder: Path, kind: str, stems: set[str]) -> Iterator[Fault]:
+    masks = folder / kind
     for path in sorted(masks.rglob("*")):
         name = path.relative_to(masks)
         if path.is_dir() or any(part.startswith(".") for part in name.parts):
@@ -112,4 +126,4 @@ def _stray_masks(folder: Path, stems: set[str]) -> Iterator[Fault]:
             what = f"is the mask of no image: {IMAGES} has none called '{name.with_suffix('')}'"
         else:
             continue
-        yield Fault(f"{MASKS}/{name.as_posix()}", None, None, what)
+        yield Fault(f"{kind}/{name.as_posix()}", None, None, what)

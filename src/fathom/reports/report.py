@@ -18,6 +18,7 @@ from fathom.params.comparison import Comparison
 from fathom.params.runs import read_runs
 from fathom.params.section import PARAMS_FILE, read_section
 from fathom.reports.audit_notes import audit_notes
+from fathom.reports.control_report import ControlTable, control_tables
 
 Numbers = dict[str, float]
 
@@ -29,6 +30,7 @@ LOOK_AT = (
     ("verdicts/", "why a network is worse, with the evidence: fathom why"),
     ("models/", "one ONNX model a network, for fathom predict"),
     ("data/new_slides/", "the new slides, scored by the best network"),
+    ("registry/", "the best network with its model card, packed for others"),
 )
 
 
@@ -53,20 +55,24 @@ class Results:
 def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FILE) -> None:
     """Print the comparison in the folder `metrics` and where to look next.
 
-    80 columns are enough. As Markdown it is the table and its notes alone, for a README. Raises
+    The controls follow, where they are scored. 80 columns are enough. As Markdown it is the tables
+    and their notes alone, for a README. Raises
     `FathomError` where nothing was compared yet.
     """
     results = _read_results(metrics / "runs", params)
     waivers = read_section(Audit, params).waivers
     notes = [*_notes(results), *audit_notes(metrics, waivers)]
     if markdown:
-        print(_markdown(results, notes))
+        tables = map(_control_markdown, control_tables(metrics, params))
+        print("\n\n".join([_markdown(results, notes), *tables]))
         return
     console = Console(highlight=False, markup=False)
     for columns in ((RUN, *MEASURES), (RUN, *RATES, *_differences(results))):
         console.print(_table(results, columns), "")
     for note in notes:
         console.print(note)
+    for controls in control_tables(metrics, params):
+        _print_controls(controls, console)
     places = [(place, what) for place, what in LOOK_AT if Path(place).exists()]
     if places:
         console.print("\nLook at")
@@ -98,6 +104,29 @@ def _markdown(results: Results, notes: Sequence[str]) -> str:
     ]
     table = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([*table, "", *(f"- {note}" for note in notes)]).replace("*", r"\*")
+
+
+def _print_controls(controls: ControlTable, console: Console) -> None:
+    console.print("", controls.title, "", sep="\n")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in controls.headings:
+        # Numbers stay whole; what a control sees may run over two lines.
+        whole = heading != "sees"
+        table.add_column(heading, overflow="fold", no_wrap=whole, vertical="bottom")
+    for row in controls.rows:
+        table.add_row(*row)
+    if controls.rows:
+        console.print(table, "")
+    for note in controls.notes:
+        console.print(note)
+
+
+def _control_markdown(controls: ControlTable) -> str:
+    headings = [heading.replace("\n", " ") for heading in controls.headings]
+    lines = [headings, ["---"] * len(headings), *controls.rows]
+    table = [f"| {' | '.join(line)} |" for line in lines] if controls.rows else []
+    notes = [f"- {note}" for note in controls.notes]
+    return "\n".join([f"**{controls.title}**", "", *table, "", *notes])
 
 
 def _mark(numbers: Numbers) -> str:

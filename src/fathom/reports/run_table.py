@@ -11,12 +11,27 @@ from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.params.data import Crop, Split
 from fathom.params.recipe import Recipe
-from fathom.params.runs import Run, read_architectures, read_experiments, read_runs, read_study
+from fathom.params.runs import (
+    Run,
+    read_architectures,
+    read_controls,
+    read_experiments,
+    read_runs,
+    read_study,
+)
 from fathom.params.runs import Table as TableName
 from fathom.params.section import PARAMS_FILE, read_section
 from fathom.training.interventions import Plan, planned
 
-DONE = "predictions.parquet"  # what `fathom.training.runs.train_run` leaves in <data>/<table>/<row>
+DONE = (
+    "predictions.parquet"  # what `fathom.training.runs.train_run` leaves in <data>/<folder>/<row>
+)
+FOLDERS: dict[TableName, str] = {
+    "runs": "runs",
+    "experiments": "experiments",
+    "controls": "control_runs",
+    "study": "study",
+}
 # Forward and backward: the gradients of the inputs and of the weights cost a forward pass each.
 PASSES = 3
 
@@ -41,7 +56,7 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
             ", ".join(run.interventions),
             f"{plan.recipe.epochs} x {cells}",
             f"{price / first:.1f}",
-            "yes" if (data / place / name / DONE).is_file() else "",
+            "yes" if (data / FOLDERS[place] / name / DONE).is_file() else "",
         )
     console = Console(highlight=False, markup=False)
     console.print(table)
@@ -64,5 +79,7 @@ def _rows(params: Path) -> Iterator[tuple[str, Run, TableName]]:
         yield name, run, "runs"
     for name, run in read_experiments(params).items():
         yield name, run, "experiments"
+    for name, run in read_controls(params).items():
+        yield name, run, "controls"
     for name, run in read_study(params).items():
         yield name, run, "study"

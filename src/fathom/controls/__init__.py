@@ -1,0 +1,1 @@
+"""What the label can be told from where it should not: controls for shortcuts."""

@@ -1,0 +1,144 @@
+"""The acquisition (a slide, or a patient of one day): whether it shows, and tells the label.
+
+Both together make a shortcut. A network that recognises the acquisition and knows its share of the
+positive class scores above chance on folds that cut through acquisitions, and fails on a new one
+(the batch effect: Leek et al. 2010, Nat. Rev. Genet. 11:733; of slides' sites: Howard et al. 2021,
+Nat. Commun. 12:4423).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import mutual_info_score
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from fathom.baselines.baseline import classify
+from fathom.errors import FathomError
+from fathom.imaging.nuclei import Nuclei
+from fathom.params.baseline import Baseline, Classifier
+from fathom.params.data import Split
+from fathom.params.shortcuts import Shortcuts
+from fathom.splitting.bonds import Duplicates, bind
+from fathom.splitting.folds import make_folds, write_splits
+
+FEWEST = 3  # acquisitions: one to test on, and one each to train and to validate on
+_COARSER = ("image", "slide", "patient")
+
+
+def leave_one_out(nuclei: Nuclei, split: Split, shortcuts: Shortcuts, pairs: pd.DataFrame) -> Split:
+    """Return the params of splits of which each fold tests on one acquisition that no other has.
+
+    Where an acquisition has one class only, or `pairs` of duplicates bind two, several are tested
+    together: the folds keep every promise of `fathom.splitting.splits`.
+
+    Raises `FathomError` where there are too few of them, or where the study's groups are larger
+    than acquisitions, for then a fold that leaves out one would cut a group.
+    """
+    column = shortcuts.acquisition
+    if _COARSER.index(split.group) > _COARSER.index(column):
+        raise FathomError(
+            f"params.yaml: shortcuts.acquisition = '{column}' is finer than split.group = "
+            f"'{split.group}': leaving out one would cut through groups. Use '{split.group}'"
+        )
+    folds = acquisitions_to_leave_out(nuclei, shortcuts, pairs)
+    if folds < FEWEST:
+        raise FathomError(
+            f"no {column} can be left out: each class must stand in {FEWEST} of them, one to test "
+            f"on and one each to train and to validate on; the rarer stands in {folds}"
+        )
+    return split.model_copy(update={"group": column, "folds": folds})
+
+
+def acquisitions_to_leave_out(nuclei: Nuclei, shortcuts: Shortcuts, pairs: pd.DataFrame) -> int:
+    """Return how many folds there can be, each with both classes in its test part."""
+    units = bind(nuclei, shortcuts.acquisition, pairs).unit
+    positive = nuclei.kept["positive"].to_numpy(dtype=np.bool_)
+    return min(len(np.unique(units[of])) for of in (positive, ~positive))
+
+
+def write_acquisition_splits(
+    nuclei: Nuclei, split: Split, shortcuts: Shortcuts, pairs: pd.DataFrame, out: Path
+) -> None:
+    """Write splits and certificate as the stage `split` does; `pairs` are those of its folder."""
+    params = leave_one_out(nuclei, split, shortcuts, pairs)
+    write_splits(nuclei, params, out, Duplicates(pairs, {"method": "those of the study's splits"}))
+
+
+def classify_across(
+    features: pd.DataFrame,
+    nuclei: Nuclei,
+    split: Split,
+    shortcuts: Shortcuts,
+    pairs: pd.DataFrame,
+    params: Baseline,
+) -> dict[Classifier, pd.DataFrame]:
+    """Return each classifier's predictions of the acquisitions that it was not trained on.
+
+    None where there are too few acquisitions.
+    """
+    if acquisitions_to_leave_out(nuclei, shortcuts, pairs) < FEWEST:
+        return {}
+    splits = make_folds(nuclei, leave_one_out(nuclei, split, shortcuts, pairs), pairs).table
+    results = classify(features, nuclei, splits, params)
+    return {name: result.predictions for name, result in results.items()}
+
+
+def mutual_information(nuclei: Nuclei, column: str) -> tuple[float, float]:
+    """Return how many bits `column` tells of the label, and how many it would by chance.
+
+    Chance is the plug-in estimate's bias for independent nuclei, (k - 1) / 2n ln 2 of k values
+    and n nuclei with two classes (Miller 1955).
+    """
+    kept = nuclei.kept
+    bits = float(mutual_info_score(kept[column], kept["positive"]) / np.log(2))
+    return bits, (kept[column].nunique() - 1) / (2 * len(kept) * np.log(2))
+
+
+def recognised(
+    features: pd.DataFrame, nuclei: Nuclei, column: str, shortcuts: Shortcuts
+) -> pd.DataFrame:
+    """Let a random forest name the `column` (slide or patient) of each nucleus, cross-validated.
+
+    Slides are kept whole where each acquisition has two or more, so that what is recognised is
+    the acquisition and no single field of it. Returns nucleus, true and named (str).
+    """
+    truth = nuclei.kept[column].to_numpy(dtype=str)
+    slide = nuclei.kept["slide"].to_numpy(dtype=str)
+    matrix = features.to_numpy(dtype=np.float64)
+    named = np.full(len(truth), "", dtype=object)
+    if slides_are_whole(nuclei, column):
+        slides = int(nuclei.kept.groupby(column)["slide"].nunique().min())
+        whole = StratifiedGroupKFold(min(shortcuts.folds, slides))
+        parts = list(whole.split(matrix, truth, slide))
+    else:
+        cut = StratifiedKFold(shortcuts.folds, shuffle=True, random_state=shortcuts.seed)
+        parts = list(cut.split(matrix, truth))
+    found = Parallel(n_jobs=-1)(
+        delayed(_named)(matrix[train], truth[train], matrix[test], shortcuts)
+        for train, test in parts
+    )
+    for (_, test), names in zip(parts, found, strict=True):
+        named[test] = names
+    return pd.DataFrame({"nucleus": nuclei.kept["nucleus"], "true": truth, "named": named})
+
+
+def slides_are_whole(nuclei: Nuclei, column: str) -> bool:
+    """Return whether `recognised` keeps slides whole: each value of `column` has two or more."""
+    return bool((nuclei.kept.groupby(column)["slide"].nunique() > 1).all())
+
+
+def _named(
+    train: npt.NDArray[np.float64],
+    truth: npt.NDArray[np.str_],
+    test: npt.NDArray[np.float64],
+    shortcuts: Shortcuts,
+) -> npt.NDArray[np.str_]:
+    forest = RandomForestClassifier(
+        shortcuts.trees, class_weight="balanced", random_state=shortcuts.seed
+    )
+    names: npt.NDArray[np.str_] = forest.fit(train, truth).predict(test)
+    return names

@@ -1,0 +1,162 @@
+"""The controls read and scored: all numbers of metrics/controls.json."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fathom.controls.acquisition import mutual_information
+from fathom.controls.control_classifiers import ACROSS, RECOGNISED
+from fathom.controls.control_scores import (
+    batch_effect,
+    control_scores,
+    label_leak,
+    recognition,
+    shows_label,
+)
+from fathom.controls.names import CLASSIFIERS, LABEL_PIXELS, NETWORKS, reference_of
+from fathom.errors import FathomError
+from fathom.imaging.nuclei import Nuclei
+from fathom.names import baseline_name
+from fathom.params import baseline
+from fathom.params.comparison import Comparison
+from fathom.params.runs import Run
+from fathom.params.shortcuts import Shortcuts
+from fathom.statistics.comparison import read_all_cells
+from fathom.statistics.intervals import Design, Numbers, design_of
+from fathom.statistics.measures import seeds_of
+from fathom.statistics.metrics import Ints
+from fathom.statistics.scores import Cells, Study, read_cells, study_of
+from fathom.statistics.strata import stratified
+
+PREDICTIONS = "predictions.parquet"  # of `fathom.training.runs`, which imports torch
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Where the predictions lie."""
+
+    runs: Path
+    baseline: Path
+    control_runs: Path
+    control_classifiers: Path
+    label_pixels: Path
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of params.yaml: the networks that are compared, and those that are controls."""
+
+    runs: Mapping[str, Run]
+    controls: Mapping[str, Run]
+
+    def __post_init__(self) -> None:
+        """Refuse a control for which nothing writes crops."""
+        for name in self.controls:
+            if name not in NETWORKS:
+                raise FathomError(
+                    f"params.yaml: 'controls.{name}' is not one of {', '.join(NETWORKS)}"
+                )
+
+
+def score_controls(
+    nuclei: Nuclei,
+    group: str,
+    rows: Rows,
+    tables: Tables,
+    comparison: Comparison,
+    shortcuts: Shortcuts,
+) -> Numbers:
+    """Return every number of the controls, with intervals over groups (a column of `nuclei`)."""
+    study, confidence = study_of(nuclei, group), comparison.confidence
+
+    def everyone(of: Study) -> dict[str, Cells]:
+        return read_all_cells(rows.runs, tables.runs, tables.baseline, of)
+
+    compared, found = everyone(study), _read_controls(rows, tables, study)
+    seeds = seeds_of([*compared.values(), *found.values()])
+    design = design_of(study.positive, study.group, study.groups, seeds)
+    references = {
+        name: compared[reference_of(name, rows.controls, rows.runs, comparison.baseline)]
+        for name in found
+    }
+    return {
+        "nuclei": len(study.nucleus),
+        "groups": study.groups,
+        "confidence": confidence,
+        **control_scores(found, references, design, confidence),
+        **_batch(nuclei, study, everyone, tables, design, shortcuts, confidence),
+        **_leak(study, everyone, tables, design, shortcuts, confidence),
+    }
+
+
+def score_across(
+    name: str, nuclei: Nuclei, group: str, run: Path, across: Path, column: str, confidence: float
+) -> Numbers:
+    """Return the batch effect of the run `name`, trained again with acquisitions left out."""
+    study = study_of(nuclei, group)
+    strata = stratified(study, _codes(nuclei, column))
+    cells, others = (read_cells(folder / PREDICTIONS, strata.study) for folder in (run, across))
+    seeds = seeds_of([cells, others])
+    design = design_of(study.positive, study.group, study.groups, seeds)
+    return batch_effect({name: cells}, {name: others}, strata, design, confidence)
+
+
+def _read_controls(rows: Rows, tables: Tables, study: Study) -> dict[str, Cells]:
+    """Read the predictions of the controls; that by the label's pixels may be missing."""
+    files = {name: tables.control_runs / name / PREDICTIONS for name in rows.controls}
+    folder = tables.control_classifiers
+    files |= {name: folder / f"{name}.parquet" for name in (*CLASSIFIERS, LABEL_PIXELS)}
+    if not files[LABEL_PIXELS].is_file():
+        del files[LABEL_PIXELS]
+    return {name: read_cells(file, study) for name, file in files.items()}
+
+
+def _batch(
+    nuclei: Nuclei,
+    study: Study,
+    everyone: Callable[[Study], dict[str, Cells]],
+    tables: Tables,
+    design: Design,
+    shortcuts: Shortcuts,
+    confidence: float,
+) -> Numbers:
+    """Return whether acquisitions are recognised, tell the label, and what they do to scores."""
+    numbers: Numbers = {}
+    for column in dict.fromkeys(("slide", shortcuts.acquisition)):
+        file = tables.control_classifiers / RECOGNISED / f"{column}.parquet"
+        if file.is_file():
+            named = pd.read_parquet(file)
+            numbers |= recognition(named, study, design, confidence, column)
+            bits, by_chance = mutual_information(nuclei, column)
+            numbers |= {f"{column}.bits": bits, f"{column}.bits_by_chance": by_chance}
+    strata = stratified(study, _codes(nuclei, shortcuts.acquisition))
+    folder = tables.control_classifiers / ACROSS
+    across = {
+        baseline_name(name): read_cells(file, strata.study)
+        for name in baseline.CLASSIFIERS
+        if (file := folder / f"{name}.parquet").is_file()
+    }
+    return numbers | batch_effect(everyone(strata.study), across, strata, design, confidence)
+
+
+def _leak(
+    study: Study,
+    everyone: Callable[[Study], dict[str, Cells]],
+    tables: Tables,
+    design: Design,
+    shortcuts: Shortcuts,
+    confidence: float,
+) -> Numbers:
+    """Return what the label's own pixels in the crops add to the scores, if they are known."""
+    counts = pd.read_parquet(tables.label_pixels)
+    strata, numbers = shows_label(counts, study, shortcuts.least_label_px)
+    if not numbers["label_pixels.nuclei"]:
+        return numbers
+    return numbers | label_leak(everyone(strata.study), strata, design, confidence)
+
+
+def _codes(nuclei: Nuclei, column: str) -> Ints:
+    return pd.factorize(nuclei.kept[column], sort=True)[0].astype(np.int64)

@@ -1,0 +1,114 @@
+"""The controls beside the comparison: what tells the label that should not, in three tables."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fathom.controls.meaning import batch_sentences, leak_sentence, meaning
+from fathom.controls.names import ALL, CONTROLS, reference_of
+from fathom.names import names_in_order, short
+from fathom.numerals import decimal, signed, with_interval
+from fathom.params.comparison import Comparison
+from fathom.params.runs import read_controls, read_runs
+from fathom.params.section import read_section
+from fathom.params.shortcuts import Shortcuts
+
+Numbers = Mapping[str, float]
+
+METRICS, ACROSS = "controls.json", "across"  # of the stages `controls` and `score_across`
+
+
+@dataclass(frozen=True)
+class ControlTable:
+    """A table to print: its headings, rows of cells, and the sentences under it."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def control_tables(metrics: Path, params: Path) -> Sequence[ControlTable]:
+    """Return the tables of the controls in the folder `metrics`; none before they are scored."""
+    file = metrics / METRICS
+    if not file.is_file():
+        return ()
+    numbers = json.loads(file.read_text(encoding="utf-8"))
+    for across in sorted((metrics / ACROSS).glob("*.json")):
+        numbers |= json.loads(across.read_text(encoding="utf-8"))
+    shortcuts, names = read_section(Shortcuts, params), names_in_order(read_runs(params))
+    return (
+        _controls(numbers, params),
+        _batch(numbers, names, shortcuts.acquisition),
+        _leak(numbers, names, shortcuts.least_label_px),
+    )
+
+
+def _controls(numbers: Numbers, params: Path) -> ControlTable:
+    runs, controls = read_runs(params), read_controls(params)
+    baseline = read_section(Comparison, params).baseline
+    rows, notes = [], []
+    for name in ALL:
+        if f"{name}.balanced_accuracy" not in numbers:
+            continue
+        other = reference_of(name, controls, runs, baseline)
+        learner = short(other) if name in controls else "classifier"
+        rows.append(
+            (
+                CONTROLS[name].shown,
+                learner,
+                CONTROLS[name].sees,
+                with_interval(numbers, f"{name}.balanced_accuracy"),
+            )
+        )
+        notes.append(meaning(name, numbers, other))
+    headings = ("control", "learner", "sees", "balanced accuracy")
+    return ControlTable("Shortcut controls", headings, tuple(rows), tuple(notes))
+
+
+def _batch(numbers: Numbers, names: Sequence[str], acquisition: str) -> ControlTable:
+    rows = []
+    for name in (name for name in names if f"batch.{name}.default" in numbers):
+        keys = [f"batch.{name}.{of}" for of in ("default", "within", "across")]
+        loss = f"batch.{name}.loss"
+        rows.append(
+            (
+                short(name),
+                *(with_interval(numbers, key) if key in numbers else "" for key in keys),
+                signed(numbers[loss]) if loss in numbers else "",
+            )
+        )
+    headings = (
+        "run",
+        "as the folds are",
+        f"within a {acquisition}",
+        f"a new {acquisition}",
+        "loss",
+    )
+    notes = tuple(batch_sentences(numbers, acquisition))
+    return ControlTable("Batch effect: balanced accuracy", headings, tuple(rows), notes)
+
+
+def _leak(numbers: Numbers, names: Sequence[str], least_px: int) -> ControlTable:
+    rows = []
+    for name in (name for name in names if f"label.{name}.all" in numbers):
+        key = f"label.{name}"
+        sensitivity = (f"{key}.sensitivity_shown", f"{key}.sensitivity_not_shown")
+        rows.append(
+            (
+                short(name),
+                with_interval(numbers, f"{key}.all"),
+                with_interval(numbers, f"{key}.without"),
+                *(decimal(numbers[of], 2) if of in numbers else "" for of in sensitivity),
+            )
+        )
+    headings = (
+        "run",
+        "all nuclei",
+        "without those\nthat show it",
+        "sensitivity\nto those",
+        "to the\nothers",
+    )
+    notes = (leak_sentence(numbers, least_px),)
+    return ControlTable("The label's own pixels in the crop", headings, tuple(rows), notes)

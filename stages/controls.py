@@ -1,0 +1,38 @@
+"""Stage `controls`: what tells the label and should not, beside everyone's score."""
+
+from pathlib import Path
+
+from fathom.controls.controls import Rows, Tables, score_controls
+from fathom.imaging.nuclei import read_nuclei
+from fathom.output import write_metrics
+from fathom.params.comparison import Comparison
+from fathom.params.data import Split
+from fathom.params.runs import read_controls, read_runs
+from fathom.params.section import read_section
+from fathom.params.shortcuts import Shortcuts
+from fathom.stage import run_stage
+
+
+def controls(
+    nuclei: Path,
+    baseline: Path,
+    runs: Path,
+    label_pixels: Path,
+    control_classifiers: Path,
+    control_runs: Path,
+    metrics: Path,
+) -> None:
+    """Write the numbers of all controls; `fathom table` prints them."""
+    numbers = score_controls(
+        read_nuclei(nuclei),
+        read_section(Split).group,
+        Rows(read_runs(), read_controls()),
+        Tables(runs, baseline, control_runs, control_classifiers, label_pixels),
+        read_section(Comparison),
+        read_section(Shortcuts),
+    )
+    write_metrics(metrics, numbers)
+
+
+if __name__ == "__main__":
+    run_stage(controls)

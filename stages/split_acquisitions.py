@@ -1,0 +1,28 @@
+"""Stage `split_acquisitions`: folds that leave out one acquisition each, for networks."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from fathom.controls.acquisition import write_acquisition_splits
+from fathom.imaging.nuclei import read_nuclei
+from fathom.params.data import Split
+from fathom.params.section import read_section
+from fathom.params.shortcuts import Shortcuts
+from fathom.splitting.certificate import DUPLICATES
+from fathom.stage import run_stage
+
+
+def split_acquisitions(nuclei: Path, splits: Path, out: Path) -> None:
+    """Write splits and certificate as the stage `split` does, with its duplicates."""
+    write_acquisition_splits(
+        read_nuclei(nuclei),
+        read_section(Split),
+        read_section(Shortcuts),
+        pd.read_parquet(splits / DUPLICATES),
+        out,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(split_acquisitions)
