@@ -16,12 +16,12 @@ export DVC_NO_ANALYTICS := 1
 
 # All stages but `fetch` stand before these two; it runs where params.yaml asks for its data.
 repro: $(STAMP)
-	dvc repro score_segmentation predict diagnose controls
+	dvc repro score_segmentation predict package diagnose controls
 	@fathom table
 	@fathom why
 
 study: $(STAMP)
-	dvc repro score_segmentation predict diagnose controls diagnose_study
+	dvc repro score_segmentation predict package diagnose controls diagnose_study
 	@fathom why --study
 
 test: $(STAMP)

@@ -27,7 +27,7 @@ DEFAULTS = {
     "interior_channel": 0,
     "boundary_channel": None,
     "threshold": 0.5,
-    "seed_depth_px": 0.75,
+    "seed_depth_px": 1.5,
     "smallest_area_px": 30,
 }
 

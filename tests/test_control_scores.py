@@ -8,10 +8,9 @@ import pytest
 import simulated_runs as simulated
 from sklearn.metrics import balanced_accuracy_score
 
-from fathom.controls.control_classifiers import ACROSS, RECOGNISED
 from fathom.controls.control_scores import batch_effect, label_leak, recognition, shows_label
 from fathom.controls.controls import PREDICTIONS, Rows, Tables, score_across, score_controls
-from fathom.controls.names import CLASSIFIERS, LABEL_PIXELS, reference_of
+from fathom.controls.names import ACROSS, CLASSIFIERS, LABEL_PIXELS, RECOGNISED, reference_of
 from fathom.errors import FathomError
 from fathom.output import write_table
 from fathom.params.runs import Run

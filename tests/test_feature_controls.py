@@ -14,13 +14,13 @@ from fathom.controls.acquisition import (
     acquisitions_to_leave_out,
     classify_across,
     leave_one_out,
-    mutual_information,
     recognised,
     slides_are_whole,
     write_acquisition_splits,
 )
 from fathom.controls.control_classifiers import write_control_classifiers
 from fathom.controls.feature_controls import SEES, best_of, feature_controls
+from fathom.controls.mutual_information import mutual_information
 from fathom.controls.one_number import by_acquisition, by_label_pixels
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import read_nuclei

@@ -55,3 +55,7 @@ def test_the_section_in_the_documentation_is_whole(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(block, encoding="utf-8")
     assert isinstance(read_segmentation(path), NetworkSegmentation)
+
+
+def test_no_key_has_a_default():
+    assert all(field.is_required() for field in NetworkSegmentation.model_fields.values())

@@ -19,7 +19,7 @@ from conftest import write_simulated_dataset
 
 ROOT = Path(__file__).parents[1]
 # What `make repro` asks for: all of the pipeline but `fetch`, where the data are one's own.
-TARGETS = ("score_segmentation", "predict", "diagnose", "controls")
+TARGETS = ("score_segmentation", "predict", "package", "diagnose", "controls")
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "DVC_NO_ANALYTICS": "1",
@@ -114,7 +114,7 @@ def project(tmp_path_factory):
             for stage in ("train", "export")
             for name in ("small", "deep-batchnorm")
         ),
-        *("predict", "experiment@deep-he", "diagnose"),
+        *("predict", "package", "experiment@deep-he", "diagnose"),
         *("control_crops", "control_classifiers", "controls"),
         *(f"control@{name}" for name in ("silhouette", "background", "shuffled-labels")),
     }
@@ -148,6 +148,10 @@ def test_everything_that_is_promised_is_there(project):
     assert 0 < len(summary) <= 40
     assert all(isinstance(value, int | float) for value in summary.values())
     assert json.loads((project / "metrics" / "new_slides.json").read_text())["images"] == 3
+    best = (project / "data" / "new_slides" / "best_run.txt").read_text().strip()
+    registered = (project / "registry" / "nucleus-classifier.onnx").read_bytes()
+    assert registered == (project / "models" / f"{best}.onnx").read_bytes()
+    assert f"`{best}`" in (project / "registry" / "model-card.md").read_text()
     pictures = {path.name for path in (project / "docs" / "pictures").glob("*.png")}
     assert {"curves.png", "depth.png", "roc.png", "confusion.png", "results.png"} <= pictures
 
@@ -165,7 +169,7 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force", *TARGETS)) == 22
+    assert len(repro(project, "--force", *TARGETS)) == 23
     assert run(project, "git", "status", "--porcelain") == ""
 
 

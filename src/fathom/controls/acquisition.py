@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import mutual_info_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fathom.baselines.baseline import classify
@@ -85,17 +84,6 @@ def classify_across(
     splits = make_folds(nuclei, leave_one_out(nuclei, split, shortcuts, pairs), pairs).table
     results = classify(features, nuclei, splits, params)
     return {name: result.predictions for name, result in results.items()}
-
-
-def mutual_information(nuclei: Nuclei, column: str) -> tuple[float, float]:
-    """Return how many bits `column` tells of the label, and how many it would by chance.
-
-    Chance is the plug-in estimate's bias for independent nuclei, (k - 1) / 2n ln 2 of k values
-    and n nuclei with two classes (Miller 1955).
-    """
-    kept = nuclei.kept
-    bits = float(mutual_info_score(kept[column], kept["positive"]) / np.log(2))
-    return bits, (kept[column].nunique() - 1) / (2 * len(kept) * np.log(2))
 
 
 def recognised(

@@ -6,15 +6,13 @@ import pandas as pd
 
 from fathom.controls.acquisition import classify_across, recognised
 from fathom.controls.feature_controls import feature_controls
-from fathom.controls.names import ACQUISITION, LABEL_PIXELS
+from fathom.controls.names import ACQUISITION, ACROSS, LABEL_PIXELS, RECOGNISED
 from fathom.controls.one_number import by_acquisition, by_label_pixels
 from fathom.imaging.nuclei import Nuclei
 from fathom.output import write_table
 from fathom.params.baseline import Baseline
 from fathom.params.data import Split
 from fathom.params.shortcuts import Shortcuts
-
-ACROSS, RECOGNISED = "across", "recognised"  # folders in that of the controls
 
 
 def write_control_classifiers(

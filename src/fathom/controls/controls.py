@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fathom.controls.acquisition import mutual_information
-from fathom.controls.control_classifiers import ACROSS, RECOGNISED
 from fathom.controls.control_scores import (
     batch_effect,
     control_scores,
@@ -16,7 +14,15 @@ from fathom.controls.control_scores import (
     recognition,
     shows_label,
 )
-from fathom.controls.names import CLASSIFIERS, LABEL_PIXELS, NETWORKS, reference_of
+from fathom.controls.mutual_information import mutual_information
+from fathom.controls.names import (
+    ACROSS,
+    CLASSIFIERS,
+    LABEL_PIXELS,
+    NETWORKS,
+    RECOGNISED,
+    reference_of,
+)
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.names import baseline_name

@@ -14,6 +14,7 @@ ACQUISITION, LABEL_PIXELS = "acquisition", "label-pixels"
 
 NETWORKS = (SILHOUETTE, BACKGROUND, SHUFFLED)  # rows of `controls` in params.yaml
 CLASSIFIERS = (SIZE, SHAPE, HISTOGRAM, SHUFFLED_CLASSIFIER, ACQUISITION)  # of the stage
+ACROSS, RECOGNISED = "across", "recognised"  # folders beside the tables of `CLASSIFIERS`
 ALL = (*NETWORKS, *CLASSIFIERS, LABEL_PIXELS)
 
 

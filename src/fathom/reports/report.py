@@ -30,6 +30,7 @@ LOOK_AT = (
     ("verdicts/", "why a network is worse, with the evidence: fathom why"),
     ("models/", "one ONNX model a network, for fathom predict"),
     ("data/new_slides/", "the new slides, scored by the best network"),
+    ("registry/", "the best network with its model card, packed for others"),
 )
 
 

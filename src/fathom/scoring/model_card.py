@@ -134,6 +134,20 @@ def _limits(card: ModelCard) -> Iterator[str]:
         "Another microscope, stain, cell line or magnification is another task: score labelled "
         "images of yours first."
     )
+    if card.abstention is None:
+        yield "The file holds no calibrated abstention: it gives no verdict on a whole slide."
+    elif card.abstention.band is None:
+        yield (
+            f"{card.abstention.groups} {_GROUPS[card.group]} are too few to calibrate a verdict "
+            "on a whole slide: every slide is undecided."
+        )
+    else:
+        yield (
+            f"The share of {card.positive} nuclei of a whole slide is off by up to "
+            f"{card.abstention.band:.2f} for {100 * card.abstention.confidence:g} % of "
+            f"{_GROUPS[card.group]} like the study's ({card.abstention.groups} measured); a "
+            "slide whose share lies nearer to one half is undecided."
+        )
     if card.crop.normalisation == "slide":
         yield (
             "Grey values are scaled by the nuclei of the slide at hand: few or unusual nuclei "

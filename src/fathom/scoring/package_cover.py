@@ -5,7 +5,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from fathom.imaging.nuclei import Crops
-from fathom.scoring.predict import NEGATIVE_COLOUR, POSITIVE_COLOUR
+from fathom.scoring.colours import NEGATIVE, POSITIVE, Colour
 
 ROWS, COLUMNS = 2, 4
 FRAME_SHARE = 0.06  # of a tile's side
@@ -19,12 +19,12 @@ def cover(crops: Crops, positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8
     sky blue else.
     """
     shown = np.arange(ROWS * COLUMNS) % len(crops)
-    tiles = [_tile(crops[i], POSITIVE_COLOUR if positive[i] else NEGATIVE_COLOUR) for i in shown]
+    tiles = [_tile(crops[i], POSITIVE if positive[i] else NEGATIVE) for i in shown]
     rows = [np.hstack(tiles[at : at + COLUMNS]) for at in range(0, len(tiles), COLUMNS)]
     return np.vstack(rows)
 
 
-def _tile(crop: Crops, colour: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+def _tile(crop: Crops, colour: Colour) -> npt.NDArray[np.uint8]:
     frame = round(SIDE_PX * FRAME_SHARE)
     inner = SIDE_PX - 2 * frame
     rgb = np.repeat(crop, 3, axis=-1) if crop.shape[-1] == 1 else crop

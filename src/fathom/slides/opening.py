@@ -7,6 +7,7 @@ from typing import Literal
 from fathom.errors import FathomError
 from fathom.images import TIFF_SUFFIXES
 from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
+from fathom.slides.slide import Slide
 from fathom.slides.source import Source
 from fathom.slides.view import SlideView
 
@@ -27,8 +28,8 @@ def open_slide(
     own_um_per_px: float | None = None,
     channel: int | str | None = None,
     channels: Literal[1, 3] = 1,
-) -> SlideView:
-    """Open a file as a slide (`fathom.slides.slide.Slide`), a context manager.
+) -> Slide:
+    """Open a file as a slide, a context manager.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def open_slide(
         raise
 
 
-def _view(source: Source, needed: float | None, given: float | None) -> SlideView:
+def _view(source: Source, needed: float | None, given: float | None) -> Slide:
     own = given or source.um_per_px
     if needed is None:
         return SlideView(source, 1.0, own)

@@ -38,6 +38,8 @@ class TiffSource(BlockSource):
             names, colour = _channels(self._file, series, path)
             picked = picked_channel(path, names, colour=colour, channel=channel, channels=channels)
             self._planes = [plane_of(path, level, picked) for level in series.levels]
+            first = self._planes[0]
+            in_strips = first.block[1] >= first.size[1]
             super().__init__(
                 path,
                 levels_of([plane.size for plane in self._planes]),
@@ -45,7 +47,7 @@ class TiffSource(BlockSource):
                 _dtype(path, series),
                 tiff_um_per_px(self._file, path),
                 blocks=tuple(plane.block for plane in self._planes),
-                cache_bytes=CACHE_BYTES if series.keyframe.is_tiled else _STRIP_CACHE_BYTES,
+                cache_bytes=_STRIP_CACHE_BYTES if in_strips else CACHE_BYTES,
             )
             for level in range(len(self.levels)):
                 self.read(level, 0, 0, 1, 1)  # a tag that is wrong is told before the work begins
