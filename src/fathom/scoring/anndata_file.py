@@ -60,7 +60,8 @@ class AnnDataWriter(RowWriter):
         self._values: dict[str, list[str]] = {name: [] for name in CATEGORIES}
         self._values["class"] = list(self._classes)
         self._path = path
-        self._file = h5py.File(path, "w", libver=("v108", "v110"))
+        # No cache of chunks, which are written once: those of 24 columns came to 130 MB.
+        self._file = h5py.File(path, "w", libver=("v108", "v110"), rdcc_nbytes=0)
         self._reserve(HEAD_BYTES)
         _encode(self._file, "anndata", "0.1.0")
         for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
