@@ -20,7 +20,7 @@ from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score, score_dataset
 from fathom.params.data import Segmentation
 from fathom.scoring.onnx_model import OnnxModel
-from fathom.scoring.predict import predict_slides
+from fathom.scoring.predict import Reading, predict_slides
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide, write_dataset
 from fathom.simulation.simulation import DEFAULT
 
@@ -100,7 +100,8 @@ def test_new_slides_are_segmented_by_the_network_of_the_model(travelled, net, be
     if beside:
         shutil.copy(net, travelled)
     given = None if beside else net
-    predict_slides(model, [travelled / "a.png"], out, segmenter=given)
+    reading = Reading(um_per_px=0.325)
+    predict_slides(model, [travelled / "a.png"], out, segmenter=given, reading=reading)
     assert len(pd.read_parquet(out / "a.parquet")) == 12
     assert len(json.loads((out / "a.geojson").read_text(encoding="utf-8"))["features"]) == 12
 

@@ -49,3 +49,7 @@ def test_what_there_is_only_one_of_is_left_out(run):
         for name, effect in (("one", 1.0), ("other", 0.5))
     }
     assert set(shares(one_fold)) == {"architectures", "groups", "rest"}
+
+
+def test_one_run_of_one_seed_has_no_share_of_the_groups(run):
+    assert set(shares({"one": run(1.0)})) == {"folds", "rest"}

@@ -21,7 +21,8 @@ from fathom.statistics.variance_shares import variance_shares
 def study_variance(runs: Mapping[str, Cells], groups: int) -> Numbers:
     """Return the share of variance of each factor, `variance_share_<factor>`, and of the rest.
 
-    A factor is left out where there is one of it, and folds where each holds a single group.
+    A factor is left out where there is one of it, folds where each holds a single group, and
+    groups where each has a single score.
     """
     fold_of = np.full(groups, -1)
     for cell in next(iter(runs.values())):
@@ -39,7 +40,9 @@ def study_variance(runs: Mapping[str, Cells], groups: int) -> Numbers:
         factors["architectures"] = run
     if 1 < len(np.unique(fold)) < len(tested):
         factors["folds"] = fold
-    factors["groups"] = group
+    # With one score a group, what is the group's and what is left over are the same.
+    if len(group) > len(tested):
+        factors["groups"] = group
     if len(np.unique(seed)) > 1:
         network = np.column_stack([run, seed, fold])
         factors["seeds"] = np.unique(network, axis=0, return_inverse=True)[1].ravel()
