@@ -228,8 +228,10 @@ def test_a_folder_to_write_to_that_is_a_file(model_file, good, monkeypatch, caps
 
 
 def run(*arguments, **options):
-    command = [sys.executable, "-c", "from fathom.cli import main; main()", "predict"]
-    command += map(str, arguments)
+    # A shell's background job ignores Ctrl-C, and so would its children's children: not this one.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from fathom.cli import main; main()"
+    command = [sys.executable, "-c", code, "predict", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
