@@ -20,7 +20,7 @@ from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score, score_dataset
 from fathom.params.data import Segmentation
 from fathom.scoring.onnx_model import OnnxModel
-from fathom.scoring.predict import predict_images
+from fathom.scoring.predict import predict_slides
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide, write_dataset
 from fathom.simulation.simulation import DEFAULT
 
@@ -100,14 +100,14 @@ def test_new_slides_are_segmented_by_the_network_of_the_model(travelled, net, be
     if beside:
         shutil.copy(net, travelled)
     given = None if beside else net
-    predict_images(model, [travelled / "a.png"], out, segmenter=given)
+    predict_slides(model, [travelled / "a.png"], out, segmenter=given)
     assert len(pd.read_parquet(out / "a.parquet")) == 12
     assert len(json.loads((out / "a.geojson").read_text(encoding="utf-8"))["features"]) == 12
 
 
 def test_new_slides_without_the_network_are_refused(travelled):
     with pytest.raises(FathomError, match=r"data/net\.onnx: there is no such.*--segmenter FILE"):
-        predict_images(travelled / "m.onnx", [travelled / "a.png"], travelled / "out")
+        predict_slides(travelled / "m.onnx", [travelled / "a.png"], travelled / "out")
     assert not (travelled / "out").exists()
 
 
@@ -118,6 +118,6 @@ def test_a_segmenter_for_a_model_that_has_none(net, travelled):
             held.value = json.dumps(PARAMS["segmentation"])
     onnx.save(proto, travelled / "threshold.onnx")
     with pytest.raises(FathomError, match=r"takes no segmenter: leave out --segmenter"):
-        predict_images(
+        predict_slides(
             travelled / "threshold.onnx", [travelled / "a.png"], travelled, segmenter=net
         )

@@ -7,9 +7,9 @@ import pytest
 from nuclei_batches import grid_batches, make_batch
 
 from fathom.scoring.frame import Frame
+from fathom.scoring.nuclei_scores import COLUMNS
 from fathom.scoring.nuclei_table import MEASURED, PLACED, ParquetWriter
 from fathom.scoring.nuclei_writer import ROWS
-from fathom.scoring.predict import COLUMNS
 
 FRAME = Frame(100, 100)
 

@@ -216,6 +216,26 @@ def test_an_experiment_is_one_row_too_and_the_verdict_follows(branch):
     assert re.search(r"deep-sgd +\d+ +bn, sgd +2 x 2 +[\d.]+ +yes", run(branch, "fathom", "runs"))
 
 
+def test_a_truncated_image_stops_before_training_and_is_found(branch):
+    image = branch / "data" / "simulated" / "images" / "field03.tif"
+    whole = image.read_bytes()
+    image.write_bytes(whole[: len(whole) // 2])
+    done = subprocess.run(
+        ["dvc", "repro", *TARGETS],
+        cwd=branch,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    image.write_bytes(whole)
+    assert done.returncode != 0
+    assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["audit_images"]
+    assert "unreadable_image:images/field03.tif" in done.stderr
+    found = (branch / "data" / "audit_images" / "findings.md").read_text(encoding="utf-8")
+    assert "unreadable_image:images/field03.tif" in found
+
+
 def test_the_full_study_is_asked_for_by_itself(branch):
     assert repro(branch, "diagnose_study") == ["study@long", "diagnose_study"]
     assert (branch / "verdicts" / "study" / "deep-batchnorm.md").is_file()

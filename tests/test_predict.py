@@ -1,4 +1,6 @@
+import doctest
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,9 +15,12 @@ from tiny_model import PARAMS, write_model
 from fathom.errors import FathomError
 from fathom.imaging.segmentation import segment
 from fathom.params.data import Crop, Segmentation
-from fathom.scoring import predict
+from fathom.scoring.colours import NEGATIVE, POSITIVE
+from fathom.scoring.nuclei_scores import COLUMNS, score_nuclei
+from fathom.scoring.nuclei_table import PLACED
 from fathom.scoring.onnx_model import OnnxModel
-from fathom.scoring.predict import COLUMNS, predict_images
+from fathom.scoring.predict import Reading, predict, predict_slides
+from fathom.scoring.slide_files import Formats
 
 NUCLEI = 12
 KINDS = ("geojson", "parquet", "png")
@@ -23,12 +28,12 @@ KINDS = ("geojson", "parquet", "png")
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx", um_per_px=None)
 
 
 @pytest.fixture(scope="module")
 def colour_model_file(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model") / "colour.onnx", channels=3)
+    return write_model(tmp_path_factory.mktemp("model") / "colour.onnx", channels=3, um_per_px=None)
 
 
 def eight_bit(field):
@@ -51,7 +56,7 @@ def files(folder):
 
 def test_every_format_gives_every_file(model_file, images, tmp_path):
     out = tmp_path / "out"
-    summary = predict_images(model_file, images, out)
+    summary = predict_slides(model_file, images, out)
     assert set(files(out)) == {f"{n}.{kind}" for n in "abc" for kind in KINDS} | {"summary.csv"}
     assert summary["nuclei"].tolist() == [NUCLEI] * 3
     assert summary["image"].tolist() == [image.as_posix() for image in images]
@@ -62,10 +67,10 @@ def test_every_format_gives_every_file(model_file, images, tmp_path):
 
 def test_the_files_of_an_image_agree(model_file, images, tmp_path):
     out = tmp_path / "out"
-    row = predict_images(model_file, images[:1], out).iloc[0]
+    row = predict_slides(model_file, images[:1], out).iloc[0]
     table = pd.read_parquet(out / "a.parquet")
     features = json.loads((out / "a.geojson").read_text(encoding="utf-8"))["features"]
-    assert table.columns.tolist() == COLUMNS
+    assert table.columns.tolist() == [*COLUMNS, *PLACED]
     scored = table[table["left_out"] == ""]
     assert row["scored"] == len(scored) > 0
     assert row["positive"] == (scored["class"] == "ill").sum()
@@ -82,13 +87,13 @@ def test_the_files_of_an_image_agree(model_file, images, tmp_path):
     with Image.open(out / "a.png") as picture:
         assert picture.mode == "RGB"
         colours = {colour for _, colour in picture.getcolors(maxcolors=2**24)}
-    expected = {"ill": predict.POSITIVE_COLOUR, "well": predict.NEGATIVE_COLOUR}
+    expected = {"ill": POSITIVE, "well": NEGATIVE}
     assert {expected[name] for name in scored["class"]} <= colours
 
 
 def test_a_score_is_that_of_the_crop_cut_by_hand(tmp_path):
     crop = Crop.model_validate({**PARAMS["crop"], "crop_px": 32, "normalisation": "none"})
-    model_file = write_model(tmp_path / "absolute.onnx", crop=crop)
+    model_file = write_model(tmp_path / "absolute.onnx", crop=crop, um_per_px=None)
     field, _ = draw_field(3, NUCLEI)
     table = pd.read_parquet(_one(model_file, field, tmp_path) / "a.parquet")
     model = OnnxModel(model_file)
@@ -120,90 +125,29 @@ def test_a_nucleus_on_the_border_is_there_but_not_scored(model_file, tmp_path):
 
 def _one(model_file, field, folder):
     tifffile.imwrite(folder / "a.tif", field)
-    predict_images(model_file, [folder / "a.tif"], folder / "out")
+    predict_slides(model_file, [folder / "a.tif"], folder / "out", overwrite=True)
     return folder / "out"
 
 
 def test_the_same_call_gives_the_same_bytes(model_file, images, tmp_path):
-    predict_images(model_file, images, tmp_path / "first")
-    predict_images(model_file, images, tmp_path / "second")
-    predict_images(model_file, images, tmp_path / "second")  # over what is there
+    predict_slides(model_file, images, tmp_path / "first")
+    predict_slides(model_file, images, tmp_path / "second")
+    predict_slides(model_file, images, tmp_path / "second", overwrite=True)
     assert files(tmp_path / "first") == files(tmp_path / "second")
 
 
 def test_a_colour_image_with_a_colour_model(colour_model_file, tmp_path):
     field, _ = draw_field(3, NUCLEI)
     grey = eight_bit(field)
-    Image.fromarray(np.stack([255 - grey // 2, 255 - grey, 255 - grey // 3], axis=-1)).save(
-        tmp_path / "stained.png"
-    )
+    Image.fromarray(np.stack([grey, grey // 2, grey // 3], axis=-1)).save(tmp_path / "stained.png")
     model = OnnxModel(colour_model_file)
     labels = np.zeros((160, 160), dtype=np.int32)
     labels[30:50, 30:50], labels[80:100, 60:75] = 1, 2
     micrograph = np.asarray(Image.open(tmp_path / "stained.png"))
-    table = predict.score_nuclei(model, micrograph, labels, "stained.png")
-    predict.write_image(tmp_path / "out.d" / "x.y", micrograph, labels, table, model.card)
-    assert set(files(tmp_path / "out.d")) == {f"x.y.{kind}" for kind in KINDS}
+    table = score_nuclei(model, micrograph, labels, "stained.png")
     assert table["probability"].between(0, 1).all()
-
-
-def _write_truncated(path):
-    tifffile.imwrite(path, np.zeros((200, 200), np.uint16))
-    path.write_bytes(path.read_bytes()[:20_000])
-
-
-BAD = {
-    "empty.tif": (lambda path: path.write_bytes(b""), "the file is empty"),
-    "truncated.tif": (_write_truncated, "cannot be read, damaged or truncated"),
-    "text.png": (lambda path: path.write_bytes(b"hello"), "is not a PNG image"),
-    "notes.txt": (lambda path: path.write_bytes(b"hello"), "'.txt' is not one of"),
-    "folder": (lambda path: path.mkdir(), "is a folder; name the images in it"),
-    "missing.tif": (lambda path: None, "there is no such file"),
-    "colour.png": (
-        lambda path: Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(path),
-        "is a colour (RGB) image; the model",
-    ),
-    "one-pixel.png": (
-        lambda path: Image.fromarray(np.zeros((1, 1), np.uint8)).save(path),
-        "no nucleus was found",
-    ),
-    "dark.png": (
-        lambda path: Image.fromarray(np.full((90, 90), 7, np.uint8)).save(path),
-        "no nucleus was found",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_image_is_a_sentence_and_the_others_are_done(name, model_file, images, tmp_path):
-    make, message = BAD[name]
-    bad, out = tmp_path / name, tmp_path / "out"
-    make(bad)
-    with pytest.raises(FathomError) as caught:
-        predict_images(model_file, [images[0], bad, images[1]], out)
-    assert str(caught.value).startswith("1 of 3 images could not be scored")
-    assert f"{bad}: " in str(caught.value)
-    assert message in str(caught.value)
-    summary = pd.read_csv(out / "summary.csv", keep_default_na=False)
-    assert message in summary["remark"][1]
-    found_none = message == "no nucleus was found"
-    assert summary["verdict"][1] == ("undecided" if found_none else "not scored")
-    whole = {f"{stem}.{kind}" for stem in ("a", "b") for kind in KINDS} | {"summary.csv"}
-    # An image in which nothing was found was read and searched: its files say so.
-    of_bad = {f"{bad.stem}.{kind}" for kind in KINDS} if found_none else set()
-    assert set(files(out)) == whole | of_bad
-
-
-def test_an_image_that_fails_while_it_is_written_leaves_nothing(
-    model_file, images, tmp_path, monkeypatch
-):
-    def fail(*_):
-        raise FathomError("the disc is full")
-
-    monkeypatch.setattr(predict, "overlay", fail)
-    with pytest.raises(FathomError, match="the disc is full"):
-        predict_images(model_file, images[:1], tmp_path / "out")
-    assert set(files(tmp_path / "out")) == {"summary.csv"}
+    predict_slides(colour_model_file, [tmp_path / "stained.png"], tmp_path / "out.d")
+    assert set(files(tmp_path / "out.d")) == {"summary.csv", *(f"stained.{kind}" for kind in KINDS)}
 
 
 def test_two_images_of_one_name_are_refused_before_any_work(model_file, images, tmp_path):
@@ -211,27 +155,22 @@ def test_two_images_of_one_name_are_refused_before_any_work(model_file, images, 
     twin.parent.mkdir()
     twin.write_bytes(images[1].read_bytes())
     with pytest.raises(FathomError, match=r"a\.tif and .*a\.png would both write 'a\.geojson'"):
-        predict_images(model_file, [*images, twin], tmp_path / "out")
+        predict_slides(model_file, [*images, twin], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_image_is_never_overwritten_by_its_overlay(model_file, images, tmp_path):
     before = images[1].read_bytes()
     with pytest.raises(FathomError, match=r"b\.png: is one of the images"):
-        predict_images(model_file, images, tmp_path)
+        predict_slides(model_file, images, tmp_path)
     assert images[1].read_bytes() == before
-
-
-def test_a_folder_to_write_to_that_is_a_file(model_file, images, tmp_path):
-    with pytest.raises(FathomError, match="cannot be written to"):
-        predict_images(model_file, images[1:], images[0])
 
 
 def test_a_model_made_with_label_images_asks_for_them(images, tmp_path):
     masks = Segmentation.model_validate({**PARAMS["segmentation"], "method": "masks"})
     model_file = write_model(tmp_path / "masks.onnx", segmentation=masks)
     with pytest.raises(FathomError, match="trained on nuclei from label images made elsewhere"):
-        predict_images(model_file, images, tmp_path / "out")
+        predict_slides(model_file, images, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -241,11 +180,84 @@ import sys
 from pathlib import Path
 for name in ("torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"):
     sys.modules[name] = None
-from fathom.scoring.predict import predict_images
+from fathom.scoring.predict import predict_slides
 model, *images, out = map(Path, sys.argv[1:])
-predict_images(model, images, out)
+predict_slides(model, images, out)
 """
     out = tmp_path / "out"
     arguments = [str(path) for path in (model_file, *images, out)]
     subprocess.run([sys.executable, "-c", script, *arguments], check=True, timeout=60)
     assert len(files(out)) == 3 * len(KINDS) + 1
+
+
+def test_python_returns_what_the_command_writes(model_file, images, tmp_path):
+    predict_slides(model_file, images[:1], tmp_path / "out")
+    written = pd.read_parquet(tmp_path / "out" / "a.parquet")
+    found = predict(str(images[0]), str(model_file))
+    pd.testing.assert_frame_equal(found, written, check_dtype=False)
+    for given in (tifffile.imread(images[0]), images[0]):
+        again = predict(given, OnnxModel(model_file), tile_px=64)
+        np.testing.assert_allclose(
+            np.sort(again["probability"]), np.sort(written["probability"]), rtol=0, atol=1e-5
+        )
+
+
+def test_an_array_without_nuclei_has_an_empty_table(model_file):
+    found = predict(np.full((50, 60), 7, dtype=np.uint8), model_file)
+    assert found.empty
+    assert found.columns.tolist() == [*COLUMNS, *PLACED]
+
+
+def test_an_array_of_another_kind_is_refused(model_file):
+    with pytest.raises(FathomError, match="is a colour"):
+        predict(np.zeros((50, 60, 3), dtype=np.uint8), model_file)
+    with pytest.raises(FathomError, match="float64"):
+        predict(np.zeros((50, 60)), model_file)
+
+
+def test_a_finer_image_is_scored_at_the_models_resolution(tmp_path):
+    model_file = write_model(tmp_path / "model.onnx", um_per_px=0.5)
+    field, _ = draw_field(3, NUCLEI)
+    fine = np.kron(field, np.ones((2, 2), dtype=np.uint16))
+    coarse = predict(field, model_file)
+    for given in (0.25, None):
+        resolution = (1e4 / 0.25, 1e4 / 0.25)
+        tifffile.imwrite(
+            tmp_path / "fine.tif", fine, resolution=resolution, resolutionunit="CENTIMETER"
+        )
+        found = predict(tmp_path / "fine.tif", model_file, um_per_px=given)
+        assert len(found) == len(coarse) == NUCLEI
+        np.testing.assert_allclose(np.sort(found["x"]), np.sort(coarse["x"]), atol=0.5)
+        np.testing.assert_allclose(found["x_full"], 2 * found["x"] + 0.5)
+        np.testing.assert_allclose(found["x_um"], (found["x"] + 0.5) * 0.5)
+    np.testing.assert_allclose(
+        predict(fine, model_file, um_per_px=0.25)["x"], found["x"], atol=1e-9
+    )
+
+
+def test_all_the_files_that_can_be_asked_for(model_file, images, tmp_path):
+    pytest.importorskip("h5py")
+    (tmp_path / "who.csv").write_text("image,patient\na.tif,p1\nb.png,p1\n", encoding="utf-8")
+    predict_slides(
+        model_file,
+        images[:2],
+        tmp_path / "out",
+        formats=Formats(gzip=True, labels=True, anndata=True),
+        patients=tmp_path / "who.csv",
+        reading=Reading(tile_px=64),
+    )
+    kinds = ("geojson.gz", "parquet", "png", "labels.ome.tif", "h5ad")
+    expected = {f"{name}.{kind}" for name in "ab" for kind in kinds}
+    assert set(files(tmp_path / "out")) == expected | {"summary.csv", "summary_by_patient.csv"}
+    by_patient = pd.read_csv(tmp_path / "out" / "summary_by_patient.csv")
+    assert by_patient["nuclei"].tolist() == [2 * NUCLEI]
+
+
+def test_the_example_in_the_documentation_runs(model_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(model_file, "model.onnx")
+    field, _ = draw_field(3, NUCLEI)
+    tifffile.imwrite("slide.tif", np.pad(field, 20, mode="edge"))
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(predict, "predict", globs={})
+    assert doctest.DocTestRunner(verbose=False).run(example) == (0, 6)

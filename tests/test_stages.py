@@ -1,6 +1,8 @@
 """dvc.yaml against the code, both ways: DVC does not follow imports, so the lists are kept here."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -206,5 +208,16 @@ def test_packages_import_downwards(package):
 
 
 def test_the_packages_themselves_import_nothing():
-    for path in (ROOT / "src").rglob("__init__.py"):
+    for path in (ROOT / "src" / "fathom").glob("*/__init__.py"):
         assert imports(path) == set(), path
+
+
+def test_the_library_imports_its_parts_when_they_are_asked_for():
+    script = """
+import sys
+import fathom
+assert not [name for name in sys.modules if name.startswith("fathom.") or name == "numpy"]
+assert fathom.predict.__module__ == "fathom.scoring.predict"
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

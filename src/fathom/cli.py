@@ -1,5 +1,6 @@
 """The command `fathom`. Imports what a command needs inside it, so that `--help` starts at once."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -43,8 +44,48 @@ def check(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model that fathom exported, MODEL.onnx.")],
-    images: Annotated[list[Path], typer.Argument(help="Micrographs: TIFF, PNG or JPEG.")],
+    slides: Annotated[
+        list[Path],
+        typer.Argument(
+            help="TIFF, BigTIFF, OME-TIFF, OME-Zarr, PNG, JPEG, CZI, or a scanner's: SVS, NDPI, "
+            "MRXS, SCN, DICOM."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    um_per_px: Annotated[
+        float | None,
+        typer.Option(
+            "--um-per-px",
+            help="Width of a pixel at full resolution.",
+            show_default="what the file says",
+        ),
+    ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", help="Of several: its number, from 0, or its name."),
+    ] = None,
+    tile_px: Annotated[
+        int,
+        typer.Option(
+            "--tile-px", help="Side of what is worked on at once; the nuclei do not depend on it."
+        ),
+    ] = 1024,
+    gzip: Annotated[bool, typer.Option("--gzip", help="Write .geojson.gz.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Also write a label image, .labels.ome.tif.")
+    ] = False,
+    anndata: Annotated[
+        bool, typer.Option("--anndata", help="Also write .h5ad, for scverse.")
+    ] = False,
+    patients: Annotated[
+        Path | None,
+        typer.Option(
+            "--patients", help="A CSV file, image and patient: also write a summary by patient."
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there already.")
+    ] = False,
     segmenter: Annotated[
         Path | None,
         typer.Option(
@@ -55,9 +96,20 @@ def predict(
     ] = None,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
-    from fathom.scoring.predict import predict_images
+    from fathom.scoring.predict import Reading, predict_slides
+    from fathom.scoring.slide_files import Formats
 
-    predict_images(model, images, out, segmenter=segmenter)
+    number_or_name = int(channel) if channel is not None and channel.isdecimal() else channel
+    predict_slides(
+        model,
+        slides,
+        out,
+        segmenter=segmenter,
+        reading=Reading(um_per_px, number_or_name, tile_px),
+        formats=Formats(gzip=gzip, labels=labels, anndata=anndata),
+        patients=patients,
+        overwrite=overwrite,
+    )
 
 
 @app.command()
@@ -176,6 +228,8 @@ def runs(
 
 def main() -> None:
     """Run the command line; a mistake of its user's is one sentence and the exit code 2."""
+    # Ended by another program, it cleans up as it does when its user interrupts it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except FathomError as error:

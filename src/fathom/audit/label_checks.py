@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 _FOLDS = 5
-_PENALTY = {"C": 0.01}
+_PENALTY = {"C": 1.0}
 _FEWEST = 20  # nuclei a class; fewer have no quartiles to speak of
 _SLACK = 1.5  # the tails may be so much heavier than normal ones
 

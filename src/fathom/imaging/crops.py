@@ -16,6 +16,7 @@ from skimage.measure import regionprops_table
 
 from fathom.images import Labels, Micrograph
 from fathom.imaging.nuclei import Crops
+from fathom.imaging.window import Rectangle
 from fathom.params.data import Crop
 
 TOUCHES_BORDER = "touches the border"
@@ -47,13 +48,16 @@ class Scale:
         return np.clip(np.rint(scaled), 1, 255).astype(np.uint8)
 
 
-def describe(micrograph: Micrograph, labels: Labels, params: Crop) -> pd.DataFrame:
+def describe(
+    micrograph: Micrograph, labels: Labels, params: Crop, image: Rectangle | None = None
+) -> pd.DataFrame:
     """Measure every nucleus of a label image, in the order of its labels.
 
     Parameters
     ----------
     micrograph : (H, W) or (H, W, 3), uint8 or uint16
     labels : (H, W) int32, 0 = background
+    image : of which the arrays are a part, in their pixels; None where they are all of it
 
     Returns
     -------
@@ -77,12 +81,12 @@ def describe(micrograph: Micrograph, labels: Labels, params: Crop) -> pd.DataFra
         }
     )
     measured["area_px"] = measured["area_px"].astype(np.int64)
-    height, width = labels.shape
+    border = image or Rectangle(0, 0, *labels.shape)
     measured["touches_border"] = (
-        (measured["top"] == 0)
-        | (measured["left"] == 0)
-        | (measured["bottom"] == height)
-        | (measured["right"] == width)
+        (measured["top"] == border.top)
+        | (measured["left"] == border.left)
+        | (measured["bottom"] == border.bottom)
+        | (measured["right"] == border.right)
     )
     measured["focus"] = _focus(micrograph, labels, measured["label_number"].to_numpy())
     size = np.maximum(measured["bottom"] - measured["top"], measured["right"] - measured["left"])

@@ -46,13 +46,18 @@ def network_file(params: NetworkSegmentation, given: Path | None, beside: Path |
     return Path(params.network)
 
 
-def segment_by_network(micrograph: Micrograph, network: SegmenterNetwork) -> Labels:
-    """Find the nuclei of a micrograph in memory: (H, W) int32, 0 = background, 1..n."""
+def segment_by_network(
+    micrograph: Micrograph, network: SegmenterNetwork, scale: InputScale | None = None
+) -> Labels:
+    """Find the nuclei of a micrograph in memory: (H, W) int32, 0 = background, 1..n.
+
+    `scale` is that of the slide it is a part of; None where it is an image of its own.
+    """
     height, width = micrograph.shape[:2]
 
     def read(top: int, left: int, rows: int, columns: int) -> Micrograph:
         return micrograph[top : top + rows, left : left + columns]
 
-    scale = InputScale.of(micrograph, network.params)
+    scale = scale or InputScale.of(micrograph, network.params)
     maps = ProbabilityMap(network, read, height, width, scale).region(0, 0, height, width)
     return nuclei_of_maps(maps, network.params)

@@ -17,9 +17,12 @@ from fathom.imaging.crop_dataset import REASONS, give_labels, nucleus_labels
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.params.comparison import Comparison
 from fathom.progress import track
+from fathom.scoring.frame import Frame
+from fathom.scoring.nuclei_batch import NucleiBatch
+from fathom.scoring.nuclei_scores import score_nuclei
 from fathom.scoring.onnx_model import ModelCard, OnnxModel
-from fathom.scoring.predict import score_nuclei, write_image
-from fathom.scoring.slide_summary import summarise, write_summary
+from fathom.scoring.slide_files import slide_files
+from fathom.scoring.slide_summary import summary_of, write_summary
 from fathom.statistics.intervals import design_of, leave_out, share_interval
 from fathom.statistics.metrics import (
     Floats,
@@ -40,8 +43,8 @@ def score_dataset(model: OnnxModel, dataset: DataSet, out: Path) -> pd.DataFrame
 
     Returns
     -------
-    The tables of all images (`fathom.scoring.predict.COLUMNS`) with two more columns: slide, and
-    label, the class that is known. `left_out` also says of which nuclei none is known, or two.
+    The tables of all images (`fathom.scoring.nuclei_scores.COLUMNS`) with two more columns: slide,
+    and label, the class that is known. `left_out` also says of which nuclei none is known, or two.
 
     Raises
     ------
@@ -52,14 +55,19 @@ def score_dataset(model: OnnxModel, dataset: DataSet, out: Path) -> pd.DataFrame
     rows, tables = [], []
     with TemporaryDirectory(prefix="fathom-labels-") as folder:
         segment_dataset(dataset, model.card.segmentation, Path(folder))
-        images = dataset.images[["image", "slide", "label"]].itertuples(index=False, name=None)
-        for image, slide, label in track(images, "scoring", len(dataset.images)):
+        columns = ["image", "slide", "label", "um_per_px"]
+        images = dataset.images[columns].itertuples(index=False, name=None)
+        for image, slide, label, um_per_px in track(images, "scoring", len(dataset.images)):
             micrograph = read_micrograph(dataset.path(image))
             model.check_channels(micrograph, dataset.path(image))
             labels = read_labels(labels_path(Path(folder), image))
             table = score_nuclei(model, micrograph, labels, image)
-            write_image(out / stem(image), micrograph, labels, table, model.card)
-            rows.append(summarise(table, model.card, image))
+            height, width = labels.shape
+            frame = Frame(height, width, None if pd.isna(um_per_px) else float(um_per_px))
+            base = out / stem(image)
+            with slide_files(base, frame, micrograph, model.card, image) as files:
+                files.add(NucleiBatch.of_labels(table, labels))
+            rows.append(summary_of(files.tally, model.card, image))
             here = dataset.annotations[dataset.annotations["image"] == image]
             give_labels(table, nucleus_labels(labels, here), None if pd.isna(label) else label)
             tables.append(table.assign(slide=slide))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from fathom.scoring.frame import Frame
 from fathom.scoring.nuclei_writer import RowWriter
 
-# `fathom.scoring.predict.COLUMNS`, with types: an image without nuclei has the same table.
+# `fathom.scoring.nuclei_scores.COLUMNS`, with types: an image without nuclei has the same table.
 MEASURED = {
     "nucleus": pa.string(),
     "image": pa.string(),
@@ -40,7 +40,7 @@ PLACED = (
 
 
 def placed(table: pd.DataFrame, frame: Frame) -> pd.DataFrame:
-    """Return rows of `fathom.scoring.predict.COLUMNS` with the columns `PLACED` after them."""
+    """Return rows of `fathom.scoring.nuclei_scores.COLUMNS`, the columns `PLACED` after them."""
     return table.assign(
         y_full=frame.full_position(table["y"]),
         x_full=frame.full_position(table["x"]),

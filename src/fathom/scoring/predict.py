@@ -1,170 +1,233 @@
-"""Score new images with a model file: nuclei found, cut and scored as the study's were; no torch.
+"""Score new slides with a model file: nuclei found, cut and scored as the study's were; no torch.
 
-Each image is a slide of its own. What comes out is described in docs/new-slides.md.
+`predict` returns the nuclei of one slide, `predict_slides` writes the files of many. Each image is
+a slide of its own. What comes out is described in docs/new-slides.md.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from fathom.errors import FathomError
-from fathom.images import Labels, Micrograph, read_micrograph, write_picture
-from fathom.imaging.crops import cut, describe, scale_of
-from fathom.imaging.find_nuclei import FindNuclei, finder
-from fathom.output import write_table, written_whole
-from fathom.progress import track
-from fathom.scoring.geojson import Colour, detections
+from fathom.images import Micrograph
+from fathom.imaging.segmenter_network import SegmenterNetwork
+from fathom.scoring.frame import Frame
+from fathom.scoring.nuclei_table import MEASURED, placed
 from fathom.scoring.onnx_model import ModelCard, OnnxModel
-from fathom.scoring.overlay import overlay
-from fathom.scoring.slide_summary import SUMMARY, Summary, summarise, write_summary
-
-# Vermilion and sky blue of Okabe & Ito 2008: told apart by colour-blind readers, seen on grey.
-POSITIVE_COLOUR: Colour = (213, 94, 0)
-NEGATIVE_COLOUR: Colour = (86, 180, 233)
-
-COLUMNS = [
-    "nucleus",  # "<image>#<label number>"
-    "image",
-    "label_number",
-    "y",  # centroid, px
-    "x",
-    "top",  # bounding box, px, half open
-    "left",
-    "bottom",
-    "right",
-    "area_px",
-    "touches_border",
-    "focus",
-    "left_out",  # why the nucleus was not scored; "" where it was
-    "logit",  # float64, NaN where not scored
-    "probability",  # of the positive class
-    "class",  # str, missing where not scored
-]
+from fathom.scoring.overlay import LONGEST_PX
+from fathom.scoring.patients import read_patients
+from fathom.scoring.result_paths import require_free, require_writable, result_base
+from fathom.scoring.slide_files import Formats, slide_files
+from fathom.scoring.slide_progress import SlideProgress
+from fathom.scoring.slide_segmenter import open_segmenter
+from fathom.scoring.slide_summary import (
+    SUMMARY,
+    Summary,
+    Tally,
+    summary_of,
+    write_patients,
+    write_summary,
+)
+from fathom.scoring.slide_tiles import TILE_PX, require_tile
+from fathom.scoring.stream import measure_slide, stream
+from fathom.slides.opening import open_slide
+from fathom.slides.overview import overview
+from fathom.slides.slide import ArraySlide, Slide
 
 
-def predict_images(
-    model: Path, images: Sequence[Path], out: Path, *, segmenter: Path | None = None
+@dataclass(frozen=True)
+class Reading:
+    """How slides are read, where the files and the model do not say it."""
+
+    um_per_px: float | None = None  # of the files' full resolution, in place of what they say
+    channel: int | str | None = None  # of several, by index from 0 or by name
+    tile_px: int = TILE_PX  # side of what is worked on at once; the nuclei do not depend on it
+
+    def open(self, path: Path, card: ModelCard) -> Slide:
+        """Open a file at the resolution and with the channels that the model needs."""
+        return open_slide(
+            path,
+            um_per_px=card.um_per_px,
+            own_um_per_px=self.um_per_px,
+            channel=self.channel,
+            channels=card.channels,
+        )
+
+
+def predict(
+    slide: str | Path | Micrograph,
+    model: str | Path | OnnxModel,
+    *,
+    um_per_px: float | None = None,
+    channel: int | str | None = None,
+    tile_px: int = TILE_PX,
+    segmenter: Path | None = None,
 ) -> pd.DataFrame:
-    """Score `images` and write, for each, GeoJSON, Parquet and PNG, and one summary.csv.
+    """Score the nuclei of a slide.
 
-    Files that are there already are replaced. `segmenter` is the network that finds the nuclei,
-    where the model's were found by one (`fathom.imaging.find_nuclei.network_file`).
+    Parameters
+    ----------
+    slide
+        A file of any kind that `fathom predict` reads, or an array, (H, W) grey or (H, W, 3) RGB,
+        uint8 or uint16. A file is read a tile at a time, and can be larger than memory.
+    model
+        A model file that fathom exported, or one that is open: `fathom.scoring.onnx_model`.
+    um_per_px
+        Of the slide's full resolution, in place of what the file says. An array without it is
+        taken to be at the model's resolution.
+    channel
+        Of a file with several, by index from 0 or by name.
+    tile_px
+        Side of what is worked on at once. The nuclei do not depend on it.
+    segmenter
+        The network that finds the nuclei, where the model's were found by one; by default, the
+        file of its name beside the model (docs/own-segmenter.md).
 
     Returns
     -------
-    The table of summary.csv: one row an image, in the order given, the fields of `Summary`.
+    One row a nucleus, row by row of tiles, with the columns of the Parquet file of
+    `fathom predict`. Among them: x and y (centroid, px of the image at the model's resolution),
+    area_px, left_out ("" or why it was not scored), probability (of the model's positive class),
+    class.
 
     Raises
     ------
     FathomError
-        Before any work, where the model or the folder cannot be used, or two images would write
-        the same files. After all of it, where something is to be said of an image: one that cannot
-        be scored does not stop the others.
+        Where the slide or the model cannot be read, or do not fit.
+
+    Examples
+    --------
+    >>> import fathom
+    >>> nuclei = fathom.predict("slide.tif", "model.onnx")
+    >>> scored = nuclei[nuclei["left_out"] == ""]
+    >>> len(nuclei), len(scored)
+    (12, 12)
+    >>> sorted(set(scored["class"])) == ["ill", "well"]
+    True
+    >>> bool(scored["probability"].between(0, 1).all())
+    True
     """
-    network = OnnxModel(model)
-    find = _finder(network, segmenter)
-    _require_free_names(images, out)
+    network = model if isinstance(model, OnnxModel) else OnnxModel(Path(model))
+    finder = open_segmenter(network, segmenter)
+    reading = Reading(um_per_px, channel, tile_px)
+    if isinstance(slide, np.ndarray):
+        opened: Slide = _array_slide(slide, network, um_per_px)
+    else:
+        opened = reading.open(Path(slide), network.card)
+    with opened:
+        measured = measure_slide(opened, network.card, finder)
+        tiles = stream(measured, network, opened.path.as_posix(), tile_px)
+        tables = [tile.batch.table for tile in tiles if len(tile.batch.table)]
+        none = pa.schema(MEASURED).empty_table().to_pandas()
+        together = pd.concat(tables, ignore_index=True) if tables else none
+        return placed(together, frame_of(opened))
+
+
+def _array_slide(pixels: Micrograph, model: OnnxModel, um_per_px: float | None) -> ArraySlide:
+    needed = model.card.um_per_px
+    downsample = needed / um_per_px if needed is not None and um_per_px is not None else 1.0
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        rows = [_row(network, find, image, out) for image in track(images, "scoring", len(images))]
+        slide = ArraySlide(pixels, um_per_px=um_per_px or needed, downsample=downsample)
+    except ValueError as error:
+        raise FathomError(str(error)) from None
+    model.check_channels(pixels, slide.path)
+    return slide
+
+
+def predict_slides(
+    model: Path,
+    slides: Sequence[Path],
+    out: Path,
+    *,
+    segmenter: Path | None = None,
+    reading: Reading | None = None,
+    formats: Formats | None = None,
+    patients: Path | None = None,
+    overwrite: bool = False,
+) -> pd.DataFrame:
+    """Score slides and write the files of each, and one summary.csv.
+
+    Parameters
+    ----------
+    model : a file that fathom exported
+    slides : files of any kind that `fathom.slides.opening` reads
+    out : the folder to write to
+    segmenter : the network that finds the nuclei, where the model's were found by one
+    reading : how slides are read, where the files and the model do not say it
+    formats : what is written beside GeoJSON, Parquet and PNG
+    patients : a table of whose the slides are, for a summary by patient
+    overwrite : replace files that are there already
+
+    Returns
+    -------
+    The table of summary.csv: one row a slide, in the order given, the fields of `Summary`.
+
+    Raises
+    ------
+    FathomError
+        Before any work, where the model or the folder cannot be used, or two slides would write
+        the same files. After all of it, where something is to be said of a slide: one that cannot
+        be scored does not stop the others, and leaves no file.
+    """
+    reading, formats = reading or Reading(), formats or Formats()
+    network = OnnxModel(model)
+    finder = open_segmenter(network, segmenter)
+    require_tile(reading.tile_px)
+    names = read_patients(patients, slides) if patients else None
+    require_free(slides, out, formats, overwrite=overwrite)
+    require_writable(out)
+    rows: list[Summary] = []
+    tallies: list[Tally | None] = []
+    with SlideProgress(len(slides)) as progress:
+        for slide in slides:
+            try:
+                base = result_base(slide, out)
+                tally = _write_slide(network, finder, slide, base, reading, formats, progress)
+            except FathomError as error:
+                rows.append(Summary(slide.as_posix(), remark=str(error)))
+                tallies.append(None)
+            else:
+                rows.append(summary_of(tally, network.card, slide.as_posix()))
+                tallies.append(tally)
+    try:
         table = write_summary(rows, out)
+        if names is not None:
+            write_patients(tallies, names, network.card, out)
     except OSError as error:
-        raise FathomError(f"{out}: cannot be written to ({error.strerror})") from None
+        raise FathomError(f"{out / SUMMARY}: cannot be written ({error.strerror})") from None
     if remarks := [row.remark for row in rows if row.remark]:
         raise FathomError(
-            f"{len(remarks)} of {len(images)} images could not be scored; {out / SUMMARY} has a "
+            f"{len(remarks)} of {len(slides)} images could not be scored; {out / SUMMARY} has a "
             "row for every image\n  " + "\n  ".join(remarks)
         )
     return table
 
 
-def score_nuclei(
-    model: OnnxModel, micrograph: Micrograph, labels: Labels, image: str
-) -> pd.DataFrame:
-    """Score the nuclei of a label image: one row a nucleus, `COLUMNS`."""
-    card = model.card
-    table = describe(micrograph, labels, card.crop)
-    scored = (table["left_out"] == "").to_numpy()
-    scale = scale_of([(micrograph, labels)], card.crop)
-    crops = cut(micrograph, labels, table[scored], scale, card.crop)
-    table["logit"] = table["probability"] = np.nan
-    table.loc[scored, ["logit", "probability"]] = np.column_stack(model.score(crops))
-    named = np.where(table["probability"] >= card.threshold, card.positive, card.negative)
-    table["class"] = pd.Series(named, index=table.index, dtype="str").where(scored)
-    table["image"] = pd.Series(image, index=table.index, dtype="str")
-    table["nucleus"] = (image + "#") + table["label_number"].astype("str")
-    return table[COLUMNS]
+def _write_slide(
+    model: OnnxModel,
+    finder: SegmenterNetwork | None,
+    path: Path,
+    base: Path,
+    reading: Reading,
+    formats: Formats,
+    progress: SlideProgress,
+) -> Tally:
+    """Score one slide and write its files, all of them or none; return its counts."""
+    image = path.as_posix()
+    with reading.open(path, model.card) as slide, progress.slide(slide) as passed:
+        measured = measure_slide(slide, model.card, finder)
+        picture, _ = overview(slide, LONGEST_PX)
+        with slide_files(base, frame_of(slide), picture, model.card, image, formats) as files:
+            for tile in stream(measured, model, image, reading.tile_px):
+                files.add(tile.batch)
+                passed.tile(tile.core, len(tile.batch.table))
+        return files.tally
 
 
-def write_image(
-    base: Path, micrograph: Micrograph, labels: Labels, table: pd.DataFrame, card: ModelCard
-) -> None:
-    """Write `<base>.geojson`, `<base>.parquet` and `<base>.png`: all of them, or none."""
-    colours = {card.positive: POSITIVE_COLOUR, card.negative: NEGATIVE_COLOUR}
-    # with_suffix would cut a name such as `day.2`
-    geojson, parquet, png = (
-        base.with_name(f"{base.name}.{kind}") for kind in ("geojson", "parquet", "png")
-    )
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        written_whole(geojson) as text_part,
-        written_whole(parquet) as table_part,
-        written_whole(png) as picture_part,
-    ):
-        text = detections(table, labels, card.positive, colours)
-        text_part.write_text(text, encoding="utf-8")
-        write_table(table_part, table)
-        write_picture(picture_part, overlay(micrograph, labels, table, colours))
-
-
-def _row(model: OnnxModel, find: FindNuclei, image: Path, out: Path) -> Summary:
-    """Score one image, write its files and return its row; what is wrong with it is in the row."""
-    try:
-        micrograph = _read(image)
-        model.check_channels(micrograph, image)
-        labels = find(micrograph)
-        table = score_nuclei(model, micrograph, labels, image.as_posix())
-        write_image(out / image.stem, micrograph, labels, table, model.card)
-    except FathomError as error:
-        return Summary(image.as_posix(), remark=str(error))
-    return summarise(table, model.card, image.as_posix())
-
-
-def _read(image: Path) -> Micrograph:
-    if image.is_dir():
-        raise FathomError(f"{image}: is a folder; name the images in it, such as {image}/*.tif")
-    return read_micrograph(image)
-
-
-def _finder(model: OnnxModel, segmenter: Path | None) -> FindNuclei:
-    method = model.card.segmentation.method
-    if method == "masks":
-        raise FathomError(
-            f"{model.path}: was trained on nuclei from label images made elsewhere "
-            "(segmentation.method: masks), which a new image does not have. Give them as a data "
-            "set (params.yaml: new_slides, docs/new-slides.md), or train with method: threshold"
-        )
-    if segmenter is not None and method != "onnx":
-        raise FathomError(
-            f"{model.path}: finds nuclei by {method}, as its study did, and takes no segmenter: "
-            "leave out --segmenter"
-        )
-    return finder(model.card.segmentation, given=segmenter, beside=model.path.parent)
-
-
-def _require_free_names(images: Sequence[Path], out: Path) -> None:
-    """Refuse to write the same file twice, or over an image."""
-    there = {image.resolve() for image in images}
-    first: dict[str, Path] = {}
-    for image in images:
-        if image.stem in first:
-            raise FathomError(
-                f"{first[image.stem]} and {image} would both write '{image.stem}.geojson': score "
-                "them in separate calls, each with its own --out, or rename one"
-            )
-        first[image.stem] = image
-        picture = out / f"{image.stem}.png"
-        if picture.resolve() in there:
-            raise FathomError(f"{picture}: is one of the images; take another folder as --out")
+def frame_of(slide: Slide) -> Frame:
+    """Return the frame of a slide's view."""
+    return Frame(slide.height, slide.width, slide.um_per_px, slide.downsample)

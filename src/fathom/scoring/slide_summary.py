@@ -26,7 +26,7 @@ class Tally:
 
     @classmethod
     def of(cls, table: pd.DataFrame, card: ModelCard) -> "Tally":
-        """Count the rows of `fathom.scoring.predict.COLUMNS`."""
+        """Count the rows of `fathom.scoring.nuclei_scores.COLUMNS`."""
         return cls(
             nuclei=len(table),
             scored=int((table["left_out"] == "").sum()),

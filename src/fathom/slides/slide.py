@@ -5,6 +5,7 @@ there is anything on it, `fathom.slides.overview.overview` makes it small enough
 """
 
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
@@ -52,7 +53,13 @@ class Slide(Protocol):
         ...
 
     def __enter__(self) -> Self: ...
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
 
 
 class ArraySlide(SlideView):

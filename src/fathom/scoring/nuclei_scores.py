@@ -1,0 +1,75 @@
+"""From a label image to scores: one row a nucleus, cut and scored as the study's were."""
+
+import numpy as np
+import pandas as pd
+
+from fathom.images import Labels, Micrograph
+from fathom.imaging.crops import Scale, cut, describe, scale_of
+from fathom.imaging.window import Rectangle
+from fathom.scoring.onnx_model import OnnxModel
+
+COLUMNS = [
+    "nucleus",  # "<image>#<label number>"
+    "image",
+    "label_number",
+    "y",  # centroid, px
+    "x",
+    "top",  # bounding box, px, half open
+    "left",
+    "bottom",
+    "right",
+    "area_px",
+    "touches_border",
+    "focus",
+    "left_out",  # why the nucleus was not scored; "" where it was
+    "logit",  # float64, NaN where not scored
+    "probability",  # of the positive class
+    "class",  # str, missing where not scored
+]
+
+
+def score_labels(
+    model: OnnxModel,
+    micrograph: Micrograph,
+    labels: Labels,
+    scale: Scale | None,
+    border: Rectangle | None = None,
+) -> pd.DataFrame:
+    """Score the nuclei of a label image, or of a part of one: one row a nucleus.
+
+    Parameters
+    ----------
+    micrograph, labels : (H, W) or (H, W, 3), and (H, W) int32
+    scale : the grey values that become 0 and 255, `fathom.imaging.crops.scale_of` the image
+    border : of the image that the arrays are a part of, in their pixels; None: all of it
+
+    Returns
+    -------
+    `COLUMNS` without nucleus and image, positions in pixels of the arrays.
+    """
+    card = model.card
+    table = describe(micrograph, labels, card.crop, border)
+    scored = (table["left_out"] == "").to_numpy()
+    crops = cut(micrograph, labels, table[scored], scale, card.crop)
+    table["logit"] = table["probability"] = np.nan
+    table.loc[scored, ["logit", "probability"]] = np.column_stack(model.score(crops))
+    named = np.where(table["probability"] >= card.threshold, card.positive, card.negative)
+    table["class"] = pd.Series(named, index=table.index, dtype="str").where(scored)
+    return table[COLUMNS[2:]]
+
+
+def score_nuclei(
+    model: OnnxModel, micrograph: Micrograph, labels: Labels, image: str
+) -> pd.DataFrame:
+    """Score the nuclei of a whole image in memory: one row a nucleus, `COLUMNS`."""
+    scale = scale_of([(micrograph, labels)], model.card.crop)
+    return named(score_labels(model, micrograph, labels, scale), image)
+
+
+def named(table: pd.DataFrame, image: str) -> pd.DataFrame:
+    """Return the table of `score_labels` with the nuclei's names and their image's: `COLUMNS`."""
+    names = (image + "#") + table["label_number"].astype("str")
+    whole = table.assign(
+        image=pd.Series(image, index=table.index, dtype="str"), nucleus=names.astype("str")
+    )
+    return whole[COLUMNS]

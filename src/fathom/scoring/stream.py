@@ -1,0 +1,148 @@
+"""The nuclei of a slide that is larger than memory, scored a tile at a time.
+
+1. A fixed sample is measured: what the slide's nuclei have in common, and its scale of greys.
+2. Tiles are read with a margin, segmented, cut and scored, several at once; a nucleus belongs to
+   the tile that holds its centroid. Reading is ahead of segmentation, and while one tile is
+   segmented another's crops are in the network.
+
+No label, mask or probability depends on the tiles' size or on how many are worked on at once:
+the sample is fixed, filters' grids are the slide's, and a window's margin holds all that bears on
+the nuclei of its core. docs/streaming.md has what was measured.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.ndimage import find_objects
+
+from fathom.images import Labels, Micrograph
+from fathom.imaging.crops import Scale, scale_of
+from fathom.imaging.segmenter_network import SegmenterNetwork
+from fathom.imaging.window import Rectangle, Window
+from fathom.scoring.in_order import read_and_work
+from fathom.scoring.nuclei_batch import NucleiBatch
+from fathom.scoring.nuclei_scores import named, score_labels
+from fathom.scoring.onnx_model import ModelCard, OnnxModel
+from fathom.scoring.slide_segmenter import SlideSegmenter, measure_segmenter
+from fathom.scoring.slide_tiles import (
+    TILE_PX,
+    Everywhere,
+    Touches,
+    at_once,
+    is_small,
+    require_tile,
+    sample,
+    tiles,
+    whole,
+)
+from fathom.slides.slide import Slide
+from fathom.slides.tissue import tissue
+
+
+@dataclass(frozen=True)
+class MeasuredSlide:
+    """A slide, and what holds for all of it."""
+
+    slide: Slide
+    tissue: Touches
+    segmenter: SlideSegmenter | None  # None where the sample has no nuclei
+    scale: Scale | None  # None where each nucleus has its own
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile that was worked on."""
+
+    core: Rectangle
+    batch: NucleiBatch
+
+
+def measure_slide(
+    slide: Slide, card: ModelCard, network: SegmenterNetwork | None = None
+) -> MeasuredSlide:
+    """Measure the sample of a slide; `network` is what `open_segmenter` returned."""
+    where = Everywhere() if is_small(slide) else tissue(slide, card.segmentation.stain)
+    parts = [_read(slide, part) for part in sample(slide, where)]
+    measured = measure_segmenter(slide, parts, card, network)
+    if measured is None:
+        return MeasuredSlide(slide, where, None, None)
+    segmenter, labels = measured
+    scale = scale_of(zip(parts, labels, strict=True), card.crop)
+    return MeasuredSlide(slide, where, segmenter, scale)
+
+
+def stream(
+    measured: MeasuredSlide, model: OnnxModel, image: str, tile_px: int = TILE_PX
+) -> Iterator[Tile]:
+    """Yield the tiles of a slide, row by row, each with its scored nuclei.
+
+    Parameters
+    ----------
+    measured : `measure_slide` of the slide
+    image : the slide's name, in the nuclei's
+    tile_px : side of a tile's core
+
+    Nuclei are numbered 1..n as they come. Raises `FathomError` where the file is damaged.
+    """
+    require_tile(tile_px)
+    segmenter = measured.segmenter
+    if segmenter is None:
+        return
+    windows = tiles(measured.slide, measured.tissue, tile_px, segmenter.reach_px)
+    worked = read_and_work(
+        windows,
+        lambda window: _read(measured.slide, window.frame),
+        partial(_score_tile, measured, segmenter, model),
+        at_once(tile_px, segmenter.reach_px),
+    )
+    number = 0
+    for tile in worked:
+        table = tile.batch.table
+        table["label_number"] = np.arange(number + 1, number + len(table) + 1)
+        number += len(table)
+        yield Tile(tile.core, NucleiBatch(named(table, image), tile.batch.masks))
+
+
+def _read(slide: Slide, part: Rectangle) -> Micrograph:
+    return slide.read(part.top, part.left, part.height, part.width)
+
+
+def _score_tile(
+    measured: MeasuredSlide,
+    segmenter: SlideSegmenter,
+    model: OnnxModel,
+    window: Window,
+    micrograph: Micrograph,
+) -> Tile:
+    """Find, cut and score the nuclei of a window's core; they are not named yet."""
+    labels, narrow = segmenter.nuclei(micrograph, window)
+    micrograph = micrograph[narrow.frame.slices(window.frame)]
+    labels = _own(labels, narrow, segmenter.largest_px, measured.tissue)
+    frame, everything = narrow.frame, whole(measured.slide)
+    border = everything.moved(-frame.top, -frame.left)
+    table = score_labels(model, micrograph, labels, measured.scale, border)
+    batch = NucleiBatch.of_labels(table, labels)
+    table[["y", "top", "bottom"]] += frame.top
+    table[["x", "left", "right"]] += frame.left
+    return Tile(window.core, batch)
+
+
+def _own(labels: Labels, window: Window, largest_px: float, tissue: Touches) -> Labels:
+    """Keep the nuclei that are the core's: in no other tile, not too large, on tissue; 1..n."""
+    kept = [False]
+    for number, (rows, columns) in enumerate(find_objects(labels), start=1):
+        y, x = np.nonzero(labels[rows, columns] == number)
+        # In pixels of the slide, and rounded half up, so that every window says the same.
+        top, left = window.frame.top + rows.start, window.frame.left + columns.start
+        centre = np.floor(top + y.mean() + 0.5), np.floor(left + x.mean() + 0.5)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        kept.append(
+            window.core.holds(*centre)
+            and max(height, width) < largest_px
+            and tissue.touches(top, left, height, width)
+        )
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    own: Labels = numbers[labels]
+    return own
