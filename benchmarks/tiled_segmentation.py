@@ -23,8 +23,7 @@ from fathom.scoring.onnx_model import OnnxModel
 from fathom.scoring.stream import measure_slide, stream
 from fathom.slides.slide import ArraySlide
 
-SIDES = (2_600, 5_000)
-TILES = (200, 512, 1_024)
+TILES = {2_600: (256, 1_024), 5_000: (1_024,)}  # px, by the side of the mosaic
 IOU = 0.9
 
 
@@ -71,11 +70,11 @@ def main() -> None:
     print("| fields | side, px | tile, px | nuclei | matched | on borders | matched |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for folder in map(Path, sys.argv[2:]):
-        for side in SIDES:
+        for side, sizes in TILES.items():
             micrograph = mosaic(folder, side)
             whole = segment(micrograph, model.card.segmentation)
             boxes = describe(micrograph, whole, model.card.crop)
-            for tile_px in TILES:
+            for tile_px in sizes:
                 found = matched(whole, streamed(micrograph, model, tile_px))
                 crosses = (boxes["top"] // tile_px != (boxes["bottom"] - 1) // tile_px) | (
                     boxes["left"] // tile_px != (boxes["right"] - 1) // tile_px

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.color import hed2rgb
 from skimage.draw import disk
@@ -14,6 +16,7 @@ from fathom.images import Labels, read_labels, read_micrograph, write_labels, wr
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
+from fathom.imaging.separation import fill_from_all_sides, fill_from_nearest
 from fathom.params.data import Segmentation
 
 ROOT = Path(__file__).parents[1]
@@ -185,6 +188,26 @@ def test_a_tiny_picture_is_no_crash(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_noise_has_no_nuclei(seed: int) -> None:
     assert not segment(picture(np.full((200, 200), 0.1), seed), FLUORESCENCE).any()
+
+
+def test_both_ways_fill_a_hole_within_a_nucleus_alike() -> None:
+    mask = TRUTH > 0
+    labels = np.where(discs(*GRID, radius=5) > 0, 0, TRUTH).astype(np.int32)
+    for fill in (fill_from_all_sides, fill_from_nearest):
+        np.testing.assert_array_equal(fill(labels, mask), TRUTH)
+
+
+@given(seed=st.integers(0, 1000), top=st.integers(0, 20), left=st.integers(0, 20))
+def test_what_fills_a_hole_depends_on_what_is_around_it_alone(seed, top, left) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((60, 60), dtype=np.int32)
+    labels[22:38, 22:38] = rng.integers(0, 4, (16, 16))
+    mask = labels > 0
+    mask[23:37, 23:37] = True
+    labels[0, 0], mask[0, 0] = 9, True  # far away
+    part = np.s_[top : 40 + top // 2, left : 40 + left // 2]
+    whole = fill_from_nearest(labels, mask)[part]
+    np.testing.assert_array_equal(fill_from_nearest(labels[part], mask[part]), whole)
 
 
 def test_the_same_picture_gives_the_same_bytes() -> None:

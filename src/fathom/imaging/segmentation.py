@@ -35,7 +35,16 @@ from fathom.imaging.foreground import (
     measure_foreground,
     smoothed,
 )
-from fathom.imaging.separation import means, outline, split, without_holes, without_spurs
+from fathom.imaging.separation import (
+    Fill,
+    fill_from_all_sides,
+    fill_from_nearest,
+    means,
+    outline,
+    split,
+    without_holes,
+    without_spurs,
+)
 from fathom.imaging.stain import Plane, nuclear_stain
 from fathom.imaging.window import Window
 from fathom.params.data import Segmentation
@@ -66,7 +75,7 @@ def segment(micrograph: Micrograph, params: Segmentation) -> Labels:
     common = measure_foreground([stain], params)
     if common is None:
         return np.zeros(stain.shape, dtype=np.int32)
-    found = _candidates(stain, Window.whole(stain.shape), common, params)
+    found = _candidates(stain, Window.whole(stain.shape), common, params, fill_from_all_sides)
     return _without_debris(found, _debris(common, [found], params))
 
 
@@ -75,8 +84,8 @@ def measure(
 ) -> tuple[NuclearTraits, list[Labels]] | None:
     """Measure an image, or parts of a slide as if they were one; None where there are no nuclei.
 
-    Returns the traits and the nuclei of each part, as `segment` does. `segment_window` with the
-    traits of an image finds what `segment` finds in it.
+    Returns the traits and the nuclei of each part. `segment_window` with the traits of an image
+    finds what `segment` finds in it, but for a few pixels between two nuclei (`fill_from_nearest`).
     """
     stains = [_stain(micrograph, params) for micrograph in micrographs]
     common = measure_foreground(stains, params)
@@ -137,7 +146,11 @@ class _Candidates:
 
 
 def _candidates(
-    stain: Plane, window: Window, traits: ForegroundTraits, params: Segmentation
+    stain: Plane,
+    window: Window,
+    traits: ForegroundTraits,
+    params: Segmentation,
+    fill: Fill = fill_from_nearest,
 ) -> _Candidates:
     """Find what may be a nucleus; the stain is cut to what is right still after each filter."""
     diameter = traits.diameter_px
@@ -153,7 +166,7 @@ def _candidates(
         empty = np.empty(0)
         return _Candidates(window, np.zeros(mask.shape, dtype=np.int32), empty, empty)
     labels = split(mask, compressed, diameter, params, window.origin)
-    labels = outline(labels, above, diameter, params)
+    labels = outline(labels, above, diameter, params, fill)
     area = np.bincount(labels.ravel())[1:].astype(np.float64)
     return _Candidates(window, labels, area, means(compressed, labels))
 
