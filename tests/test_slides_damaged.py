@@ -24,7 +24,7 @@ from slide_files import (
 from fathom.errors import FathomError
 from fathom.slides.opening import open_slide
 
-CZI = Path("/work/shared/data/czi/nuc_small.czi")
+CZI = Path(__file__).parents[2] / "shared" / "data" / "czi" / "nuc_small.czi"
 
 PIXELS = picture(300, 420)
 WRITERS = {

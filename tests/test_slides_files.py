@@ -26,7 +26,7 @@ from fathom.errors import FathomError
 from fathom.images import read_micrograph
 from fathom.slides.opening import open_slide
 
-CZI = Path("/work/shared/data/czi")
+CZI = Path(__file__).parents[2] / "shared" / "data" / "czi"
 
 
 def write_planar(path, pixels, **options):
