@@ -20,7 +20,7 @@ from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score, score_dataset
 from fathom.params.data import Segmentation
 from fathom.scoring.onnx_model import OnnxModel
-from fathom.scoring.predict import Reading, predict_slides
+from fathom.scoring.predict import Reading, predict, predict_slides
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide, write_dataset
 from fathom.simulation.simulation import DEFAULT
 
@@ -104,6 +104,24 @@ def test_new_slides_are_segmented_by_the_network_of_the_model(travelled, net, be
     predict_slides(model, [travelled / "a.png"], out, segmenter=given, reading=reading)
     assert len(pd.read_parquet(out / "a.parquet")) == 12
     assert len(json.loads((out / "a.geojson").read_text(encoding="utf-8"))["features"]) == 12
+
+
+def test_the_size_of_tiles_changes_no_nucleus_of_a_network(travelled, net):
+    def nuclei(tile_px):
+        found = predict(
+            travelled / "a.png",
+            travelled / "m.onnx",
+            um_per_px=0.325,
+            tile_px=tile_px,
+            segmenter=net,
+        )
+        measured = ["y", "x", "top", "left", "bottom", "right", "area_px", "probability"]
+        return found[measured].sort_values(["top", "left"], ignore_index=True)
+
+    whole = nuclei(1024)
+    assert len(whole) == 12
+    for tile_px in (100, 64):
+        pd.testing.assert_frame_equal(nuclei(tile_px), whole, check_exact=False, atol=1e-5, rtol=0)
 
 
 def test_new_slides_without_the_network_are_refused(travelled):
