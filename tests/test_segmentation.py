@@ -13,10 +13,12 @@ from skimage.draw import disk
 from fathom.datasets.dataset import DataSet, labels_path, read_dataset
 from fathom.errors import FathomError
 from fathom.images import Labels, read_labels, read_micrograph, write_labels, write_picture
+from fathom.imaging.foreground import measure_foreground
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
 from fathom.imaging.separation import fill_from_all_sides, fill_from_nearest
+from fathom.imaging.stain import nuclear_stain
 from fathom.params.data import Segmentation
 
 ROOT = Path(__file__).parents[1]
@@ -120,6 +122,19 @@ def test_a_background_that_rises_five_times_changes_nothing(direction: tuple[int
     slope = 0.2 * (direction[0] * rows + direction[1] * columns + 0.5)
     one = score(segment(picture(0.05 + slope + 0.3 * (TRUTH > 0)), FLUORESCENCE), TRUTH)
     assert (one.found, one.matched[6]) == (9, 9)
+
+
+def test_a_wide_picture_of_patchy_haze_has_the_nuclei_of_its_parts() -> None:
+    rng = np.random.default_rng(0)
+    field = 0.1 + 0.3 * (discs((60, 60), (60, 140), (140, 60), (150, 150), radius=8) > 0)
+    haze = np.kron(rng.uniform(0, 0.6, (3, 3)), np.ones((800, 800)))
+    wide = measure_foreground(
+        [nuclear_stain(picture(np.tile(field, (12, 12)) + haze), "fluorescence")], params()
+    )
+    alone = measure_foreground([nuclear_stain(picture(field), "fluorescence")], params())
+    assert wide is not None
+    assert alone is not None
+    assert wide.diameter_px == pytest.approx(alone.diameter_px, rel=0.15)
 
 
 def test_light_that_falls_to_a_third_in_the_corners_changes_nothing() -> None:

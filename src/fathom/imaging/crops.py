@@ -104,7 +104,8 @@ def _focus(
     grey = micrograph.astype(np.float64)
     if grey.ndim == 3:
         grey = grey.mean(axis=-1)
-    variance = np.asarray(ndimage.variance(ndimage.laplace(grey), labels, numbers), dtype=float)
+    with np.errstate(invalid="ignore"):  # SciPy divides for the background too, if there is none
+        variance = np.asarray(ndimage.variance(ndimage.laplace(grey), labels, numbers), dtype=float)
     mean = np.asarray(ndimage.mean(grey, labels, numbers), dtype=float)
     focus: npt.NDArray[np.float64] = variance / np.maximum(mean**2, 1.0)
     return focus

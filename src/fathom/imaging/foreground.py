@@ -4,6 +4,7 @@ Two steps: `measure_foreground` takes from an image, or a sample of a slide, the
 hold for all of it; `above_background` and `foreground` then look no further than a few diameters.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ Mask = npt.NDArray[np.bool_]  # (H, W)
 _SMALLEST_DIAMETER_PX = 4  # what is narrower has no outline to find
 _SMALLEST_WINDOW_PX = 16.0
 
+# A nucleus is looked for from a share of the picture downwards. In a wide one that share is so many
+# nuclei that patches of light and of shadow pass for them; so wide ones are measured in parts.
+_PART_PX = 1024
+
 
 @dataclass(frozen=True)
 class ForegroundTraits:
@@ -31,19 +36,36 @@ class ForegroundTraits:
 
 
 def measure_foreground(stains: Sequence[Plane], params: Segmentation) -> ForegroundTraits | None:
-    """Measure an image, or several parts of one: (H, W) each.
+    """Measure an image, or several parts of one: (H, W) each; a large one is measured in parts.
 
     None where there are no nuclei: nothing that is wide enough, or that stands out from the noise.
     Of parts, those without nuclei have no say; the others' median diameter is typical, and they
     share one threshold. (One diameter of all their widths together would be that of the haze in
     some, which one threshold for all takes for foreground.)
     """
-    parts = [(stain, traits) for stain in stains if (traits := _measure_one(stain, params))]
+    parts = [
+        (part, traits)
+        for stain in stains
+        for part in _parts(stain)
+        if (traits := _measure_one(part, params))
+    ]
     if len(parts) <= 1:
         return parts[0][1] if parts else None
     diameter = float(np.median([traits.diameter_px for _, traits in parts]))
     compressed = [_compressed(stain, diameter, params) for stain, _ in parts]
     return ForegroundTraits(diameter, _threshold(np.concatenate(compressed, axis=None), params))
+
+
+def _parts(stain: Plane) -> list[Plane]:
+    """Cut (H, W) into parts of at most `_PART_PX`; what is not half as wide again stays whole."""
+    rows, columns = (
+        math.ceil(length / _PART_PX) if length >= 1.5 * _PART_PX else 1 for length in stain.shape
+    )
+    return [
+        part
+        for band in np.array_split(stain, rows, axis=0)
+        for part in np.array_split(band, columns, axis=1)
+    ]
 
 
 def _measure_one(stain: Plane, params: Segmentation) -> ForegroundTraits | None:
