@@ -162,3 +162,14 @@ def test_an_overview_is_the_mean_of_what_it_stands_for(channels):
     assert small.mean() == pytest.approx(pixels.mean(), abs=0.5)
     np.testing.assert_array_equal(overview(ArraySlide(pixels), 125)[0], small)
     assert overview(ArraySlide(pixels), 5000)[1] == 1.0
+
+
+def test_an_overview_does_not_hang_on_the_pyramid(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 255, (512, 640, 3), dtype=np.uint8)
+    levels = [pixels, np.full((256, 320, 3), 7, np.uint8), np.full((128, 160, 3), 7, np.uint8)]
+    write_pyramid_ome(tmp_path / "a.ome.tif", levels, 0.5)
+    with open_slide(tmp_path / "a.ome.tif", channels=3) as slide:
+        small, _ = overview(slide, 160)
+        np.testing.assert_array_equal(small, overview(ArraySlide(pixels), 160)[0])
+        monkeypatch.setattr("fathom.slides.overview._READ_WHOLE_PX", 1000)
+        assert (overview(slide, 160)[0] == 7).all()

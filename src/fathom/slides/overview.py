@@ -9,18 +9,23 @@ from fathom.slides.slide import Slide
 
 _PIECE_PX = 4096  # side of what is read at once, px of the slide
 
+# Up to here all pixels are read, which takes seconds: the same slide saved with another pyramid, or
+# with none, is then the same small picture, and has the same nuclei.
+_READ_WHOLE_PX = 500_000_000
+
 
 def overview(
     slide: Slide, longest_px: int, *, least_factor: float = 1.0
 ) -> tuple[Micrograph, float]:
     """Return the whole slide, small, and px of the slide per px of it.
 
-    The longest side is at most `longest_px`, the factor at least `least_factor`. Where the file has
-    a pyramid, its coarsest level that is fine enough is read; where not, all of its pixels are.
+    The longest side is at most `longest_px`, the factor at least `least_factor`. Of a slide of more
+    than `_READ_WHOLE_PX` the pyramid's coarsest level that is fine enough is read, if there is one.
     """
     longest = max(slide.height, slide.width)
     factor = max(1.0, least_factor, longest / longest_px)
-    small = slide.coarser(factor)
+    by_pyramid = slide.height * slide.width > _READ_WHOLE_PX
+    small = slide.coarser(factor, by_pyramid=by_pyramid)
     factor = small.downsample / slide.downsample
     shape = (small.height, small.width)
     whole = np.empty(shape if small.channels == 1 else (*shape, 3), dtype=small.dtype)

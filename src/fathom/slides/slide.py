@@ -44,8 +44,12 @@ class Slide(Protocol):
         """
         ...
 
-    def coarser(self, factor: float) -> "Slide":
-        """Return the same image with pixels `factor` times as wide; closing either closes both."""
+    def coarser(self, factor: float, *, by_pyramid: bool = True) -> "Slide":
+        """Return the same image with pixels `factor` times as wide; closing either closes both.
+
+        Its pixels come from the coarsest level of the file that is fine enough, or, not
+        `by_pyramid`, from those of this view: then they do not hang on how a pyramid was made.
+        """
         ...
 
     def close(self) -> None:

@@ -21,24 +21,32 @@ class SlideView:
     source : closed with the view
     downsample : px of level 0 per px of the view; below 1 the view is finer than the file
     um_per_px : of level 0; None where unknown
+    level : to read; None for the coarsest that is as fine as the view
     """
 
-    def __init__(self, source: Source, downsample: float, um_per_px: float | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        downsample: float,
+        um_per_px: float | None,
+        level: int | None = None,
+    ) -> None:
         self._source = source
         fine_enough = downsample * (1 + SAME_RESOLUTION)
-        levels = [n for n, level in enumerate(source.levels) if level.downsample <= fine_enough]
-        self._level = max(levels, default=0, key=lambda n: source.levels[n].downsample)
-        level = source.levels[self._level]
-        factor = downsample / level.downsample
+        levels = [n for n, one in enumerate(source.levels) if one.downsample <= fine_enough]
+        coarsest = max(levels, default=0, key=lambda n: source.levels[n].downsample)
+        self._level = coarsest if level is None else level
+        size = source.levels[self._level]
+        factor = downsample / size.downsample
         self._factor = 1.0 if abs(factor - 1) <= SAME_RESOLUTION else factor
         self._um_per_px_full = um_per_px
         self.path: Path = source.path
         self.channels: Literal[1, 3] = source.channels
         self.dtype = np.dtype(source.dtype)
-        self.downsample = self._factor * level.downsample
+        self.downsample = self._factor * size.downsample
         self.um_per_px = None if um_per_px is None else um_per_px * self.downsample
-        self.height = resampled_length(level.height, self._factor)
-        self.width = resampled_length(level.width, self._factor)
+        self.height = resampled_length(size.height, self._factor)
+        self.width = resampled_length(size.width, self._factor)
 
     def read(self, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return (height, width) or (height, width, 3), a region wholly inside the view."""
@@ -57,9 +65,14 @@ class SlideView:
         )
         return resample(pixels, rows, columns)
 
-    def coarser(self, factor: float) -> "SlideView":
-        """Return the same image with pixels `factor` times as wide; closing either closes both."""
-        return SlideView(self._source, self.downsample * factor, self._um_per_px_full)
+    def coarser(self, factor: float, *, by_pyramid: bool = True) -> "SlideView":
+        """Return the same image with pixels `factor` times as wide; closing either closes both.
+
+        Its pixels come from the coarsest level of the file that is fine enough, or, not
+        `by_pyramid`, from those of this view: then they do not hang on how a pyramid was made.
+        """
+        level = None if by_pyramid else self._level
+        return SlideView(self._source, self.downsample * factor, self._um_per_px_full, level)
 
     def close(self) -> None:
         """Release the file."""
