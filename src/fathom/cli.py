@@ -86,6 +86,14 @@ def predict(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there already.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a call that was ended: slides that it finished with this model and "
+            "these options are kept.",
+        ),
+    ] = False,
     segmenter: Annotated[
         Path | None,
         typer.Option(
@@ -96,9 +104,11 @@ def predict(
     ] = None,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
+    from fathom.scoring.one_heap import share_one_heap
     from fathom.scoring.predict import Reading, predict_slides
     from fathom.scoring.slide_files import Formats
 
+    share_one_heap()
     number_or_name = int(channel) if channel is not None and channel.isdecimal() else channel
     predict_slides(
         model,
@@ -109,6 +119,7 @@ def predict(
         formats=Formats(gzip=gzip, labels=labels, anndata=anndata),
         patients=patients,
         overwrite=overwrite,
+        resume=resume,
     )
 
 

@@ -155,8 +155,8 @@ def _candidates(
     """Find what may be a nucleus; the stain is cut to what is right still after each filter."""
     diameter = traits.diameter_px
     nucleus = NUCLEUS_DIAMETERS * diameter
-    smooth = smoothed(stain, diameter, params)
-    above = above_background(smooth, diameter, params, window.origin)
+    above = above_background(smoothed(stain, diameter, params), diameter, params, window.origin)
+    del stain  # a window's widest plane, and nobody else's: what follows is narrower
     window, above = window.cut(nucleus + foreground_reach_px(diameter, params), above)
     compressed = above**params.gamma
     mask = foreground(compressed, traits, params, window.origin)

@@ -4,8 +4,9 @@
 a slide of its own. What comes out is described in docs/new-slides.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 from fathom.errors import FathomError
 from fathom.images import Micrograph
 from fathom.imaging.segmenter_network import SegmenterNetwork
+from fathom.scoring.earlier import tallies_of_done
 from fathom.scoring.frame import Frame
 from fathom.scoring.nuclei_table import MEASURED, placed
 from fathom.scoring.onnx_model import ModelCard, OnnxModel
@@ -148,6 +150,7 @@ def predict_slides(
     formats: Formats | None = None,
     patients: Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> pd.DataFrame:
     """Score slides and write the files of each, and one summary.csv.
 
@@ -161,6 +164,7 @@ def predict_slides(
     formats : what is written beside GeoJSON, Parquet and PNG
     patients : a table of whose the slides are, for a summary by patient
     overwrite : replace files that are there already
+    resume : keep the slides that an earlier call finished, with this model and these options
 
     Returns
     -------
@@ -171,61 +175,99 @@ def predict_slides(
     FathomError
         Before any work, where the model or the folder cannot be used, or two slides would write
         the same files. After all of it, where something is to be said of a slide: one that cannot
-        be scored does not stop the others, and leaves no file.
+        be scored does not stop the others, and leaves no file. Where none can, there is no summary.
     """
-    reading, formats = reading or Reading(), formats or Formats()
     network = OnnxModel(model)
-    finder = open_segmenter(network, segmenter)
-    require_tile(reading.tile_px)
+    call = _Call(
+        network, open_segmenter(network, segmenter), out, reading or Reading(), formats or Formats()
+    )
+    require_tile(call.reading.tile_px)
     names = read_patients(patients, slides) if patients else None
-    require_free(slides, out, formats, overwrite=overwrite)
+    require_free(slides, out, call.formats, overwrite=overwrite, resume=resume)
+    done = tallies_of_done(slides, out, call.formats, call.origin, network.card) if resume else {}
     require_writable(out)
-    rows: list[Summary] = []
-    tallies: list[Tally | None] = []
-    with SlideProgress(len(slides)) as progress:
-        for slide in slides:
-            try:
-                base = result_base(slide, out)
-                tally = _write_slide(network, finder, slide, base, reading, formats, progress)
-            except FathomError as error:
-                rows.append(Summary(slide.as_posix(), remark=str(error)))
-                tallies.append(None)
-            else:
-                rows.append(summary_of(tally, network.card, slide.as_posix()))
-                tallies.append(tally)
+    return _summarised(slides, call.outcomes(slides, done), names, network.card, out)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is the same for all slides of a call."""
+
+    model: OnnxModel
+    finder: SegmenterNetwork | None
+    out: Path
+    reading: Reading
+    formats: Formats
+
+    @property
+    def origin(self) -> dict[str, str | float | None]:
+        """Return what decides about a slide's nuclei, besides the slide."""
+        return {
+            "fathom_version": version("fathom"),
+            "model_sha256": self.model.sha256,
+            "given_um_per_px": self.reading.um_per_px,
+            "channel": self.reading.channel,
+        }
+
+    def outcomes(
+        self, slides: Sequence[Path], done: Mapping[Path, Tally]
+    ) -> list[Tally | FathomError]:
+        """Score all slides but those that are `done`; return the counts of each, or what failed."""
+        found: list[Tally | FathomError] = []
+        with SlideProgress(len(slides)) as progress:
+            for number, slide in enumerate(slides, start=1):
+                try:
+                    known = slide in done
+                    found.append(done[slide] if known else self._write(slide, number, progress))
+                except FathomError as error:
+                    found.append(error)
+        return found
+
+    def _write(self, path: Path, number: int, progress: SlideProgress) -> Tally:
+        """Score one slide and write its files, all of them or none; return its counts."""
+        card, image, base = self.model.card, path.as_posix(), result_base(path, self.out)
+        with self.reading.open(path, card) as slide, progress.slide(slide, number) as passed:
+            measured = measure_slide(slide, card, self.finder)
+            picture, _ = overview(slide, LONGEST_PX)
+            frame = frame_of(slide)
+            with slide_files(base, frame, picture, card, image, self.formats, self.origin) as files:
+                for tile in stream(measured, self.model, image, self.reading.tile_px):
+                    files.add(tile.batch)
+                    passed.tile(tile.core, len(tile.batch.table))
+            return files.tally
+
+
+def _summarised(
+    slides: Sequence[Path],
+    outcomes: Sequence[Tally | FathomError],
+    patients: Sequence[str] | None,
+    card: ModelCard,
+    out: Path,
+) -> pd.DataFrame:
+    """Write the summaries; raise `FathomError` where something is to be said of a slide."""
+    rows = [
+        summary_of(found, card, slide.as_posix())
+        if isinstance(found, Tally)
+        else Summary(slide.as_posix(), remark=str(found))
+        for slide, found in zip(slides, outcomes, strict=True)
+    ]
+    remarks = [row.remark for row in rows if row.remark]
+    tallies = [found if isinstance(found, Tally) else None for found in outcomes]
+    if not any(tallies):
+        raise FathomError("\n  ".join(["no image could be scored; nothing was written", *remarks]))
     try:
         table = write_summary(rows, out)
-        if names is not None:
-            write_patients(tallies, names, network.card, out)
+        if patients is not None:
+            write_patients(tallies, patients, card, out)
     except OSError as error:
         raise FathomError(f"{out / SUMMARY}: cannot be written ({error.strerror})") from None
-    if remarks := [row.remark for row in rows if row.remark]:
-        raise FathomError(
+    if remarks:
+        heading = (
             f"{len(remarks)} of {len(slides)} images could not be scored; {out / SUMMARY} has a "
-            "row for every image\n  " + "\n  ".join(remarks)
+            "row for every image"
         )
+        raise FathomError("\n  ".join([heading, *remarks]))
     return table
-
-
-def _write_slide(
-    model: OnnxModel,
-    finder: SegmenterNetwork | None,
-    path: Path,
-    base: Path,
-    reading: Reading,
-    formats: Formats,
-    progress: SlideProgress,
-) -> Tally:
-    """Score one slide and write its files, all of them or none; return its counts."""
-    image = path.as_posix()
-    with reading.open(path, model.card) as slide, progress.slide(slide) as passed:
-        measured = measure_slide(slide, model.card, finder)
-        picture, _ = overview(slide, LONGEST_PX)
-        with slide_files(base, frame_of(slide), picture, model.card, image, formats) as files:
-            for tile in stream(measured, model, image, reading.tile_px):
-                files.add(tile.batch)
-                passed.tile(tile.core, len(tile.batch.table))
-        return files.tally
 
 
 def frame_of(slide: Slide) -> Frame:

@@ -26,8 +26,17 @@ def require_writable(out: Path) -> None:
         ) from None
 
 
-def require_free(images: Sequence[Path], out: Path, formats: Formats, *, overwrite: bool) -> None:
-    """Raise `FathomError` where files would be written twice, over an image, or over results."""
+def require_free(
+    images: Sequence[Path], out: Path, formats: Formats, *, overwrite: bool, resume: bool
+) -> None:
+    """Raise `FathomError` where files would be written twice, over an image, or over results.
+
+    `overwrite` replaces results, `resume` keeps those that are whole.
+    """
+    if overwrite and resume:
+        raise FathomError(
+            "--overwrite replaces the results that are there, --resume keeps them: give one of both"
+        )
     there = {image.resolve() for image in images}
     first: dict[Path, Path] = {}
     for image in images:
@@ -41,14 +50,14 @@ def require_free(images: Sequence[Path], out: Path, formats: Formats, *, overwri
         for path in formats.paths(base).values():
             if path.resolve() in there:
                 raise FathomError(f"{path}: is one of the images; take another folder as --out")
-            _require_new(path, overwrite=overwrite)
+            _require_new(path, allowed=overwrite or resume)
     for name in (SUMMARY, PATIENTS):
-        _require_new(out / name, overwrite=overwrite)
+        _require_new(out / name, allowed=overwrite or resume)
 
 
-def _require_new(path: Path, *, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
+def _require_new(path: Path, *, allowed: bool) -> None:
+    if path.exists() and not allowed:
         raise FathomError(
             f"{path}: is there already; take another folder as --out, or give --overwrite to "
-            "replace what is of the same name"
+            "replace what is of the same name, or --resume to go on with what an earlier call began"
         )

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from fathom.errors import FathomError
 from fathom.images import Micrograph
@@ -73,6 +74,7 @@ def slide_files(
     card: ModelCard,
     image: str,
     formats: Formats | None = None,
+    origin: Mapping[str, str | float | None] = MappingProxyType({}),
 ) -> Iterator[SlideFiles]:
     """Yield the files of a slide to add batches to; they appear, all of them, when all is well.
 
@@ -85,6 +87,7 @@ def slide_files(
     card : of the model
     image : name of the slide, as in the column `image`
     formats : None for the usual ones
+    origin : what else the tables are to say of how they were made
 
     Raises
     ------
@@ -99,8 +102,9 @@ def slide_files(
     with ExitStack() as parts, ExitStack() as closed:
         part_of = {kind: parts.enter_context(written_whole(path)) for kind, path in paths.items()}
         writers: list[NucleiWriter] = []
+        told = {**about(frame, card, image), **origin}
         with _told(base):
-            for writer in _opened(part_of, frame, picture, card, image):
+            for writer in _opened(part_of, frame, picture, card, told):
                 writers.append(writer)
                 closed.callback(_closed_anyhow, writer)
         files = SlideFiles(writers, card, base)
@@ -126,10 +130,14 @@ def about(frame: Frame, card: ModelCard, image: str) -> dict[str, str | float | 
 
 
 def _opened(
-    parts: Mapping[str, Path], frame: Frame, picture: Micrograph, card: ModelCard, image: str
+    parts: Mapping[str, Path],
+    frame: Frame,
+    picture: Micrograph,
+    card: ModelCard,
+    told: Mapping[str, str | float | None],
 ) -> Iterator[NucleiWriter]:
     """Open a writer for each of `Formats.paths`, one after the other."""
-    colours, told = class_colours(card), about(frame, card, image)
+    colours = class_colours(card)
     for kind, part in parts.items():
         if kind == "geojson":
             yield GeoJsonWriter(part, frame, card.positive, colours)
@@ -140,7 +148,7 @@ def _opened(
         elif kind == "png":
             yield OverlayWriter(part, frame, picture, colours)
         elif kind == "labels.ome.tif":
-            yield LabelImageWriter(part, frame, image)
+            yield LabelImageWriter(part, frame, str(told["image"]))
         else:
             yield AnnDataWriter(part, frame, told, colours)
 

@@ -20,7 +20,6 @@ class SlideProgress:
 
     def __init__(self, slides: int) -> None:
         self._slides = slides
-        self._begun = 0
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -34,12 +33,11 @@ class SlideProgress:
         )
 
     @contextmanager
-    def slide(self, slide: Slide) -> Iterator["Passed"]:
-        """Show a slide while it is worked on."""
-        self._begun += 1
+    def slide(self, slide: Slide, number: int) -> Iterator["Passed"]:
+        """Show a slide, the call's `number`-th from 1, while it is worked on."""
         size = slide.height * slide.width
         task = self._bar.add_task(
-            f"{self._begun} of {self._slides}: {slide.path.name}", total=size / _MPX, nuclei=0
+            f"{number} of {self._slides}: {slide.path.name}", total=size / _MPX, nuclei=0
         )
         try:
             yield Passed(self._bar, task, slide.width)
