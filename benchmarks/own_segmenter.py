@@ -12,8 +12,9 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,21 +56,22 @@ SECTION = {
 
 
 class UNet(nn.Module):
-    """Three levels of two 3x3 convolutions (Ronneberger et al. 2015, Fig. 1, 8 filters first)."""
+    """Levels of two 3x3 convolutions, coarser by two each (Ronneberger et al. 2015, Fig. 1)."""
 
-    def __init__(self, filters: int = 8) -> None:
+    def __init__(self, channels: int = 1, widths: Sequence[int] = (8, 16, 32)) -> None:
         super().__init__()
-        widths = [filters, 2 * filters, 4 * filters]
-        self.down = nn.ModuleList(map(_pair, [1, *widths[:2]], widths))
-        self.up = nn.ModuleList(_pair(3 * width, width) for width in widths[:2])
-        self.maps = nn.Conv2d(filters, 2, 1)
+        self.down = nn.ModuleList(map(_pair, [channels, *widths[:-1]], widths))
+        self.up = nn.ModuleList(map(_pair, map(sum, pairwise(widths)), widths[:-1]))
+        self.maps = nn.Conv2d(widths[0], 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits of interior and boundary, (n, 2, y, x), of (n, 1, y, x)."""
-        first = self.down[0](x)
-        second = self.down[1](nn.functional.max_pool2d(first, 2))
-        x = self.down[2](nn.functional.max_pool2d(second, 2))
-        for skip, pair in ((second, self.up[1]), (first, self.up[0])):
+        """Return the logits of interior and boundary, (n, 2, y, x), of (n, channels, y, x)."""
+        skips = []
+        for pair in self.down[:-1]:
+            skips.append(pair(x))
+            x = nn.functional.max_pool2d(skips[-1], 2)
+        x = self.down[-1](x)
+        for pair, skip in zip(reversed(self.up), reversed(skips), strict=True):
             x = pair(torch.cat([nn.functional.interpolate(x, scale_factor=2.0), skip], 1))
         return self.maps(x)
 
@@ -119,10 +121,10 @@ def _patch(
     return one, other
 
 
-def export(network: UNet, path: Path) -> None:
-    """Write the network as ONNX, any height and width that four divides."""
-    sizes = {2: 4 * torch.export.Dim("rows", min=4), 3: 4 * torch.export.Dim("columns", min=4)}
-    planes = torch.zeros(1, 1, 64, 96)
+def export(network: UNet, path: Path, channels: int = 1) -> None:
+    """Write the network as ONNX, any height and width that eight divides."""
+    sizes = {2: 8 * torch.export.Dim("rows", min=4), 3: 8 * torch.export.Dim("columns", min=4)}
+    planes = torch.zeros(1, channels, 64, 96)
     # A registry without torchvision's operators, which no network here has, logs a warning each.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     torch.onnx.export(

@@ -1,35 +1,37 @@
 """A real scanner slide, scored end to end, from its own file and from three others of it.
 
-    python benchmarks/real_slide.py MODEL.onnx OUT [CZI ...]
+    python benchmarks/real_slide.py MODEL.onnx OUT
 
 fetches the Aperio slide of `fathom.datasets.aperio_slide` into OUT, writes it anew as a pyramidal
 OME-TIFF, a tiled BigTIFF and an OME-Zarr, scores all four with MODEL (a colour model for
-haematoxylin, docs/amibr.md) as `fathom predict` does, and prints what was found, and how far the
-nuclei of the copies differ. CZI files, if any are named, are segmented with the study's params as
-fluorescence, channel 0, and their nuclei counted.
+haematoxylin, docs/amibr.md; a network that finds its nuclei lies beside it) as `fathom predict`
+does, and prints what was found, how far the nuclei of the copies differ, and what it took. Into OUT
+go the slide's files and `look.png`, three fields of it with the outlines of its GeoJSON.
 """
 
 import argparse
+import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image, ImageDraw
 
 from fathom.datasets.aperio_slide import fetch_aperio_slide
-from fathom.imaging.segmentation import segment
-from fathom.params.data import Segmentation
-from fathom.params.section import read_section
 from fathom.scoring.onnx_model import OnnxModel
-from fathom.scoring.predict import Reading, predict_slides
+from fathom.scoring.predict import predict_slides
 from fathom.slides.opening import open_slide
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from slide_files import halves, write_ome_zarr, write_pyramid_ome, write_tiled
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
 UM_PER_PX = 0.499
 SAME = ["x", "y", "area_px", "left_out", "class"]
+# Top and left, px at full resolution: epidermis and dermis, a follicle, keratin.
+FIELDS, FIELD_PX, ENLARGED = ((700, 1000), (1750, 950), (1250, 1250)), 320, 2
+NOT_SCORED = (255, 214, 10)
 
 
 def copies(slide: Path, out: Path) -> dict[str, Path]:
@@ -55,22 +57,48 @@ def copies(slide: Path, out: Path) -> dict[str, Path]:
     return found
 
 
+def look(slide: Path, geojson: Path) -> Image.Image:
+    """Draw the outlines on fields of the slide, side by side."""
+    features = json.loads(geojson.read_text(encoding="utf-8"))["features"]
+    pictures = []
+    with open_slide(slide, channels=3) as opened:
+        for top, left in FIELDS:
+            field = Image.fromarray(opened.read(top, left, FIELD_PX, FIELD_PX))
+            field = field.resize((ENLARGED * FIELD_PX,) * 2, Image.Resampling.BICUBIC)
+            draw = ImageDraw.Draw(field)
+            for feature in features:
+                _outline(draw, feature, top, left)
+            pictures.append(np.asarray(field))
+    return Image.fromarray(np.hstack(pictures))
+
+
+def _outline(draw: ImageDraw.ImageDraw, feature: dict, top: int, left: int) -> None:
+    geometry = feature["geometry"]
+    parts = geometry["coordinates"]
+    colour = feature["properties"].get("classification", {}).get("color", NOT_SCORED)
+    for rings in parts if geometry["type"] == "MultiPolygon" else [parts]:
+        for ring in rings:
+            inside = [((x - left) * ENLARGED, (y - top) * ENLARGED) for x, y in ring]
+            draw.line(inside, fill=tuple(colour), width=2)
+
+
 def main() -> None:
-    """Print a table of the four files, then one of the CZI files."""
+    """Print a table of the four files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("czi", type=Path, nargs="*")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     files = copies(fetch_aperio_slide(arguments.out), arguments.out)
     first: pd.DataFrame | None = None
     card = OnnxModel(arguments.model).card
-    print("| file | nuclei | scored | positive | same nuclei | largest difference in probability |")
-    print("| --- | ---: | ---: | ---: | --- | ---: |")
+    print("| file | nuclei | scored | positive | s | same nuclei | difference in probability |")
+    print("| --- | ---: | ---: | ---: | ---: | --- | ---: |")
     for name, path in files.items():
         folder = arguments.out / f"scored-{path.name}"
-        predict_slides(arguments.model, [path], folder, reading=Reading(), overwrite=True)
+        started = time.perf_counter()
+        predict_slides(arguments.model, [path], folder, overwrite=True)
+        seconds = time.perf_counter() - started
         table = pd.read_parquet(next(folder.glob("*.parquet")))
         first = table if first is None else first
         same = len(table) == len(first) and table[SAME].equals(first[SAME])
@@ -78,17 +106,13 @@ def main() -> None:
         scored = table["probability"].notna()
         positive = int((table["class"] == card.positive).sum())
         print(
-            f"| {name} | {len(table)} | {scored.sum()} | {positive} | {'yes' if same else 'no'} | "
-            f"{apart:.1g} |"
+            f"| {name} | {len(table):,} | {scored.sum():,} | {positive:,} | {seconds:.0f} "
+            f"| {'yes' if same else 'no'} | {apart:.1g} |",
+            flush=True,
         )
-    if arguments.czi:
-        print("\n| CZI file | px | nuclei |\n| --- | --- | ---: |")
-    for path in arguments.czi:
-        with open_slide(path, channel=0) as slide:
-            labels = segment(
-                slide.read(0, 0, slide.height, slide.width), read_section(Segmentation, PARAMS)
-            )
-            print(f"| {path.name} | {slide.height} x {slide.width} | {labels.max()} |")
+    slide = files["Aperio SVS"]
+    scored_slide = arguments.out / f"scored-{slide.name}" / f"{slide.stem}.geojson"
+    look(slide, scored_slide).save(arguments.out / "look.png")
 
 
 if __name__ == "__main__":

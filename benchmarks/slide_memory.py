@@ -7,10 +7,12 @@ The slides are mosaics of the fields of a folder, each turned and mirrored at ra
 tiled, uncompressed BigTIFF (uint16, tiles of 512 px). `fathom predict` writes GeoJSON, Parquet and
 the overlay of each. The plain way reads the whole slide, segments it whole with the same steps
 (SciPy and scikit-image), cuts its crops in a loop and runs the network in torch, eager, in batches
-of 256; it writes nothing. Each run is a process of its own; its peak is `ru_maxrss`.
+of 256; it writes nothing. Each run is a process of its own; its peak is `ru_maxrss`. No run may
+take more than nine tenths of the machine's memory: one that would is said not to fit.
 """
 
 import argparse
+import csv
 import json
 import os
 import resource
@@ -28,6 +30,7 @@ from fathom.images import Micrograph, read_micrograph
 from fathom.scoring.onnx_model import OnnxModel
 
 TILE_PX = 512
+DOES_NOT_FIT = 3  # exit code
 
 
 def write_mosaic(path: Path, side: int, fields: list[Micrograph], um_per_px: float) -> None:
@@ -69,10 +72,12 @@ def _tiles(side: int, fields: list[Micrograph]) -> Iterator[Micrograph]:
 
 
 def streamed(model: Path, slide: Path, folder: Path) -> int:
-    """Run what `fathom predict` runs; return the number of nuclei."""
-    from fathom.scoring.predict import predict_slides  # noqa: PLC0415
+    """Run `fathom predict`; return the number of nuclei."""
+    from fathom.cli import app  # noqa: PLC0415
 
-    return int(predict_slides(model, [slide], folder)["nuclei"].iloc[0])
+    app(["predict", str(model), str(slide), "--out", str(folder)], standalone_mode=False)
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
+        return int(next(csv.DictReader(file))["nuclei"])
 
 
 def plain(model: Path, slide: Path, trained: Path) -> int:
@@ -104,16 +109,21 @@ def plain(model: Path, slide: Path, trained: Path) -> int:
     return len(table)
 
 
-def measured(arguments: list[str]) -> dict[str, float]:
-    """Run this file on one slide in a process of its own."""
+def measured(arguments: list[str]) -> dict[str, float] | None:
+    """Run this file on one slide in a process of its own; None where it does not fit."""
     run = subprocess.run(
-        [sys.executable, __file__, "--one", *arguments], check=True, stdout=subprocess.PIPE
+        [sys.executable, __file__, "--one", *arguments], check=False, stdout=subprocess.PIPE
     )
+    if run.returncode == DOES_NOT_FIT:
+        return None
+    run.check_returncode()
     return dict(json.loads(run.stdout))
 
 
 def one(way: str, model: Path, slide: Path, rest: Path) -> None:
     """Measure one run and print it as JSON."""
+    most = int(0.9 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     start = time.monotonic()
     nuclei = streamed(model, slide, rest) if way == "streamed" else plain(model, slide, rest)
     seconds = time.monotonic() - start
@@ -128,9 +138,11 @@ HEADER = """\
 """
 
 
-def row(way: str, side: int, found: dict[str, float]) -> str:
+def row(way: str, side: int, found: dict[str, float] | None) -> str:
     """Return a row of the table."""
     mpx = side**2 / 1e6
+    if found is None:
+        return f"| {way} | {side:,} | {mpx:,.0f} | | does not fit | | | | | |\n"
     return (
         f"| {way} | {side:,} | {mpx:,.0f} | {found['nuclei']:,.0f} | {found['peak']:,.0f} "
         f"| {found['seconds']:,.0f} | {found['cpu']:,.0f} | {mpx / found['seconds']:.2f} "
@@ -145,7 +157,7 @@ def main() -> None:
     parser.add_argument("fields", type=Path)
     parser.add_argument("--trained", type=Path, help="weights of the model, for the plain way")
     parser.add_argument("--sides", type=int, nargs="*", default=[5_000, 30_000])
-    parser.add_argument("--plain-sides", type=int, nargs="*", default=[5_000])
+    parser.add_argument("--plain-sides", type=int, nargs="*", default=[5_000, 10_000, 15_000])
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     um_per_px = OnnxModel(given.model).card.um_per_px or 1.0
@@ -164,6 +176,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        one(sys.argv[2], *map(Path, sys.argv[3:]))
+        try:
+            one(sys.argv[2], *map(Path, sys.argv[3:]))
+        except MemoryError:
+            sys.exit(DOES_NOT_FIT)
     else:
         main()

@@ -23,7 +23,7 @@ from fathom.scoring.onnx_model import OnnxModel
 from fathom.scoring.stream import measure_slide, stream
 from fathom.slides.slide import ArraySlide
 
-TILES = {2_600: (256, 1_024), 5_000: (1_024,)}  # px, by the side of the mosaic
+TILES = {2_600: (512, 1_024), 5_000: (1_024,)}  # px, by the side of the mosaic
 IOU = 0.9
 
 
