@@ -81,7 +81,7 @@ def shown(changes, epochs=2):
 BATCHES_CHANGE = {"half-the-data", "memorise-64"}
 
 
-@pytest.mark.parametrize("name", set(CONTENT["interventions"]) - BATCHES_CHANGE)
+@pytest.mark.parametrize("name", sorted(set(CONTENT["interventions"]) - BATCHES_CHANGE))
 def test_the_batches_are_the_same(name):
     changes = CONTENT["interventions"][name]
     for one, other in zip(shown({})[0], shown(changes)[0], strict=True):

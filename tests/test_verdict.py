@@ -156,7 +156,7 @@ def test_running_on_proves_that_training_was_stopped_too_early_though_the_curve_
     assert verdict(base, row("longer", changes={"epochs_times": 3}, **STUCK)).main == UNEXPLAINED
 
 
-@pytest.mark.parametrize("cause", set(FINDINGS) - WITHOUT_OWN_FINDING)
+@pytest.mark.parametrize("cause", sorted(set(FINDINGS) - WITHOUT_OWN_FINDING))
 def test_a_repair_without_the_finding_is_unexplained(cause):
     _, ladder = case_of(cause)
     base = row("deep", ladder[0].plan.line if cause == "pooled away" else DEEP, **STUCK)
@@ -242,7 +242,7 @@ def test_a_healthy_network_has_no_depth_effect_and_the_smallest_visible_one_is_s
     assert found.smallest_visible == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize("cause", set(FINDINGS) - {"pooled away"})
+@pytest.mark.parametrize("cause", sorted(set(FINDINGS) - {"pooled away"}))
 def test_a_fitted_network_is_not_accused_whatever_it_shows(cause):
     finding, change = FINDINGS[cause]
     finding = dict(finding)
