@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -110,17 +112,32 @@ def predict(
 
     share_one_heap()
     number_or_name = int(channel) if channel is not None and channel.isdecimal() else channel
-    predict_slides(
-        model,
-        slides,
-        out,
-        segmenter=segmenter,
-        reading=Reading(um_per_px, number_or_name, tile_px),
-        formats=Formats(gzip=gzip, labels=labels, anndata=anndata),
-        patients=patients,
-        overwrite=overwrite,
-        resume=resume,
-    )
+    with _resumable():
+        predict_slides(
+            model,
+            slides,
+            out,
+            segmenter=segmenter,
+            reading=Reading(um_per_px, number_or_name, tile_px),
+            formats=Formats(gzip=gzip, labels=labels, anndata=anndata),
+            patients=patients,
+            overwrite=overwrite,
+            resume=resume,
+        )
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Say how an interrupted call goes on; Typer ends the process without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            "fathom: interrupted; slides that were finished are kept, and the same call with "
+            "--resume goes on",
+            file=sys.stderr,
+        )
+        raise
 
 
 @app.command()
