@@ -60,8 +60,8 @@ _README = f"""\
 # Nuclei with and without a micronucleus
 
 Fluorescence micrographs of DNA from the PyPI wheel {WHEEL.name} {WHEEL.version}
-(https://pypi.org/project/{WHEEL.name}/{WHEEL.version}/, https://github.com/hatch-lab/mnfinder),
-laid out by fathom's stage `fetch`. Copyright 2023 Lucian DiPeso, MIT licence (LICENSE).
+(https://github.com/hatch-lab/mnfinder), laid out by fathom's stage `fetch`. Copyright 2023 Lucian
+DiPeso, MIT licence (LICENSE).
 SHA-256 of the wheel: {WHEEL.sha256}
 
 - images/: the publisher's TIFF files, unchanged. (The wheel's PNG files beside them hold the same
