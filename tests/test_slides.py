@@ -171,5 +171,6 @@ def test_an_overview_does_not_hang_on_the_pyramid(tmp_path, monkeypatch):
     with open_slide(tmp_path / "a.ome.tif", channels=3) as slide:
         small, _ = overview(slide, 160)
         np.testing.assert_array_equal(small, overview(ArraySlide(pixels), 160)[0])
+        assert (overview(slide, 160, by_pyramid=True)[0] == 7).all()
         monkeypatch.setattr("fathom.slides.overview._READ_WHOLE_PX", 1000)
         assert (overview(slide, 160)[0] == 7).all()

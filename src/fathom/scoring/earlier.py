@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,19 +26,19 @@ def tallies_of_done(
 ) -> dict[Path, Tally]:
     """Return the counts of the slides whose files are all in `out`, made as they would be now.
 
-    `origin` is what the tables must say of how they were made, besides the slide that they are of.
+    `origin` is what the tables must say of how they were made, besides their slide and fathom.
     A slide that was changed after its files were made is not done.
 
     Raises `FathomError`, before any work, where files were made with another model or other
     options, of another slide, or cannot be read.
     """
-    done = {}
+    done, expected = {}, {"fathom_version": version("fathom"), **origin}
     for slide in slides:
         paths = formats.paths(result_base(slide, out))
         if not slide.exists() or not all(path.is_file() for path in paths.values()):
             continue
         table = paths["parquet"]
-        _require_origin(table, {"image": slide.as_posix(), **origin})
+        _require_origin(table, {"image": slide.as_posix(), **expected})
         if slide.stat().st_mtime <= table.stat().st_mtime:
             done[slide] = Tally.of(pq.read_table(table, columns=_COUNTED).to_pandas(), card)
     return done

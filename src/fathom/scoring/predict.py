@@ -6,7 +6,6 @@ a slide of its own. What comes out is described in docs/new-slides.md.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -201,9 +200,8 @@ class _Call:
 
     @property
     def origin(self) -> dict[str, str | float | None]:
-        """Return what decides about a slide's nuclei, besides the slide."""
+        """Return what of a call decides about a slide's nuclei."""
         return {
-            "fathom_version": version("fathom"),
             "model_sha256": self.model.sha256,
             "given_um_per_px": self.reading.um_per_px,
             "channel": self.reading.channel,
@@ -228,7 +226,7 @@ class _Call:
         card, image, base = self.model.card, path.as_posix(), result_base(path, self.out)
         with self.reading.open(path, card) as slide, progress.slide(slide, number) as passed:
             measured = measure_slide(slide, card, self.finder)
-            picture, _ = overview(slide, LONGEST_PX)
+            picture, _ = overview(slide, LONGEST_PX, by_pyramid=True)
             frame = frame_of(slide)
             with slide_files(base, frame, picture, card, image, self.formats, self.origin) as files:
                 for tile in stream(measured, self.model, image, self.reading.tile_px):

@@ -15,16 +15,17 @@ _READ_WHOLE_PX = 500_000_000
 
 
 def overview(
-    slide: Slide, longest_px: int, *, least_factor: float = 1.0
+    slide: Slide, longest_px: int, *, least_factor: float = 1.0, by_pyramid: bool = False
 ) -> tuple[Micrograph, float]:
     """Return the whole slide, small, and px of the slide per px of it.
 
     The longest side is at most `longest_px`, the factor at least `least_factor`. Of a slide of more
-    than `_READ_WHOLE_PX` the pyramid's coarsest level that is fine enough is read, if there is one.
+    than `_READ_WHOLE_PX`, and `by_pyramid` of any (a picture to look at, which nothing hangs on),
+    the pyramid's coarsest level that is fine enough is read, if there is one.
     """
     longest = max(slide.height, slide.width)
     factor = max(1.0, least_factor, longest / longest_px)
-    by_pyramid = slide.height * slide.width > _READ_WHOLE_PX
+    by_pyramid = by_pyramid or slide.height * slide.width > _READ_WHOLE_PX
     small = slide.coarser(factor, by_pyramid=by_pyramid)
     factor = small.downsample / slide.downsample
     shape = (small.height, small.width)

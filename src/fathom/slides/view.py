@@ -32,10 +32,7 @@ class SlideView:
         level: int | None = None,
     ) -> None:
         self._source = source
-        fine_enough = downsample * (1 + SAME_RESOLUTION)
-        levels = [n for n, one in enumerate(source.levels) if one.downsample <= fine_enough]
-        coarsest = max(levels, default=0, key=lambda n: source.levels[n].downsample)
-        self._level = coarsest if level is None else level
+        self._level = _coarsest(source, downsample) if level is None else level
         size = source.levels[self._level]
         factor = downsample / size.downsample
         self._factor = 1.0 if abs(factor - 1) <= SAME_RESOLUTION else factor
@@ -83,6 +80,13 @@ class SlideView:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _coarsest(source: Source, downsample: float) -> int:
+    """Return the coarsest level that is as fine as a view, 0 where none is."""
+    fine_enough = downsample * (1 + SAME_RESOLUTION)
+    levels = [n for n, level in enumerate(source.levels) if level.downsample <= fine_enough]
+    return max(levels, default=0, key=lambda n: source.levels[n].downsample)
 
 
 def require_inside(view: SlideView, top: int, left: int, height: int, width: int) -> None:
