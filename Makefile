@@ -1,27 +1,36 @@
 # make repro   set up, run the whole pipeline, print the comparison and the verdict
 # make study   the full study, 300 epochs and other seeds: long, resumable
+# make verify  run the pipeline, and compare what it wrote with what was committed
 # make test    set up, run the tests
 # make check   set up, lint, format check, types
 PYTHON ?= python3
 VENV   := .venv
 STAMP  := $(VENV)/.installed
+# Python compiles a module when it is first imported: compiling all of them takes as long as the rest.
+PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# BLAS and OpenMP stay on one thread: cells run side by side instead (docs/architecture.md).
+# BLAS and OpenMP stay on one thread: tests, like cells, run side by side instead.
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro study test check setup
+.PHONY: repro verify study test check setup
 .DELETE_ON_ERROR:
 
 # All stages but `fetch` stand before these two; it runs where params.yaml asks for its data.
+MAIN := score_segmentation predict package diagnose controls
+
 repro: $(STAMP)
-	dvc repro score_segmentation predict package diagnose controls
+	dvc repro $(MAIN)
 	@fathom table
 	@fathom why
 
+verify: $(STAMP)
+	dvc repro $(MAIN)
+	@fathom verify
+
 study: $(STAMP)
-	dvc repro score_segmentation predict package diagnose controls diagnose_study
+	dvc repro $(MAIN) diagnose_study
 	@fathom why --study
 
 test: $(STAMP)
@@ -38,6 +47,6 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "fathom needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: run 'make PYTHON=python3.11'"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) --requirement requirements.txt
+	$(PIP) --no-deps --editable .
 	@touch $@

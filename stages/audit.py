@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.audit.audit import audit as audited
 from fathom.audit.audit import write_audit
 from fathom.audit.findings import read_findings, refuse_errors
@@ -12,7 +13,6 @@ from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
 from fathom.params.audit import Audit
 from fathom.params.section import read_section
-from fathom.stage import run_stage
 
 
 def audit(
@@ -30,4 +30,4 @@ def audit(
 
 
 if __name__ == "__main__":
-    run_stage(audit)
+    fathom.stage.run(audit)

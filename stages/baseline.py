@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.baselines.baseline import classify, write_results
 from fathom.baselines.features import read_features
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.baseline import Baseline
 from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
-from fathom.stage import run_stage
 
 
 def baseline(features: Path, nuclei: Path, splits: Path, out: Path) -> None:
@@ -24,4 +24,4 @@ def baseline(features: Path, nuclei: Path, splits: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(baseline)
+    fathom.stage.run(baseline)

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.imaging.nuclei import read_nuclei
+from fathom.numerics import read_numerics
 from fathom.output import write_metrics
 from fathom.params.comparison import Comparison
 from fathom.params.data import Split
@@ -10,7 +12,6 @@ from fathom.params.runs import read_architectures, read_runs
 from fathom.params.section import read_section
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
-from fathom.stage import run_stage
 from fathom.statistics import comparison
 from fathom.statistics.scores import study_of
 from fathom.statistics.study_variance import study_variance
@@ -31,7 +32,7 @@ def compare(
     study = study_of(read_nuclei(nuclei), read_section(Split).group)
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     depths = comparison.depths(networks, read_architectures())
-    results = comparison.compare(everyone, study, depths, params)
+    results = comparison.compare(everyone, study, depths, params, read_numerics())
     comparison.write_results(metrics, results)
     write_metrics(summary, comparison.summary(results))
     trained = {name: everyone[name] for name in networks}
@@ -42,4 +43,4 @@ def compare(
 
 
 if __name__ == "__main__":
-    run_stage(compare)
+    fathom.stage.run(compare)

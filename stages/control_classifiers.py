@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+import fathom.stage
 from fathom.baselines.features import read_features
+from fathom.controls.acquisition import read_pairs
 from fathom.controls.control_classifiers import write_control_classifiers
+from fathom.controls.control_crops import read_label_pixels
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.baseline import Baseline
 from fathom.params.data import Split
 from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
-from fathom.splitting.certificate import DUPLICATES
 from fathom.splitting.splits import read_splits
-from fathom.stage import run_stage
 
 
 def control_classifiers(
@@ -25,8 +24,8 @@ def control_classifiers(
         read_features(features, table),
         table,
         read_splits(splits, table),
-        pd.read_parquet(splits / DUPLICATES),
-        pd.read_parquet(label_pixels),
+        read_pairs(splits),
+        read_label_pixels(label_pixels),
         read_section(Baseline),
         read_section(Split),
         read_section(Shortcuts),
@@ -35,4 +34,4 @@ def control_classifiers(
 
 
 if __name__ == "__main__":
-    run_stage(control_classifiers)
+    fathom.stage.run(control_classifiers)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.controls.controls import Rows, Tables, score_controls
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
@@ -10,7 +11,6 @@ from fathom.params.data import Split
 from fathom.params.runs import read_controls, read_runs
 from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
-from fathom.stage import run_stage
 
 
 def controls(
@@ -35,4 +35,4 @@ def controls(
 
 
 if __name__ == "__main__":
-    run_stage(controls)
+    fathom.stage.run(controls)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.audit.findings import read_findings
 from fathom.diagnosis.causes import Diagnosis
 from fathom.diagnosis.data_faults import data_faults
@@ -11,7 +12,6 @@ from fathom.params.data import Split
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_architectures, read_experiments, read_runs, read_study
 from fathom.params.section import read_section
-from fathom.stage import run_stage
 
 
 def diagnose_study(
@@ -34,4 +34,4 @@ def diagnose_study(
 
 
 if __name__ == "__main__":
-    run_stage(diagnose_study)
+    fathom.stage.run(diagnose_study)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.abstention import AbstentionLevel
@@ -11,7 +12,6 @@ from fathom.params.runs import read_row
 from fathom.params.section import read_section
 from fathom.params.segmenter import read_segmentation
 from fathom.scoring.export import export_run
-from fathom.stage import run_stage
 from fathom.training.interventions import planned
 
 
@@ -35,4 +35,4 @@ def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path,
 
 
 if __name__ == "__main__":
-    run_stage(export)
+    fathom.stage.run(export)

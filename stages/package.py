@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import fathom.stage
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import written_whole
 from fathom.params.package import Package
@@ -10,7 +11,6 @@ from fathom.params.runs import read_runs
 from fathom.params.section import read_section
 from fathom.scoring.best_run import best_run
 from fathom.scoring.package import write_model_card, write_package
-from fathom.stage import run_stage
 
 
 def package(models: Path, runs: Path, nuclei: Path, onnx: Path, zipped: Path, card: Path) -> None:
@@ -23,4 +23,4 @@ def package(models: Path, runs: Path, nuclei: Path, onnx: Path, zipped: Path, ca
 
 
 if __name__ == "__main__":
-    run_stage(package)
+    fathom.stage.run(package)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.datasets.dataset import read_dataset
 from fathom.output import write_metrics
 from fathom.params.comparison import Comparison
@@ -10,7 +11,6 @@ from fathom.params.section import read_section
 from fathom.scoring.best_run import best_run
 from fathom.scoring.new_slides import score_dataset, travel
 from fathom.scoring.onnx_model import OnnxModel
-from fathom.stage import run_stage
 
 
 def predict(new_slides: Path, models: Path, runs: Path, out: Path, metrics: Path) -> None:
@@ -25,4 +25,4 @@ def predict(new_slides: Path, models: Path, runs: Path, out: Path, metrics: Path
 
 
 if __name__ == "__main__":
-    run_stage(predict)
+    fathom.stage.run(predict)

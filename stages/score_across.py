@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.controls.controls import score_across as scored
 from fathom.imaging.nuclei import read_nuclei
 from fathom.output import write_metrics
@@ -9,7 +10,6 @@ from fathom.params.comparison import Comparison
 from fathom.params.data import Split
 from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
-from fathom.stage import run_stage
 
 
 def score_across(name: str, nuclei: Path, run: Path, across: Path, metrics: Path) -> None:
@@ -27,4 +27,4 @@ def score_across(name: str, nuclei: Path, run: Path, across: Path, metrics: Path
 
 
 if __name__ == "__main__":
-    run_stage(score_across)
+    fathom.stage.run(score_across)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.audit.findings import read_findings, refuse_errors
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.params.segmenter import read_segmentation
-from fathom.stage import run_stage
 
 
 def segment(dataset: Path, audit_images: Path, out: Path) -> None:
@@ -16,4 +16,4 @@ def segment(dataset: Path, audit_images: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(segment)
+    fathom.stage.run(segment)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.audit.duplicate_table import read_duplicates
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Split
 from fathom.params.section import read_section
 from fathom.splitting.folds import write_splits
-from fathom.stage import run_stage
 
 
 def split(nuclei: Path, audit: Path, out: Path) -> None:
@@ -17,4 +17,4 @@ def split(nuclei: Path, audit: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(split)
+    fathom.stage.run(split)

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from fathom.controls.acquisition import write_acquisition_splits
+import fathom.stage
+from fathom.controls.acquisition import read_pairs, write_acquisition_splits
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Split
 from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
-from fathom.splitting.certificate import DUPLICATES
-from fathom.stage import run_stage
 
 
 def split_acquisitions(nuclei: Path, splits: Path, out: Path) -> None:
@@ -19,10 +16,10 @@ def split_acquisitions(nuclei: Path, splits: Path, out: Path) -> None:
         read_nuclei(nuclei),
         read_section(Split),
         read_section(Shortcuts),
-        pd.read_parquet(splits / DUPLICATES),
+        read_pairs(splits),
         out,
     )
 
 
 if __name__ == "__main__":
-    run_stage(split_acquisitions)
+    fathom.stage.run(split_acquisitions)

@@ -1,29 +1,27 @@
-"""Stages `train`, `experiment` and `study`: a row of params.yaml over all folds and seeds."""
+"""Stages `train` and `across`: a row of params.yaml's `runs` over all folds and seeds."""
 
 from pathlib import Path
 
+import fathom.stage
 from fathom.imaging.nuclei import read_nuclei
+from fathom.numerics import read_numerics
 from fathom.params.recipe import Probes, Recipe
-from fathom.params.runs import Table, read_row
+from fathom.params.runs import read_row
 from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
-from fathom.stage import run_stage
 from fathom.training.interventions import planned
-from fathom.training.runs import cells_of, train_run
+from fathom.training.runs import cells_of, train_rows
 
 
-def train(
-    table: Table, name: str, nuclei: Path, splits: Path, checkpoints: Path, out: Path
-) -> None:
-    """Train the row NAME of TABLE, of `runs` with a final model; continue from checkpoints."""
-    row, line = read_row(table, name)
+def train(name: str, nuclei: Path, splits: Path, cells: Path, out: Path) -> None:
+    """Train the run NAME and its final model; networks in the store CELLS are taken from it."""
+    row, line = read_row("runs", name)
     found = read_nuclei(nuclei)
-    crop_px = found.crops().shape[1]
-    plan = planned(row, f"{table}.{name}", line, read_section(Recipe), crop_px)
-    parts, probes = read_splits(splits, found), read_section(Probes)
-    cells = cells_of(name, plan, probes, found, parts, final=table == "runs")
-    train_run(cells, found, checkpoints, out)
+    plan = planned(row, f"runs.{name}", line, read_section(Recipe), found.crop_px)
+    parts = read_splits(splits, found)
+    units = cells_of(name, plan, read_section(Probes), found, parts, final=True)
+    train_rows({out: (units, found)}, read_numerics(), cells)
 
 
 if __name__ == "__main__":
-    run_stage(train)
+    fathom.stage.run(train)

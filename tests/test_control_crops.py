@@ -23,7 +23,7 @@ from fathom.params.recipe import Probes, Recipe
 from fathom.splitting.folds import write_splits
 from fathom.splitting.splits import read_splits
 from fathom.training.interventions import Plan
-from fathom.training.runs import cells_of, train_run
+from fathom.training.runs import cells_of, train_rows
 
 SCALE = Scale(0.0, 255.0)
 SIDE = CROP.crop_px
@@ -168,7 +168,7 @@ def background_score(folder, alter):
     plan = Plan("4conv3x3 - mp2x2 - 8conv3x3 - mp2x2 - fc16 - o", recipe)
     splits = read_splits(folder / "splits", found)
     cells = cells_of("background", plan, Probes(crops=8, epochs=()), found, splits, final=False)
-    train_run(cells, found, folder / "checkpoints", folder / "run")
+    train_rows({folder / "run": (cells, found)}, "portable", folder / "cells")
     told = pd.read_parquet(folder / "run" / "predictions.parquet")
     told = told[told["part"] == "test"].merge(nuclei.kept[["nucleus", "positive"]])
     return balanced_accuracy_score(told["positive"], told["probability"] >= 0.5)

@@ -23,7 +23,7 @@ from fathom.params.runs import Run, read_architectures
 from fathom.params.section import read_section
 from fathom.splitting.folds import make_splits
 from fathom.training.interventions import Plan
-from fathom.training.runs import cells_of, train_run
+from fathom.training.runs import cells_of, train_rows
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
     cells = cells_of(
         "one", Plan(LINE, RECIPE), Probes(crops=8, epochs=(2,)), nuclei, splits, final=True
     )
-    train_run(cells, nuclei, folder / "checkpoints", folder / "one")
+    train_rows({folder / "one": (cells, nuclei)}, "portable", folder / "cells")
     return nuclei, folder
 
 

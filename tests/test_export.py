@@ -28,6 +28,7 @@ from fathom.scoring.export import (
     median_um_per_px,
 )
 from fathom.scoring.onnx_model import OnnxModel
+from fathom.streams import Streams
 from fathom.training.interventions import Plan
 
 RES = "4conv3x3 - 2*(res(4conv3x3 - 4conv3x3)) - res(8conv3x3/2 - 8conv3x3) - gap - o"
@@ -54,7 +55,7 @@ def test_the_file_computes_what_torch_computes(model_file, n):
 )
 def test_other_networks_are_exported(tmp_path, line, changes, channels):
     recipe = RECIPE.changed(changes, "test")
-    graph = Graph(build(parse(line), recipe, channels, 32, 1), recipe).eval()
+    graph = Graph(build(parse(line), recipe, channels, 32, Streams(1)), recipe).eval()
     crops = make_crops(9, channels)
     export(graph, make_card(channels=channels), crops, tmp_path / "m.onnx")
     with torch.inference_mode():

@@ -10,6 +10,7 @@ from fathom.networks.initialisation import main_layers, projections, unit_varian
 from fathom.networks.network import build
 from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
+from fathom.streams import Streams
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
 DEEP = "8conv3x3 - 8conv3x3 - 16conv3x3 - 16conv3x3/2 - fc32 - fc32 - o"
@@ -17,7 +18,7 @@ RESIDUAL = "8conv3x3 - res(8conv3x3 - 8conv3x3) - res(16conv3x3/2 - 16conv3x3) -
 
 
 def network(line=DEEP, seed=0, **changes):
-    return build(parse(line), RECIPE.model_copy(update=changes), 1, 12, seed)
+    return build(parse(line), RECIPE.model_copy(update=changes), 1, 12, Streams(seed))
 
 
 def noise(n=64, side=12, seed=0):

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +12,18 @@ from fathom.errors import FathomError
 from fathom.networks.architecture import parse, shapes
 from fathom.networks.layers import Convolution, Shape
 from fathom.networks.network import ConvolutionBlock, ResidualBlock, build, scale_input
+from fathom.numerics import environment
 from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
+from fathom.streams import Streams
 
+PARAMS_FILE = Path(__file__).parents[1] / "params.yaml"
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"
 
 
 @pytest.fixture(scope="module")
 def recipe():
-    return read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
+    return read_section(Recipe, PARAMS_FILE)
 
 
 def changed(recipe, **changes):
@@ -25,7 +31,7 @@ def changed(recipe, **changes):
 
 
 def test_the_students_network_has_the_parameters_counted_by_hand(recipe):
-    network = build(parse(SHALLOW), recipe, channels=1, crop_px=48, seed=0)
+    network = build(parse(SHALLOW), recipe, channels=1, crop_px=48, streams=Streams(0))
     convolutions = (32 * 9 + 32) + (32 * 32 * 9 + 32) + (64 * 32 * 25 + 64)
     dense = (64 * 6 * 6 * 32 + 32) + (32 * 32 + 32) + (32 + 1)
     assert sum(weight.numel() for weight in network.parameters()) == convolutions + dense
@@ -33,7 +39,7 @@ def test_the_students_network_has_the_parameters_counted_by_hand(recipe):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_logits_come_one_a_crop(recipe, channels):
-    network = build(parse(SHALLOW), recipe, channels, crop_px=24, seed=0)
+    network = build(parse(SHALLOW), recipe, channels, crop_px=24, streams=Streams(0))
     assert network(torch.rand(5, channels, 24, 24)).shape == (5,)
 
 
@@ -47,7 +53,9 @@ def test_logits_come_one_a_crop(recipe, channels):
 )
 def test_weights_have_the_variance_of_the_paper(recipe, initialisation, variance, bias):
     layers = parse("64conv1x1 - 128conv3x3 - gap - o")
-    network = build(layers, changed(recipe, initialisation=initialisation), 1, 16, seed=0)
+    network = build(
+        layers, changed(recipe, initialisation=initialisation), 1, 16, streams=Streams(0)
+    )
     convolution = network.layers[1].convolution
     assert float(convolution.weight.detach().var()) == pytest.approx(variance, rel=0.02)
     assert float(convolution.weight.detach().mean()) == pytest.approx(0, abs=variance**0.5 / 50)
@@ -57,7 +65,9 @@ def test_weights_have_the_variance_of_the_paper(recipe, initialisation, variance
 def test_the_seed_decides_the_weights_and_global_randomness_is_left_alone(recipe):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first, again, other = (build(parse(SHALLOW), recipe, 1, 24, seed) for seed in (0, 0, 1))
+    first, again, other = (
+        build(parse(SHALLOW), recipe, 1, 24, Streams(seed)) for seed in (0, 0, 1)
+    )
     assert torch.equal(torch.get_rng_state(), before)
     weights = [one.layers[0].convolution.weight for one in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
@@ -65,7 +75,9 @@ def test_the_seed_decides_the_weights_and_global_randomness_is_left_alone(recipe
 
 
 def test_batch_norm_stands_between_convolution_and_relu_and_replaces_the_bias(recipe):
-    network = build(parse("4conv3x3 - gap - o"), changed(recipe, norm="batch"), 1, 8, seed=0)
+    network = build(
+        parse("4conv3x3 - gap - o"), changed(recipe, norm="batch"), 1, 8, streams=Streams(0)
+    )
     block = network.layers[0]
     assert block.convolution.bias is None
     crops = torch.rand(6, 1, 8, 8)
@@ -78,7 +90,7 @@ def test_batch_norm_stands_between_convolution_and_relu_and_replaces_the_bias(re
 def test_plain_and_residual_differ_in_the_skip_alone(recipe):
     inside = "4conv3x3 - 4conv3x3"
     plain, residual = (
-        build(parse(f"4conv3x3 - {content} - gap - o"), recipe, 1, 12, seed=0)
+        build(parse(f"4conv3x3 - {content} - gap - o"), recipe, 1, 12, streams=Streams(0))
         for content in (inside, f"res({inside})")
     )
     assert [w.shape for w in plain.parameters()] == [w.shape for w in residual.parameters()]
@@ -95,7 +107,7 @@ def test_plain_and_residual_differ_in_the_skip_alone(recipe):
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_a_change_of_shape_is_projected(recipe, norm):
     line = "4conv3x3 - res(8conv3x3/2 - 8conv3x3) - gap - o"
-    network = build(parse(line), changed(recipe, norm=norm), 1, 13, seed=0)
+    network = build(parse(line), changed(recipe, norm=norm), 1, 13, streams=Streams(0))
     block = network.layers[1]
     assert block.skip.convolution.kernel_size == (1, 1)
     assert isinstance(block.skip.norm, nn.BatchNorm2d) is (norm == "batch")
@@ -103,7 +115,9 @@ def test_a_change_of_shape_is_projected(recipe, norm):
 
 
 def test_the_strided_projection_is_the_strided_convolution(recipe):
-    network = build(parse("4conv3x3 - res(8conv3x3/2 - 8conv3x3) - gap - o"), recipe, 1, 13, 0)
+    network = build(
+        parse("4conv3x3 - res(8conv3x3/2 - 8conv3x3) - gap - o"), recipe, 1, 13, Streams(0)
+    )
     skip = network.layers[1].skip
     maps = torch.rand(2, 4, 13, 13)
     convolution = skip.convolution
@@ -112,7 +126,7 @@ def test_the_strided_projection_is_the_strided_convolution(recipe):
 
 
 def test_dropout_follows_the_dense_layers_with_the_recipes_share(recipe):
-    network = build(parse(SHALLOW), changed(recipe, dropout=0.3), 1, 24, seed=0)
+    network = build(parse(SHALLOW), changed(recipe, dropout=0.3), 1, 24, streams=Streams(0))
     shares = [part.p for part in network.modules() if isinstance(part, nn.Dropout)]
     assert shares == [0.3, 0.3]
 
@@ -137,25 +151,29 @@ def test_the_input_is_scaled_to_one_or_left(recipe):
 )
 def test_maps_have_the_shapes_that_the_line_says(recipe, line, crop_px):
     layers = parse(line)
-    network = build(layers, recipe, channels=3, crop_px=crop_px, seed=0)
+    network = build(layers, recipe, channels=3, crop_px=crop_px, streams=Streams(0))
     maps = torch.rand(2, 3, crop_px, crop_px)
     for module, shape in zip(network.layers, shapes(layers, 3, crop_px), strict=True):
         maps = module(maps)
         assert maps.flatten(1).shape == (2, shape.channels * shape.side**2)
 
 
-@pytest.mark.parametrize(
-    ("convolution", "channels", "side", "precision"),
-    [
-        # What oneDNN of torch 2.13 gets wrong on AVX512: see ConvolutionBlock.
-        (Convolution(16, 1, 2), 8, 48, torch.float32),
-        (Convolution(16, 3, 3), 8, 2, torch.bfloat16),
-        (Convolution(16, 3, 2), 8, 1, torch.bfloat16),
-    ],
-)
+# What oneDNN of torch 2.13 gets wrong on AVX512: see ConvolutionBlock.
+STRIDED = [
+    (Convolution(16, 1, 2), 8, 48, torch.float32),
+    (Convolution(16, 3, 3), 8, 2, torch.bfloat16),
+    (Convolution(16, 3, 2), 8, 1, torch.bfloat16),
+]
+
+
+@pytest.mark.parametrize(("convolution", "channels", "side", "precision"), STRIDED)
 def test_gradients_of_strided_convolutions_are_the_textbooks(
     recipe, convolution, channels, side, precision
 ):
+    check_gradients(recipe, convolution, channels, side, precision)
+
+
+def check_gradients(recipe, convolution, channels, side, precision):
     block = ConvolutionBlock(convolution, Shape(channels, side), recipe, relu=False)
     block.to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(0)
@@ -178,6 +196,71 @@ def test_gradients_of_strided_convolutions_are_the_textbooks(
         assert error < (0.03 if precision == torch.bfloat16 else 1e-4)
 
 
+@pytest.mark.parametrize("norm", ["none", "batch", "group"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "8conv3x3 - mp2x2 - 8conv5x5 - 8conv3x3 - mp3x3 - fc8 - fc8 - o",
+        "8conv3x3 - res(8conv3x3 - 8conv3x3) - mp2x2 - res(12conv3x3/2 - 12conv3x3) - gap - o",
+        "mp2x2 - mp2x2 - 4conv3x3 - mp2x2 - mp2x2 - o",
+    ],
+)
+def test_pooling_before_relu_changes_no_bit_of_logits_and_gradients(recipe, line, norm):
+    """Some maps are negative throughout, and some values of a window are the same."""
+    steady = changed(recipe, norm=norm, dropout=0.0)
+    pooled, plain = (build(parse(line), steady, 1, 24, Streams(3)) for _ in range(2))
+    for network in (pooled, plain):
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight[: len(weight) // 4] = -weight[: len(weight) // 4].abs()
+    crops = torch.randint(0, 4, (16, 1, 24, 24), generator=torch.Generator().manual_seed(0)) / 3.0
+    found, expected = pooled(crops), crops
+    for layer in plain.layers:
+        expected = layer(expected)
+    expected = expected.squeeze(1)
+    assert found.std() > 0
+    assert torch.equal(found, expected)
+    for logits in (found, expected):
+        (logits * torch.linspace(-1, 1, 16)).sum().backward()
+    for one, other in zip(pooled.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
+    for one, other in zip(pooled.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_in_evaluation_pooling_before_relu_changes_no_bit_either(recipe):
+    line = "8conv3x3 - mp2x2 - res(8conv3x3 - 8conv3x3) - mp2x2 - fc8 - o"
+    network = build(parse(line), changed(recipe, norm="batch"), 1, 24, Streams(0)).eval()
+    crops = torch.rand(5, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    expected = crops
+    for layer in network.layers:
+        expected = layer(expected)
+    assert torch.equal(network(crops), expected.squeeze(1))
+
+
+def test_gradients_of_strided_convolutions_are_the_textbooks_under_native_numerics_too():
+    """On AVX512 where there is that: the tests themselves compute portably."""
+    script = f"""
+import test_network as tested
+recipe = tested.read_section(tested.Recipe, tested.Path({str(PARAMS_FILE)!r}))
+for case in tested.STRIDED:
+    tested.check_gradients(recipe, *case)
+"""
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        timeout=120,
+        cwd=PARAMS_FILE.parent / "tests",
+        env=environment("native", os.environ),
+    )
+
+
 def test_a_network_that_does_not_fit_the_crops_is_refused(recipe):
     with pytest.raises(FathomError, match="layer 3 of 4, 'mp4x4', would pool"):
-        build(parse("4conv3x3 - mp4x4 - mp4x4 - o"), recipe, channels=1, crop_px=15, seed=0)
+        build(
+            parse("4conv3x3 - mp4x4 - mp4x4 - o"),
+            recipe,
+            channels=1,
+            crop_px=15,
+            streams=Streams(0),
+        )

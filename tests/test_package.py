@@ -30,6 +30,7 @@ from fathom.scoring.export import Graph, export
 from fathom.scoring.onnx_model import OnnxModel
 from fathom.scoring.package import write_model_card, write_package
 from fathom.scoring.package_description import package_name
+from fathom.streams import Streams
 
 FILES = {
     "bioimageio.yaml",
@@ -133,7 +134,7 @@ def test_the_documentation_is_the_model_card(zipped, model_file, tmp_path):
 def test_crops_that_are_small_and_have_colour(tmp_path):
     crop_px = 8
     line = "2conv3x3 - mp2x2 - fc2 - o"
-    graph = Graph(build(parse(line), RECIPE, 3, crop_px, 0), RECIPE).eval()
+    graph = Graph(build(parse(line), RECIPE, 3, crop_px, Streams(0)), RECIPE).eval()
     crop = Crop.model_validate({**PARAMS["crop"], "crop_px": crop_px})
     card = make_card(channels=3, crop_px=crop_px, crop=crop, architecture=line)
     crops = np.random.default_rng(0).integers(0, 256, (4, crop_px, crop_px, 3), dtype=np.uint8)

@@ -114,9 +114,8 @@ def project(tmp_path_factory):
             for stage in ("train", "export")
             for name in ("small", "deep-batchnorm")
         ),
-        *("predict", "package", "experiment@deep-he", "diagnose"),
-        *("control_crops", "control_classifiers", "controls"),
-        *(f"control@{name}" for name in ("silhouette", "background", "shuffled-labels")),
+        *("predict", "package", "experiments", "diagnose"),
+        *("control_crops", "control_classifiers", "control_runs", "controls"),
     }
     committed(folder, "Run the pipeline")
     return folder
@@ -132,6 +131,10 @@ def branch(project):
     run(project, "git", "clean", "--quiet", "--force", "-d", "metrics", "plots", "docs", "verdicts")
     # The full study was never run here: its outputs are missing, and may be.
     run(project, "dvc", "checkout", "--quiet", "--force", "--allow-missing")
+
+
+def finished_cells(folder: Path) -> set[str]:
+    return {path.name for path in (folder / ".cells").glob("*.cell")}
 
 
 def content(folder: Path, *names: str) -> dict[str, bytes]:
@@ -169,8 +172,23 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force", *TARGETS)) == 23
+    assert len(repro(project, "--force", *TARGETS)) == 21
     assert run(project, "git", "status", "--porcelain") == ""
+
+
+def test_a_branch_finds_the_networks_that_another_has_trained(branch):
+    edit(branch, lambda params: params["recipe"].update(learning_rate=0.02))
+    repro(branch, "train@small")
+    trained, cells = content(branch, "data/runs/small"), finished_cells(branch)
+    run(branch, "git", "checkout", "--quiet", "--force", "main")
+    run(branch, "dvc", "checkout", "--quiet", "--force", "--allow-missing")
+    assert content(branch, "data/runs/small") != trained
+    run(branch, "git", "checkout", "--quiet", "change")
+    edit(branch, lambda params: params["recipe"].update(learning_rate=0.02))
+    out = run(branch, "dvc", "repro", "--no-run-cache", "--force", "--single-item", "train@small")
+    assert "3 of 3 networks were trained before: taken from .cells" in out
+    assert content(branch, "data/runs/small") == trained
+    assert finished_cells(branch) == cells
 
 
 def test_plots_are_understood_by_dvc(project, tmp_path):
@@ -193,8 +211,11 @@ def test_a_changed_learning_rate_runs_what_reads_it_and_the_diff_is_a_table(bran
 def test_a_changed_architecture_line_trains_that_run_alone(branch):
     line = LINES["small"].replace("8conv", "6conv")
     edit(branch, lambda params: params["architectures"].update(small=line))
+    before = finished_cells(branch)
     ran = repro(branch, "compare", "diagnose")
-    assert set(ran) == {"train@small", "compare", "diagnose"}
+    # Stages that train a whole table read every line: their networks are in the store.
+    assert set(ran) == {"train@small", "experiments", "compare", "diagnose"}
+    assert len(finished_cells(branch) - before) == 3
 
 
 def test_a_new_run_is_one_row(branch):
@@ -210,7 +231,10 @@ def test_an_experiment_is_one_row_too_and_the_verdict_follows(branch):
         "interventions": {"bn": {"norm": "batch"}, "sgd": {"optimiser": "sgd"}},
     }
     edit(branch, lambda params: params["experiments"].update({"deep-sgd": row}))
-    assert repro(branch, *TARGETS) == ["experiment@deep-sgd", "diagnose"]
+    cells = finished_cells(branch)
+    assert repro(branch, *TARGETS) == ["experiments", "diagnose"]
+    # A stage trains all rows of its table, and finds in the store those that it trained before.
+    assert len(finished_cells(branch) - cells) == 2
     verdict = json.loads((branch / "verdicts" / "quick" / "verdicts.json").read_text())
     rungs = [rung["name"] for rung in verdict["deep-batchnorm"]["rungs"]]
     assert rungs == ["deep-he", "deep-sgd"]
@@ -239,7 +263,7 @@ def test_a_truncated_image_stops_before_training_and_is_found(branch):
 
 
 def test_the_full_study_is_asked_for_by_itself(branch):
-    assert repro(branch, "diagnose_study") == ["study@long", "diagnose_study"]
+    assert repro(branch, "diagnose_study") == ["study", "diagnose_study"]
     assert (branch / "verdicts" / "study" / "deep-batchnorm.md").is_file()
 
 
@@ -268,18 +292,17 @@ def test_an_edited_module_is_a_reason_to_run_the_stages_that_import_it(branch):
 def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):
     """SIGKILL `dvc repro` in the middle of a cell; the next one continues it to the same bytes."""
     edit(branch, lambda params: params["recipe"].update(epochs=60))
+    before = finished_cells(branch)
     repro(branch, "train@small")
     unkilled = content(branch, "data/runs/small")
-
-    edit(branch, lambda params: params["recipe"].update(epochs=61))
-    repro(branch, "train@small")
-    edit(branch, lambda params: params["recipe"].update(epochs=60))
+    for name in finished_cells(branch) - before:  # or nothing would be trained again
+        (branch / ".cells" / name).unlink()
     shutil.rmtree(branch / "data" / "runs" / "small")
     command = ["dvc", "repro", "--no-run-cache", "--force", "--single-item", "train@small"]
     process = subprocess.Popen(
         command, cwd=branch, env=ENVIRONMENT, stdout=subprocess.DEVNULL, start_new_session=True
     )
-    wait_for_checkpoint(branch / ".checkpoints", process)
+    wait_for_checkpoint(branch / ".cells", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (branch / "data" / "runs" / "small" / "predictions.parquet").exists()
@@ -293,7 +316,7 @@ def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):
 
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + 120
-    while not any(path.is_file() for path in folder.rglob("*")):
+    while not list(folder.glob("*.unfinished")):
         assert process.poll() is None, "training ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -12,6 +12,7 @@ from fathom.networks.architecture import parse
 from fathom.networks.network import build
 from fathom.params.recipe import Recipe
 from fathom.params.section import read_section
+from fathom.streams import Streams
 from fathom.training.probes import effective_rank, measure, points_of, relative_changes, weights_of
 from fathom.training.readability import activations, readability
 
@@ -21,7 +22,7 @@ LINE = "3conv3x3 - mp2x2 - res(3conv3x3 - 3conv3x3) - res(4conv3x3/2 - 4conv3x3)
 
 def network_of(line=LINE, norm="none", seed=0):
     recipe = RECIPE.model_copy(update={"norm": norm, "initialisation": "he"})
-    return build(parse(line), recipe, 1, 8, seed)
+    return build(parse(line), recipe, 1, 8, Streams(seed))
 
 
 def batch(n=6, side=8, seed=0):
@@ -55,6 +56,19 @@ def test_layers_are_named_in_the_order_of_computation_without_projections():
     assert names == [
         *("1 3conv3x3", "2 3conv3x3", "3 3conv3x3", "4 4conv3x3", "5 4conv3x3", "6 fc5", "7 o")
     ]
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_layer_is_seen_after_its_norm_or_sum_and_the_last_is_the_output(norm):
+    network = network_of(norm=norm)
+    points = points_of(network)
+    first, _, one, two, dense, out = network.layers
+    assert [point.seen for point in points] == [
+        *(first.norm, one.content[0].norm, one.sum, two.content[0].norm, two.sum, dense[1], out[1])
+    ]
+    assert [point.block for point in points] == [None, None, one, None, two, None, None]
+    assert [point.is_output for point in points] == [False] * 6 + [True]
+    assert len({point.weighted for point in points}) == 7
 
 
 def test_signals_are_those_of_the_pre_activations():

@@ -1,3 +1,6 @@
+import os
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +9,6 @@ from conftest import nuclei_of
 from safetensors.torch import load_file
 from test_training import LINE, RECIPE
 
-import fathom.training.cells
 from fathom.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
@@ -15,9 +17,12 @@ from fathom.params.data import Split
 from fathom.params.recipe import Probes
 from fathom.splitting.folds import make_splits
 from fathom.splitting.splits import FINAL, part_rows
+from fathom.streams import Streams
+from fathom.training.cell import State
 from fathom.training.interventions import Plan
-from fathom.training.probing import COLUMNS
-from fathom.training.runs import cells_of, train_run
+from fathom.training.probe_table import COLUMNS
+from fathom.training.runs import cells_of, train_rows
+from fathom.training.store import Store
 
 SHORT = RECIPE.model_copy(update={"epochs": 2, "seeds": (0, 1)})
 PROBES = Probes(crops=8, epochs=(1,))
@@ -45,7 +50,7 @@ def test_a_run_is_every_fold_with_every_seed_and_one_final_model(cells):
 
 
 def test_tables_and_final_weights(nuclei, cells, tmp_path):
-    train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
+    train_rows({tmp_path / "out": (cells, nuclei)}, "portable", tmp_path / "cells")
     predictions = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     assert list(predictions) == ["nucleus", "fold", "seed", "part", "probability"]
     tested = predictions[predictions["part"] == "test"]
@@ -64,7 +69,7 @@ def test_tables_and_final_weights(nuclei, cells, tmp_path):
     assert len(probes) == 4 * 4 * 3
     assert probes["readability"].notna().sum() == 4 * 3
 
-    network = build(parse(LINE), SHORT, 1, 12, seed=9).eval()
+    network = build(parse(LINE), SHORT, 1, 12, Streams(9)).eval()
     network.load_state_dict(load_file(tmp_path / "out" / "final.safetensors"))
     rows = part_rows(nuclei, make_splits(nuclei, SPLIT), FINAL, "validation")
     logits = network(scale_input(torch.from_numpy(nuclei.crops()[rows]), "unit"))
@@ -73,31 +78,84 @@ def test_tables_and_final_weights(nuclei, cells, tmp_path):
     np.testing.assert_allclose(
         torch.sigmoid(logits.double()).detach().numpy(), kept["probability"], atol=1e-6
     )
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+    assert {path.suffix for path in (tmp_path / "cells").iterdir()} == {".cell"}
 
 
-def test_a_cell_that_fails_leaves_no_output_but_its_checkpoints(
-    nuclei, cells, tmp_path, monkeypatch
+def test_several_rows_are_trained_in_one_pool_and_each_is_written_to_its_folder(
+    nuclei, cells, tmp_path, capsys
 ):
-    monkeypatch.setattr(fathom.training.cells.joblib, "cpu_count", lambda: 1)
-    real = fathom.training.cells.train_cell
+    splits = make_splits(nuclei, SPLIT)
 
-    def fail(crops, targets, cell, checkpoint, report):
-        if cell.fold == 1:
-            raise RuntimeError("stopped")
-        return real(crops, targets, cell, checkpoint, report)
+    def row(name, **changes):
+        plan = Plan(LINE, SHORT.model_copy(update=changes))
+        return cells_of(name, plan, PROBES, nuclei, splits, final=False), nuclei
 
-    monkeypatch.setattr(fathom.training.cells, "train_cell", fail)
-    with pytest.raises(RuntimeError, match="stopped"):
-        train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
+    rows = {"b": row("b", norm="batch"), "same": row("same"), "one-seed": row("x", seeds=(1,))}
+    folders = {tmp_path / name: one for name, one in {"a": (cells, nuclei), **rows}.items()}
+    train_rows(folders, "portable", tmp_path / "cells")
+    # Those of the row `a` with its final model and of `b`; the others train the same networks.
+    assert capsys.readouterr().err.count("2 epochs, accuracy") == 5 + 4
+    train_rows({tmp_path / "alone": rows["b"]}, "portable", tmp_path / "others")
+    for name in ("predictions.parquet", "history.parquet", "probes.parquet"):
+        assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+        found = {one: pd.read_parquet(tmp_path / one / name) for one in ("a", "same", "one-seed")}
+        own = found["a"][found["a"]["fold"] != FINAL].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found["same"], own)
+        first = own[own["seed"] == 1].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found["one-seed"], first)
+    assert not (tmp_path / "b" / "final.safetensors").exists()
+
+
+def test_rows_see_their_own_nuclei(nuclei, tmp_path):
+    """As controls do, whose crops are others of the same nuclei."""
+    splits = make_splits(nuclei, SPLIT)
+    other = Nuclei(tmp_path / "other", nuclei.table, nuclei.kept)
+    other.folder.mkdir()
+    np.save(other.folder / "0.npy", 255 - nuclei.crops())
+    rows = {
+        tmp_path / name: (
+            cells_of(name, Plan(LINE, SHORT), PROBES, seen, splits, final=False),
+            seen,
+        )
+        for name, seen in (("own", nuclei), ("inverted", other))
+    }
+    train_rows(rows, "portable", tmp_path / "cells")
+    one, two = (pd.read_parquet(folder / "predictions.parquet") for folder in rows)
+    assert one["nucleus"].tolist() == two["nucleus"].tolist()
+    assert not np.allclose(one["probability"], two["probability"])
+
+
+def test_a_row_that_fails_leaves_no_output_and_what_was_finished_is_not_trained_again(
+    nuclei, cells, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1)
+    *others, last = cells
+    # The smallest begins last, when the others are finished.
+    short = replace(last, rows={**last.rows, "train": last.rows["train"][:1]})
+    with pytest.raises(FathomError, match="run a, fold 1: has 1 nuclei to train"):
+        train_rows({tmp_path / "out": ([*others, short], nuclei)}, "portable", tmp_path / "cells")
     assert not (tmp_path / "out").exists()
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 3
+    assert len(list((tmp_path / "cells").glob("*.cell"))) == 4
+    capsys.readouterr()
+    train_rows({tmp_path / "out": (cells, nuclei)}, "portable", tmp_path / "cells")
+    assert capsys.readouterr().err.count("2 epochs, accuracy") == 1
+    assert (tmp_path / "out" / "predictions.parquet").is_file()
 
 
-def test_a_line_that_does_not_fit_is_refused_before_training(nuclei, tmp_path):
+def test_what_was_left_long_ago_is_forgotten_when_rows_are_trained(nuclei, cells, tmp_path):
+    place = Store(tmp_path / "cells").at(64 * "a", cells[0])
+    place.save(State({"a": np.zeros(3)}, {"history": []}))
+    os.utime(place.path, (0, 0))
+    train_rows({tmp_path / "out": (cells[:2], nuclei)}, "portable", tmp_path / "cells")
+    assert not place.path.exists()
+
+
+def test_a_line_that_does_not_fit_is_refused_before_training(nuclei):
     line = "4conv3x3 - mp4x4 - mp4x4 - o"
     splits = make_splits(nuclei, SPLIT)
-    cells = cells_of("a", Plan(line, SHORT), PROBES, nuclei, splits, final=False)
     with pytest.raises(FathomError, match="layer 3 of 4, 'mp4x4', would pool"):
-        train_run(cells, nuclei, tmp_path / "checkpoints", tmp_path / "out")
-    assert not (tmp_path / "checkpoints").exists()
+        cells_of("a", Plan(line, SHORT), PROBES, nuclei, splits, final=False)
+
+
+def test_the_side_of_a_crop_is_known_without_reading_the_crops(nuclei):
+    assert nuclei.crop_px == nuclei.crops().shape[1] == 12

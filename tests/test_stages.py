@@ -47,10 +47,13 @@ READERS = {
     "read_experiments": {"experiments"},
     "read_study": {"study"},
     "read_controls": {"controls"},
+    "read_table": {"${table}"},
     "read_row": {"architectures.${item.architecture}", "${table}.${key}"},
     "read_architectures": {"architectures"},
     "read_segmentation": {"segmentation"},
+    "read_numerics": {"numerics"},
 }
+TABLES = ("runs", "experiments", "study", "controls")
 # From the top down: a package imports those below it, and the modules that lie beside them.
 PACKAGES = (
     "scoring",
@@ -121,7 +124,9 @@ def test_deps_are_the_script_and_every_module_it_imports(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_sections_the_script_reads(stage):
-    table = STAGES[stage].get("foreach", "").strip("${}")
+    # The table that a script reads a row of is the stage's own; a whole one its command names.
+    named = definition(stage)["cmd"].split()[2]
+    table = named if named in TABLES else STAGES[stage].get("foreach", "").strip("${}")
     read = set()
     for call in ast.walk(ast.parse(script(stage).read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
@@ -135,7 +140,7 @@ def test_params_are_the_sections_the_script_reads(stage):
 def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").rglob("*.py"):
-        commands = ("cli", "line_table", "report", "control_report", "run_table")
+        commands = ("cli", "line_table", "report", "control_report", "run_table", "numerics")
         if path.parent.name != "params" and path.stem not in commands:
             used = {
                 node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")
@@ -154,8 +159,8 @@ def test_the_command_names_the_script_and_each_path_is_a_dep_or_an_output(stage)
     assert cmd[1] in definition(stage)["deps"]
     outs = [out if isinstance(out, str) else next(iter(out)) for out in definition(stage)["outs"]]
     declared = [*definition(stage)["deps"], *outs]
-    # A name that starts with a dot is a folder that git ignores: downloads, checkpoints.
-    words = {"${key}", "runs", "experiments", "study", "controls"}
+    # A name that starts with a dot is a folder that git ignores: downloads, cells.
+    words = {"${key}", *TABLES}
     paths = [word for word in cmd[2:] if word not in words and not word.startswith(".")]
     for path in paths:
         assert path in declared, path
@@ -163,14 +168,35 @@ def test_the_command_names_the_script_and_each_path_is_a_dep_or_an_output(stage)
         assert path in paths or path.endswith(".py"), path
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "stages").glob("*.py")), ids=lambda one: one.stem)
+def test_a_script_imports_the_stage_first_and_runs_by_it(path):
+    """Before numpy and torch: what is imported then chooses the instruction sets."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    lines = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [
+        alias.name if isinstance(node, ast.Import) else node.module
+        for node in lines
+        for alias in node.names
+    ]
+    ours = next(number for number, name in enumerate(names) if name.startswith("fathom"))
+    assert names[ours] == "fathom.stage"
+    assert set(names[:ours]) <= sys.stdlib_module_names
+    assert "fathom.stage.run(" + path.stem + ")" in ast.unparse(tree.body[-1])
+
+
+def test_the_stage_imports_neither_numpy_nor_torch():
+    script = "import fathom.stage, sys; assert not {'numpy', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
 def test_stages_are_short():
     for path in (ROOT / "stages").glob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 45, path
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 50, path
 
 
 def test_modules_are_short():
     for path in (ROOT / "src").rglob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
 
 
 @pytest.mark.parametrize("module", ["params.runs", "networks.layers", "networks.architecture"])
@@ -189,8 +215,9 @@ def test_the_bottom_imports_only_the_errors(module):
 )
 def test_images_and_inference_need_none_of_the_training_packages(module):
     path = source(f"fathom.{module}")
-    # `fathom package` imports onnx, of the extra `train`, once it is called.
-    allowed = {"onnx"} if module == "cli" else set()
+    # `fathom package` imports onnx, of the extra `train`, once it is called; `fathom verify` names
+    # the processor, and the module that does can also ask torch for a GPU.
+    allowed = {"onnx", "torch"} if module == "cli" else set()
     assert packages([path, *closure(path)]) & HEAVY <= allowed
 
 
@@ -221,3 +248,12 @@ assert fathom.predict.__module__ == "fathom.scoring.predict"
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("path", "ignored"), [("data/mine", True), ("data/mine.dvc", False), ("data/.gitignore", False)]
+)
+def test_git_keeps_the_note_of_a_data_set_of_ones_own_and_not_its_images(path, ignored):
+    """`dvc add data/mine` refuses to write data/mine.dvc where git ignores it."""
+    asked = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT, check=False)
+    assert (asked.returncode == 0) is ignored

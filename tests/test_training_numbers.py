@@ -6,28 +6,26 @@ from math import isnan
 import numpy as np
 import pytest
 import torch
-from simulated_crops import assert_same, cell_of, crops_of, half_positive
+from simulated_crops import Forgetful, assert_same, cell_of, shown_of
 from torch.nn.functional import conv2d
 
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.training.checkpoint import Checkpoint
+from fathom.streams import Streams
 from fathom.training.training import train_cell
 
 QUIET = {"dropout": 0.0, "augmentation": False}
 N = 104
-CROPS, TARGETS = crops_of(half_positive(N)), half_positive(N)
+SHOWN = shown_of(N)
 
 
-@pytest.fixture
-def train(tmp_path):
-    places = (Checkpoint(tmp_path / str(i), "key") for i in range(9))
-    return lambda cell: train_cell(CROPS, TARGETS, cell, next(places), lambda epoch: None)
+def train(cell):
+    return train_cell(SHOWN, cell, Forgetful(), lambda epoch: None)
 
 
 def test_a_residual_block_that_changes_the_shape_adds_its_input_projected():
     layers = parse("res(6conv3x3/2 - 6conv3x3) - gap - o")
-    block = build(layers, cell_of(N).recipe, channels=4, crop_px=12, seed=0).layers[0]
+    block = build(layers, cell_of(N).recipe, channels=4, crop_px=12, streams=Streams(0)).layers[0]
     maps = torch.randn(2, 4, 12, 12, generator=torch.Generator().manual_seed(0))
     (first, second), skip = (part.convolution for part in block.content), block.skip.convolution
     assert skip.weight.shape == (6, 4, 1, 1)
@@ -39,7 +37,7 @@ def test_a_residual_block_that_changes_the_shape_adds_its_input_projected():
     assert (projected < 0).any()
 
 
-def test_probabilities_stand_in_the_order_of_their_rows(train):
+def test_probabilities_stand_in_the_order_of_their_rows():
     cell = cell_of(N)
     one, other = (
         train(replace(cell, rows={**cell.rows, "test": rows}))
@@ -58,25 +56,25 @@ def test_probabilities_stand_in_the_order_of_their_rows(train):
     )
 
 
-def test_a_training_that_diverges_at_once_keeps_the_initial_weights(train):
+def test_a_training_that_diverges_at_once_keeps_the_initial_weights():
     cell = cell_of(N, line="6*(4conv3x3) - fc8 - fc8 - o", learning_rate=1e6, **QUIET)
     trained, again = train(cell), train(cell)
     assert [isnan(epoch.validation_loss) for epoch in trained.history] == [True] * 4
     assert isnan(trained.history[-1].train_loss)
     assert (trained.probabilities["train"] == 0.5).all()
     assert np.isfinite(trained.probabilities["validation"]).all()
-    initial = build(parse(cell.line), cell.recipe, 1, 12, cell.seed).state_dict()
-    assert all(torch.equal(weight, initial[name]) for name, weight in trained.weights.items())
+    initial = build(parse(cell.line), cell.recipe, 1, 12, cell.streams).state_dict()
+    assert all(np.array_equal(weight, initial[name]) for name, weight in trained.weights.items())
     assert_same(trained, again)
 
 
 @pytest.mark.parametrize("left", [1, 2])
-def test_batch_norm_on_single_pixels_trains_whatever_is_left_of_the_batches(train, left):
+def test_batch_norm_on_single_pixels_trains_whatever_is_left_of_the_batches(left):
     # Maps of 1 x 1: on a batch of one crop torch would refuse, with one value a channel.
     cell = cell_of(24 + 32 + left, line="mp12x12 - 4conv1x1 - o", norm="batch")
     assert not any(isnan(epoch.train_loss) for epoch in train(cell).history)
 
 
-def test_numbers_below_a_normal_float_count_again_after_a_training(train):
+def test_numbers_below_a_normal_float_count_again_after_a_training():
     train(cell_of(N, epochs=1))
     assert (torch.tensor(1e-39) * 1.0).item() > 0

@@ -1,4 +1,9 @@
-"""How a stage script runs: its paths from the command line, its errors as sentences."""
+"""How a stage script runs: its paths from the command line, its errors as sentences.
+
+A script imports this first (`import fathom.stage`): it chooses the instruction sets, which NumPy
+and torch read when they are loaded. The workers that train networks choose theirs by the param
+`numerics` (`fathom.training.pool`).
+"""
 
 import sys
 from collections.abc import Callable
@@ -6,9 +11,12 @@ from collections.abc import Callable
 import typer
 
 from fathom.errors import FathomError
+from fathom.numerics import pin
+
+pin("portable")
 
 
-def run_stage(function: Callable[..., None]) -> None:
+def run(function: Callable[..., None]) -> None:
     """Call `function` with the command line's arguments, in its own order.
 
     A `FathomError` is printed as the sentence it is, and the process ends with exit code 2.

@@ -22,6 +22,7 @@ from fathom.params.baseline import Baseline, Classifier
 from fathom.params.data import Split
 from fathom.params.shortcuts import Shortcuts
 from fathom.splitting.bonds import Duplicates, bind
+from fathom.splitting.certificate import DUPLICATES
 from fathom.splitting.folds import make_folds, write_splits
 
 FEWEST = 3  # acquisitions: one to test on, and one each to train and to validate on
@@ -57,6 +58,11 @@ def acquisitions_to_leave_out(nuclei: Nuclei, shortcuts: Shortcuts, pairs: pd.Da
     units = bind(nuclei, shortcuts.acquisition, pairs).unit
     positive = nuclei.kept["positive"].to_numpy(dtype=np.bool_)
     return min(len(np.unique(units[of])) for of in (positive, ~positive))
+
+
+def read_pairs(splits: Path) -> pd.DataFrame:
+    """Return the duplicates that bind the groups of the study's splits."""
+    return pd.read_parquet(splits / DUPLICATES)
 
 
 def write_acquisition_splits(

@@ -47,6 +47,12 @@ class Nuclei:
     table: pd.DataFrame  # COLUMNS, every nucleus that was found
     kept: pd.DataFrame  # the rows that have a crop, index 0..n-1
 
+    @property
+    def crop_px(self) -> int:
+        """Return the side of a crop."""
+        first = str(self.kept["shard"].iloc[0])
+        return int(np.load(self.folder / first, mmap_mode="r").shape[1])
+
     def crops(self) -> Crops:
         """Return the crops of `kept`, in its order: (n, crop_px, crop_px, channels) uint8."""
         shards = {

@@ -1,18 +1,21 @@
 """How the weights of a network are drawn: each layer from a random stream of its own.
 
-A layer's stream depends on the seed and on the layer's place among the layers with weights (or
+A layer's stream depends on seed, fold and the layer's place among the layers with weights (or
 among the projections), never on what was drawn before it: two runs that differ in norm, skips or
-pooling start from the same weights wherever these have the same shape.
+pooling start from the same weights wherever these have the same shape. NumPy draws them, for it
+gives the same numbers on every processor.
 """
 
 from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from fathom.params.recipe import Initialisation, Recipe
+from fathom.streams import Streams
 
 Weighted = nn.Conv2d | nn.Linear
 PROJECTION = 1
@@ -23,7 +26,7 @@ LEAST_VARIANCE = 1e-12  # a map that is the same everywhere cannot be scaled to 
 
 
 def initialise(
-    main: list[Weighted], projections: list[Weighted], recipe: Recipe, seed: int
+    main: list[Weighted], projections: list[Weighted], recipe: Recipe, streams: Streams
 ) -> None:
     """Draw weights and biases of the layers in order of computation, and of the projections.
 
@@ -37,8 +40,7 @@ def initialise(
     """
     for kind, layers in enumerate((main, projections)):
         for place, layer in enumerate(layers):
-            stream = np.random.SeedSequence([seed, kind, place]).generate_state(1, np.uint64)
-            generator = torch.Generator().manual_seed(int(stream[0] >> np.uint64(1)))
+            generator = streams.generator("weights", kind, place)
             _draw(layer, recipe.initialisation, generator)
             if recipe.initialisation == "looks-linear":
                 is_first, is_last = place == 0, place == len(layers) - 1
@@ -52,27 +54,45 @@ def initialise(
             layer.weight.mul_(recipe.initial_scale)
 
 
-def _draw(layer: Weighted, initialisation: Initialisation, generator: torch.Generator) -> None:
+@torch.no_grad()
+def _draw(layer: Weighted, initialisation: Initialisation, generator: np.random.Generator) -> None:
     weight, bias = layer.weight, layer.bias
-    if initialisation == "torch":
-        bound = weight[0].numel() ** -0.5
-        nn.init.uniform_(weight, -bound, bound, generator)
-        if bias is not None:
-            nn.init.uniform_(bias, -bound, bound, generator)
-        return
-    if initialisation == "glorot":
-        nn.init.xavier_uniform_(weight, generator=generator)
-    elif initialisation == "he":
-        nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
-    else:
-        nn.init.orthogonal_(weight, generator=generator)
+    fan_in = weight[0].numel()
+    fan_out = weight.shape[0] * (fan_in // weight.shape[1])
     if bias is not None:
-        nn.init.zeros_(bias)
+        bias.zero_()
+    match initialisation:
+        case "torch":
+            _fill(weight, generator.uniform(-(fan_in**-0.5), fan_in**-0.5, weight.shape))
+            if bias is not None:
+                _fill(bias, generator.uniform(-(fan_in**-0.5), fan_in**-0.5, bias.shape))
+        case "glorot":
+            bound = (6 / (fan_in + fan_out)) ** 0.5
+            _fill(weight, generator.uniform(-bound, bound, weight.shape))
+        case "he":
+            _fill(weight, generator.standard_normal(weight.shape) * (2 / fan_in) ** 0.5)
+        case "looks-linear" | "lsuv":
+            _fill(weight, _orthogonal(weight.shape[0], fan_in, generator).reshape(weight.shape))
+
+
+def _fill(weight: torch.Tensor, drawn: npt.NDArray[np.float64]) -> None:
+    weight.copy_(torch.from_numpy(drawn))
+
+
+def _orthogonal(rows: int, columns: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return (rows, columns) with orthonormal rows, or columns where there are fewer of them.
+
+    Uniform among such matrices: the signs of R's diagonal are made positive (Mezzadri 2007).
+    """
+    drawn = generator.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q = q * np.sign(np.diag(r))
+    return q if rows >= columns else q.T
 
 
 @torch.no_grad()
 def _mirror(
-    layer: Weighted, generator: torch.Generator, before: int | None, *, outputs: bool
+    layer: Weighted, generator: np.random.Generator, before: int | None, *, outputs: bool
 ) -> None:
     """Set a layer to an orthogonal W mirrored in its inputs and, where asked, in its outputs.
 
@@ -86,9 +106,10 @@ def _mirror(
     channels = before or weight.shape[1]
     halves_out, halves_in = (2 if outputs else 1), (2 if before else 1)
     rows, columns = max(1, weight.shape[0] // halves_out), max(1, channels // halves_in)
-    drawn = torch.empty(rows, columns, weight[0].numel() // channels)
-    nn.init.orthogonal_(drawn, generator=generator)
-    whole = torch.zeros(weight.shape[0], channels, drawn.shape[2])
+    pixels = weight[0].numel() // channels
+    orthogonal = _orthogonal(rows, columns * pixels, generator).reshape(rows, columns, pixels)
+    drawn = torch.from_numpy(orthogonal).float()
+    whole = torch.zeros(weight.shape[0], channels, pixels)
     for row, column in product(range(halves_out), range(halves_in)):
         place = whole[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
         place.copy_((-1) ** (row + column) * drawn[: place.shape[0], : place.shape[1]])

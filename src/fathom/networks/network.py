@@ -1,4 +1,4 @@
-"""An architecture as a torch network, its weights drawn from a seed.
+"""An architecture as a torch network, its weights drawn from the streams of a seed and fold.
 
 Layer i of `expand(layers)` is `network.layers[i]`. A network takes scaled crops (`scale_input`)
 and gives one logit a crop.
@@ -23,8 +23,11 @@ from fathom.networks.layers import (
     Residual,
     Shape,
 )
+from fathom.networks.units import Add, Dropout, Linear, ReLU
 from fathom.params.recipe import Norm, Recipe
+from fathom.streams import Streams
 
+WIDEST_NHWC = 3  # px; kernels wider than this are a quarter faster on NCHW (docs/performance.md)
 GROUPS = 4  # of group normalisation; fewer where they do not divide the filters
 
 
@@ -39,8 +42,20 @@ class Network(nn.Module):
         )
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.layers(crops)
-        return logits.squeeze(1)
+        """Compute the layers in their order, but a ReLU before pooling after it.
+
+        The largest of four values is the same before and after ReLU, and so is every gradient;
+        after pooling there is a quarter of the values.
+        """
+        maps, layers = crops, list(self.layers)
+        while layers:
+            layer = layers.pop(0)
+            pooled = bool(layers) and isinstance(layers[0], nn.MaxPool2d)
+            if pooled and isinstance(layer, ConvolutionBlock | ResidualBlock):
+                maps = layer.relu(layers.pop(0)(layer.before_relu(maps)))
+            else:
+                maps = layer(maps)
+        return maps.squeeze(1)
 
 
 class ConvolutionBlock(nn.Module):
@@ -69,12 +84,19 @@ class ConvolutionBlock(nn.Module):
             bias=recipe.norm == "none",
         )
         self.norm = _norm(recipe.norm, layer.filters)
-        self.relu = nn.ReLU() if relu else nn.Identity()
+        self.relu = ReLU() if relu else nn.Identity()
 
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+    def before_relu(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the pre-activation, which is what `norm` gives."""
         if self.step > 1:
             maps = maps[:, :, :: self.step, :: self.step]
-        out: torch.Tensor = self.relu(self.norm(self.convolution(maps)))
+        if self.convolution.weight.shape[-1] > WIDEST_NHWC:
+            maps = maps.contiguous()
+        out: torch.Tensor = self.norm(self.convolution(maps))
+        return out
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.relu(self.before_relu(maps))
         return out
 
 
@@ -99,10 +121,16 @@ class ResidualBlock(nn.Module):
             stride = prod(inner.stride for inner in convolutions)
             projection = Convolution(before.channels, kernel=1, stride=stride)
             self.skip = ConvolutionBlock(projection, shape, recipe, relu=False)
-        self.relu = nn.ReLU()
+        self.sum = Add()
+        self.relu = ReLU()
+
+    def before_relu(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the pre-activation, which is what `sum` gives."""
+        out: torch.Tensor = self.sum(self.content(maps), self.skip(maps))
+        return out
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.relu(self.content(maps) + self.skip(maps))
+        out: torch.Tensor = self.relu(self.before_relu(maps))
         return out
 
 
@@ -114,7 +142,7 @@ class Mean(nn.Module):
 
 
 def build(
-    layers: tuple[Layer, ...], recipe: Recipe, channels: int, crop_px: int, seed: int
+    layers: tuple[Layer, ...], recipe: Recipe, channels: int, crop_px: int, streams: Streams
 ) -> Network:
     """Return the network in training mode; the global random state is neither read nor changed.
 
@@ -123,11 +151,14 @@ def build(
     with torch.device("meta"):  # without the weights that the modules' constructors would draw
         network = Network(layers, recipe, Shape(channels, crop_px))
     network.to_empty(device="cpu")
-    initialise(list(main_layers(network)), list(projections(network)), recipe, seed)
+    initialise(list(main_layers(network)), list(projections(network)), recipe, streams)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             module.reset_parameters()  # scale 1, shift 0, running mean 0 and variance 1
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for layer in (*main_layers(network), *projections(network)):
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size[0] > WIDEST_NHWC:
+            layer.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return network
 
 
@@ -151,10 +182,10 @@ def _module(layer: Layer, before: Shape, recipe: Recipe) -> nn.Module:
         case GlobalAveragePool():
             return Mean()
         case Dense(units):
-            linear = nn.Linear(before.channels * before.side**2, units)
-            return nn.Sequential(nn.Flatten(), linear, nn.ReLU(), nn.Dropout(recipe.dropout))
+            linear = Linear(before.channels * before.side**2, units)
+            return nn.Sequential(nn.Flatten(), linear, ReLU(), Dropout(recipe.dropout))
         case Output():
-            return nn.Sequential(nn.Flatten(), nn.Linear(before.channels * before.side**2, 1))
+            return nn.Sequential(nn.Flatten(), Linear(before.channels * before.side**2, 1))
         case Residual():
             return ResidualBlock(layer, before, recipe)
         case Repeat():

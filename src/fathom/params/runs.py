@@ -22,22 +22,22 @@ class Run(Section):
 
 def read_runs(file: Path = PARAMS_FILE) -> dict[str, Run]:
     """Read the networks that are compared and exported, in the order of the file."""
-    return _read_rows("runs", file)
+    return read_table("runs", file)
 
 
 def read_experiments(file: Path = PARAMS_FILE) -> dict[str, Run]:
     """Read the quick study's interventions, which are trained to find causes, never exported."""
-    return _read_rows("experiments", file)
+    return read_table("experiments", file)
 
 
 def read_study(file: Path = PARAMS_FILE) -> dict[str, Run]:
     """Read the full study's networks and interventions: long to train, never exported."""
-    return _read_rows("study", file)
+    return read_table("study", file)
 
 
 def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:
     """Read the networks that see only what should not tell the label, never exported."""
-    return _read_rows("controls", file)
+    return read_table("controls", file)
 
 
 def read_row(table: Table, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
@@ -51,7 +51,8 @@ def read_row(table: Table, name: str, file: Path = PARAMS_FILE) -> tuple[Run, st
     return run, line
 
 
-def _read_rows(table: Table, file: Path) -> dict[str, Run]:
+def read_table(table: Table, file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read all rows of a table, in the order of the file."""
     rows = value_at(file, table)
     if not isinstance(rows, dict) or not rows:
         raise FathomError(f"params.yaml: '{table}' must list at least one run, not {rows!r}")

@@ -28,6 +28,7 @@ from fathom.scoring.abstention import Group, calibrate
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
 from fathom.statistics.metrics import choose_threshold
+from fathom.streams import Streams
 from fathom.training.interventions import Plan
 
 PARITY_BATCHES = (1, 2, 7, 64)
@@ -107,8 +108,8 @@ class Graph(nn.Module):
 
 def load_graph(weights: Path, plan: Plan, channels: int, crop_px: int) -> Graph:
     """Return the trained network of `weights`, a safetensors file, ready to be exported."""
-    # Whatever the seed draws is replaced.
-    network = build(parse(plan.line), plan.recipe, channels, crop_px, seed=0)
+    # Whatever the streams draw is replaced.
+    network = build(parse(plan.line), plan.recipe, channels, crop_px, Streams(0))
     try:
         network.load_state_dict(load_file(weights))
     except (OSError, RuntimeError) as error:

@@ -11,6 +11,7 @@ from fathom.errors import FathomError
 from fathom.names import baseline_name, names_in_order
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
+from fathom.numerics import Numerics
 from fathom.output import write_metrics
 from fathom.params.baseline import CLASSIFIERS
 from fathom.params.comparison import Comparison
@@ -50,9 +51,15 @@ def read_all_cells(
 
 
 def compare(
-    everyone: Mapping[str, Cells], study: Study, layers: Mapping[str, int], params: Comparison
+    everyone: Mapping[str, Cells],
+    study: Study,
+    layers: Mapping[str, int],
+    params: Comparison,
+    numerics: Numerics = "portable",
 ) -> dict[str, Numbers]:
     """Return the numbers of everyone that is compared, in order; `layers` is what `depths` gives.
+
+    A network's `portable` is 1, or 0 where its training was this machine's own (`numerics`).
 
     Each measure has its interval in `<measure>_low` and `<measure>_high`. Differences are paired,
     to the first run (`difference_to_first`) and to the classifier that params name
@@ -78,6 +85,7 @@ def compare(
         }
         if name in layers:
             results[name]["weight_layers"] = layers[name]
+            results[name]["portable"] = int(numerics == "portable")
     references = {"first": next(iter(everyone)), "baseline": baseline_name(params.baseline)}
     for called, reference in references.items():
         found = to_reference(reference, called, everyone, measured, design, params.confidence)

@@ -5,33 +5,44 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from fathom.imaging.nuclei import Crops
 from fathom.params.recipe import Recipe
 
 Targets = npt.NDArray[np.bool_]  # (n,), whether the nucleus is of the positive class
 Rows = npt.NDArray[np.intp]  # positions in crops and targets
 
+SYMMETRIES = 8  # of the square
 
-def augment(crops: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Turn and mirror each crop of (n, side, side, channels) on its own.
+
+def turned(crops: Crops, rows: Rows, generator: np.random.Generator) -> Crops:
+    """Return the crops of `rows`, each turned and mirrored on its own.
 
     Two flips and a transposition, each for half of the crops, make the eight symmetries of the
     square equally likely. A quarter turn is a transposition and a flip.
     """
-    draws = torch.randint(0, 2, (3, len(crops), 1, 1, 1), generator=generator).bool()
-    crops = torch.where(draws[0], crops.flip(1), crops)
-    crops = torch.where(draws[1], crops.flip(2), crops)
-    return torch.where(draws[2], crops.transpose(1, 2), crops)
+    drawn = generator.integers(0, SYMMETRIES, len(rows))
+    out = np.empty((len(rows), *crops.shape[1:]), np.uint8)
+    for symmetry in range(SYMMETRIES):
+        here = drawn == symmetry
+        picked = crops[rows[here]]
+        if symmetry & 1:
+            picked = picked[:, ::-1]
+        if symmetry & 2:
+            picked = picked[:, :, ::-1]
+        if symmetry & 4:
+            picked = picked.transpose(0, 2, 1, 3)
+        out[here] = picked
+    return out
 
 
-def batches(rows: Rows, size: int, generator: torch.Generator) -> Iterator[Rows]:
+def batches(rows: Rows, size: int, generator: np.random.Generator) -> Iterator[Rows]:
     """Yield the rows in a random order, `size` at a time, the last time what is left.
 
     BatchNorm cannot train on one crop, so a single one that is left joins the batch before: in
     every run, so that runs with and without it see the same batches.
     """
-    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+    order = generator.permutation(rows)
     starts = list(range(0, len(rows), size))
     if len(rows) - starts[-1] == 1:
         starts.pop()
@@ -39,7 +50,7 @@ def batches(rows: Rows, size: int, generator: torch.Generator) -> Iterator[Rows]
         yield order[start:end]
 
 
-def fewer(rows: Rows, targets: Targets, recipe: Recipe, seed: int) -> Rows:
+def fewer(rows: Rows, targets: Targets, recipe: Recipe, generator: np.random.Generator) -> Rows:
     """Return the training rows that `recipe.training_nuclei` leaves, in their order.
 
     A share or a number of them, drawn at random and from both classes alike; with more nuclei
@@ -49,7 +60,6 @@ def fewer(rows: Rows, targets: Targets, recipe: Recipe, seed: int) -> Rows:
     if wanted == "all":
         return rows
     share = min(1.0, wanted / len(rows)) if isinstance(wanted, int) else wanted
-    generator = np.random.default_rng(seed)
     chosen = []
     for positive in (False, True):
         here = rows[targets[rows] == positive]
@@ -57,7 +67,9 @@ def fewer(rows: Rows, targets: Targets, recipe: Recipe, seed: int) -> Rows:
     return np.sort(np.concatenate(chosen))
 
 
-def training_targets(rows: Rows, targets: Targets, recipe: Recipe, seed: int) -> Targets:
+def training_targets(
+    rows: Rows, targets: Targets, recipe: Recipe, generator: np.random.Generator
+) -> Targets:
     """Return the targets that a network is trained on: shuffled among `rows` if the recipe says so.
 
     The other parts keep their labels, so that what a network without anything to learn gets from
@@ -66,5 +78,5 @@ def training_targets(rows: Rows, targets: Targets, recipe: Recipe, seed: int) ->
     if recipe.training_labels == "own":
         return targets
     shuffled = targets.copy()
-    shuffled[rows] = np.random.default_rng(seed).permutation(targets[rows])
+    shuffled[rows] = generator.permutation(targets[rows])
     return shuffled

@@ -1,18 +1,30 @@
-"""The unit of work: one network to train, and what it leaves."""
+"""The unit of work: one network to train, and what it leaves. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from fathom.imaging.nuclei import Crops
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import cost
 from fathom.params.recipe import Probes, Recipe
 from fathom.splitting.splits import FINAL
-from fathom.training.batches import Rows
+from fathom.streams import Streams
+from fathom.training.batches import Rows, Targets
 
-Weights = dict[str, torch.Tensor]
+Arrays = dict[str, npt.NDArray[Any]]
+Weights = Arrays  # a state dict of `fathom.networks.network.build`
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What cells are shown: all crops, whatever their part, and the class of each."""
+
+    crops: Crops
+    targets: Targets
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,18 @@ class Cell:
         part = "final model" if self.fold == FINAL else f"fold {self.fold}"
         return f"{self.run}, {part}, seed {self.seed}"
 
+    @property
+    def streams(self) -> Streams:
+        """Return where its random numbers come from."""
+        return Streams(self.seed, self.fold)
+
+    def multiply_adds(self, shown: Shown) -> float:
+        """Return about how much work it is: forward and backward passes, in multiply-adds."""
+        _, crop_px, _, channels = shown.crops.shape
+        one = cost(parse(self.line), channels, crop_px).multiply_adds
+        passes = 3 * len(self.rows["train"]) + len(self.rows["validation"])
+        return float(one) * passes * self.recipe.epochs
+
 
 class Epoch(NamedTuple):
     """What one epoch came to; NaN is a loss that was not finite: the training diverged.
@@ -44,6 +68,13 @@ class Epoch(NamedTuple):
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
+
+
+class State(NamedTuple):
+    """Where an unfinished cell stands."""
+
+    arrays: Arrays
+    notes: dict[str, Any]  # what JSON can say; NaN is allowed
 
 
 @dataclass(frozen=True)
@@ -60,6 +91,4 @@ class Trained:
     history: list[Epoch]
     probabilities: dict[str, npt.NDArray[np.float64]]
     weights: Weights
-    probes: list[tuple[object, ...]] = field(
-        default_factory=list
-    )  # `fathom.training.probing.COLUMNS`
+    probes: list[tuple[Any, ...]] = field(default_factory=list)  # `probe_table.COLUMNS`

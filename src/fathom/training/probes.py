@@ -2,8 +2,9 @@
 
 One row a layer with weights, in the order of computation. A layer's pre-activation is what its
 ReLU takes: after the norm, and for the last convolution of a residual block after the skip is
-added; the output neuron's is the logit. Norms use the batch's own statistics, as in training;
-dropout is off. Nothing here changes the network or draws from a global random state.
+added; the output neuron's is the logit. What is measured lies before pooling. Norms use the batch's
+own statistics, as in training; dropout is off. Nothing here changes the network or draws from a
+global random state.
 
 No single number of these is a verdict: half of a healthy ReLU layer is silent by nature, and
 RMSProp rescales small gradients. `fathom.diagnosis.causes` says what is made of them.
@@ -11,37 +12,18 @@ RMSProp rescales small gradients. `fathom.diagnosis.causes` says what is made of
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import nan
+from math import exp, nan, sqrt
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from scipy.special import entr
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fathom.networks.initialisation import Weighted, main_layers
-from fathom.networks.network import Network, ResidualBlock
-
-JACOBIAN_DRAWS = 4
-
-
-class Probe(NamedTuple):
-    """One layer at one epoch; NaN where a measure does not apply or was not taken.
-
-    Pre-activations z have the shape (n, units) or (n, channels, side, side).
-    """
-
-    epoch: int  # 0 is before the first step
-    place: int  # 0 is the input; from 1, the layers with weights
-    layer: str
-    rms: float  # root mean square of z
-    between_samples: float  # root of the variance over samples, averaged over units and pixels
-    signal: float  # between_samples / rms: what is left of the differences between nuclei
-    silent: float  # share of units that no pixel of any sample activates
-    rank: float  # effective rank of the activations (Roy & Vetterli 2007), samples centred
-    gradient_norm: float  # of the mean loss, in the layer's weights
-    gradient_correlation: float  # mean cosine of two samples' gradients (Balduzzi et al. 2017)
-    identity_distance: float  # |F(x)| / |x| of the block that ends here (He et al. 2015, fig. 7)
-    jacobian: float  # root mean square singular value (Glorot & Bengio 2010, section 4.2.1)
+from fathom.networks.network import ConvolutionBlock, Network, ResidualBlock
+from fathom.training.probe_table import Probe
 
 
 class Point(NamedTuple):
@@ -49,30 +31,40 @@ class Point(NamedTuple):
 
     layer: str
     weighted: Weighted
-    relu: nn.ReLU | None  # None: the output neuron
+    seen: nn.Module  # what gives the pre-activation
     block: ResidualBlock | None  # the residual block that ends here
+    is_output: bool  # the output neuron, which has no ReLU
 
 
 def points_of(network: Network) -> list[Point]:
-    """Return the layers with weights in the order of computation.
-
-    Each but the output neuron is followed by one ReLU, and they run in the same order.
-    """
-    weighted = list(main_layers(network))
-    relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
-    ends = {block.relu: block for block in network.modules() if isinstance(block, ResidualBlock)}
-    names = [f"{place} {_kind(layer)}" for place, layer in enumerate(weighted, start=1)]
+    """Return the layers with weights in the order of computation, without projections."""
+    found = [point for layer in network.layers for point in _points(layer)]
     return [
-        Point(name, layer, relu, ends.get(relu) if relu else None)
-        for name, layer, relu in zip(names, weighted, [*relus, None], strict=True)
+        Point(f"{place} {_kind(one[0], place == len(found))}", *one, place == len(found))
+        for place, one in enumerate(found, start=1)
     ]
 
 
-def _kind(layer: Weighted) -> str:
+def _points(layer: nn.Module) -> Iterator[tuple[Weighted, nn.Module, ResidualBlock | None]]:
+    match layer:
+        case ConvolutionBlock():
+            yield layer.convolution, layer.norm, None
+        case ResidualBlock():
+            *inner, last = layer.content
+            for block in inner:
+                yield from _points(block)
+            yield next(main_layers(last)), layer.sum, layer
+        case nn.Sequential():  # a dense layer, or the output neuron
+            for part in layer:
+                if isinstance(part, nn.Linear):
+                    yield part, part, None
+
+
+def _kind(layer: Weighted, is_output: bool) -> str:
     if isinstance(layer, nn.Conv2d):
         side = layer.kernel_size[0]
         return f"{layer.out_channels}conv{side}x{side}"
-    return "o" if layer.out_features == 1 else f"fc{layer.out_features}"
+    return "o" if is_output else f"fc{layer.out_features}"
 
 
 def measure(
@@ -92,24 +84,24 @@ def measure(
         The input's row (place 0), then one a layer with weights.
     """
     points = points_of(network)
-    with _batch_statistics(network), _recorded(points) as seen:
-        logits = network(inputs)
-        signals = [*seen.before_relu, logits.unsqueeze(1)]
+    with _batch_statistics(network):
+        with _recorded(points) as seen:
+            logits = network(inputs)
         loss = binary_cross_entropy_with_logits(logits, target)
         weights = [point.weighted.weight for point in points]
-        gradients = torch.autograd.grad(loss, [*signals, *weights], allow_unused=True)
+        gradients = torch.autograd.grad(loss, [*seen.signals, *weights], allow_unused=True)
         gains = _jacobian_gains(network, inputs, epoch) if jacobians else {}
     # d logit / d z has the sign of the loss's gradient for negative nuclei, the other for positive.
     sign = 1 - 2 * target
     rows = [_row(epoch, 0, "input", inputs)]
-    for place, (point, signal) in enumerate(zip(points, signals, strict=True), start=1):
+    for place, (point, signal) in enumerate(zip(points, seen.signals, strict=True), start=1):
         by_sample, by_weight = gradients[place - 1], gradients[place - 1 + len(points)]
         rows.append(
             _row(epoch, place, point.layer, signal)._replace(
-                silent=nan if point.relu is None else _silent(signal),
+                silent=nan if point.is_output else _silent(signal),
                 gradient_norm=nan if by_weight is None else float(by_weight.norm()),
                 gradient_correlation=_mean_cosine(by_sample, sign),
-                identity_distance=seen.identity_distance.get(point.block, nan),
+                identity_distance=seen.identity_distance(point.block),
                 jacobian=gains.get(point.weighted, nan),
             )
         )
@@ -131,8 +123,8 @@ def _row(epoch: int, place: int, layer: str, signal: torch.Tensor) -> Probe:
     # In units of its largest value, or the squares of an exploding signal leave float32.
     peak = signal.abs().amax()
     unit = signal / peak if peak > 0 else signal
-    rms = float(unit.square().mean().sqrt())
-    between = float(unit.var(0, correction=0).mean().sqrt())
+    rms = sqrt(float(unit.square().mean()))
+    between = sqrt(float((unit - unit.mean(0)).square().mean()))
     ratio = between / rms if rms > 0 else 0.0
     rank = effective_rank(_by_unit(signal.relu() if place else signal).double())
     scale = float(peak)
@@ -154,11 +146,10 @@ def effective_rank(activations: torch.Tensor) -> float:
     centred = activations - activations.mean(0)
     if not bool(centred.isfinite().all()):
         return nan
-    values = torch.linalg.svdvals(centred)
-    if not float(values.sum()) > 0:
+    values = np.linalg.svd(centred.cpu().numpy(), compute_uv=False)
+    if not values.sum() > 0:
         return 0.0
-    share = values / values.sum()
-    return float(torch.special.entr(share).sum().exp())
+    return exp(float(entr(values / values.sum()).sum()))
 
 
 def _silent(signal: torch.Tensor) -> float:
@@ -184,23 +175,21 @@ def _jacobian_gains(network: Network, inputs: torch.Tensor, epoch: int) -> dict[
     """Return, for each entry of `network.layers` with weights, its Jacobian's RMS singular value.
 
     |J|_F^2, the sum of the squared singular values, is the expectation of |J^T u|^2 for u of
-    independent signs (Hutchinson 1990): no Jacobian is ever built. The entry's last layer with
-    weights stands for it. The mean is over samples.
+    independent signs (Hutchinson 1990): no Jacobian is ever built. The mean is over samples, each
+    with signs of its own. The entry's last layer with weights stands for it.
     """
-    generator = torch.Generator().manual_seed(epoch)
+    generator = np.random.default_rng(epoch)
     gains: dict[Weighted, float] = {}
     maps = inputs
     for layer in network.layers:
         maps = maps.detach().requires_grad_()
         out = layer(maps)
         if weighted := list(main_layers(layer)):
-            squares = torch.zeros(())
-            for _ in range(JACOBIAN_DRAWS):
-                signs = torch.randint(0, 2, out.shape, generator=generator).to(out) * 2 - 1
-                (back,) = torch.autograd.grad(out, maps, signs, retain_graph=True)
-                squares = squares + back.square().sum().cpu() / JACOBIAN_DRAWS
-            values = min(out[0].numel(), maps[0].numel())
-            gains[weighted[-1]] = float((squares / len(inputs) / values).sqrt())
+            drawn = generator.integers(0, 2, out.shape, dtype=np.int8)
+            signs = torch.from_numpy(drawn).to(out) * 2 - 1
+            (back,) = torch.autograd.grad(out, maps, signs)
+            values = min(out[0].numel(), maps[0].numel()) * len(inputs)
+            gains[weighted[-1]] = sqrt(float(back.square().sum()) / values)
         maps = out
     return gains
 
@@ -209,30 +198,29 @@ class _Seen:
     """What hooks note during one pass."""
 
     def __init__(self) -> None:
-        self.before_relu: list[torch.Tensor] = []
+        self.signals: list[torch.Tensor] = []  # pre-activations
         self.parts: dict[nn.Module, torch.Tensor] = {}  # what blocks' contents and skips gave
-        self.identity_distance: dict[ResidualBlock | None, float] = {}
+
+    def identity_distance(self, block: ResidualBlock | None) -> float:
+        if block is None:
+            return nan
+        return float((self.parts[block.content].norm() / self.parts[block.skip].norm()).detach())
 
 
 @contextmanager
 def _recorded(points: Sequence[Point]) -> Iterator[_Seen]:
-    """Note what each ReLU takes, and how far each residual block is from its skip."""
+    """Note each pre-activation, and what each residual block's content and skip give."""
     seen = _Seen()
 
-    def before_relu(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        seen.before_relu.append(inputs[0])
+    def signal(_module: nn.Module, _inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        seen.signals.append(output)
 
-    def after_part(part: nn.Module, _inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        seen.parts[part] = output
+    def part(module: nn.Module, _inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        seen.parts[module] = output
 
-    def after_block(block: ResidualBlock, _inputs: tuple[Any, ...], _output: torch.Tensor) -> None:
-        distance = seen.parts[block.content].norm() / seen.parts[block.skip].norm()
-        seen.identity_distance[block] = float(distance.detach())
-
-    handles = [point.relu.register_forward_pre_hook(before_relu) for point in points if point.relu]
+    handles = [point.seen.register_forward_hook(signal) for point in points]
     for block in filter(None, (point.block for point in points)):
-        handles += [part.register_forward_hook(after_part) for part in (block.content, block.skip)]
-        handles.append(block.register_forward_hook(after_block))
+        handles += [module.register_forward_hook(part) for module in (block.content, block.skip)]
     try:
         yield seen
     finally:

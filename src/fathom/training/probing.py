@@ -9,12 +9,8 @@ import torch
 
 from fathom.networks.network import Network
 from fathom.params.recipe import Probes
-from fathom.training.probes import Probe, measure, relative_changes, weights_of
-
-# A row of the table of probes: `Probe`, and
-# update: |change| / |weights| of the layer, in the epoch's last step; of epoch 0 in the first step
-# readability: see `fathom.training.readability`; of the kept weights, in the last epoch's rows only
-COLUMNS = (*Probe._fields, "update", "readability")
+from fathom.training.probe_table import Probe
+from fathom.training.probes import measure, relative_changes, weights_of
 
 
 class Step(NamedTuple):
@@ -56,7 +52,7 @@ class Prober:
             self.changes[epoch] = relative_changes(step.before, weights_of(network))
 
     def table(self, readability: Sequence[float]) -> list[tuple[object, ...]]:
-        """Return the rows, one `COLUMNS` each; `readability` has an entry a layer with weights."""
+        """Return the rows of `probe_table.COLUMNS`; `readability` has one a layer with weights."""
         return [
             (
                 *row,
@@ -68,9 +64,9 @@ class Prober:
 
     def state(self) -> dict[str, object]:
         """Return what `restore` needs."""
-        return {"rows": [tuple(row) for row in self.rows], "changes": self.changes}
+        return {"rows": self.rows, "changes": list(self.changes.items())}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.rows = [Probe(*row) for row in state["rows"]]
-        self.changes = state["changes"]
+        self.changes = dict(state["changes"])

@@ -62,21 +62,24 @@ def activations(network: Network, batches: Sequence[torch.Tensor]) -> list[Float
     points = points_of(network)
     seen: list[list[torch.Tensor]] = [[] for _ in points]
     handles = [
-        point.relu.register_forward_hook(_keep(kept))
+        point.seen.register_forward_hook(_keep(kept, relu=not point.is_output))
         for point, kept in zip(points, seen, strict=True)
-        if point.relu
     ]
     try:
         for batch in batches:
-            seen[-1].append(network(batch).unsqueeze(1).cpu())
+            network(batch)
     finally:
         for handle in handles:
             handle.remove()
     return [torch.cat(kept).numpy() for kept in seen]
 
 
-def _keep(kept: list[torch.Tensor]) -> Callable[[nn.Module, object, torch.Tensor], None]:
+def _keep(
+    kept: list[torch.Tensor], *, relu: bool
+) -> Callable[[nn.Module, object, torch.Tensor], None]:
     def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        if relu:
+            output = output.relu()
         if output.ndim > 2 and output.shape[-1] > 1:
             output = adaptive_avg_pool2d(output, QUARTERS)
         kept.append(output.flatten(1).cpu())

@@ -1,23 +1,25 @@
 """A run: its architecture under its recipe, over all folds and seeds, and one final model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import check_fits, parse
+from fathom.numerics import Numerics
 from fathom.output import write_table, written_whole
 from fathom.params.recipe import Probes
 from fathom.splitting.splits import FINAL, PARTS, part_rows
+from fathom.streams import Streams
 from fathom.training.batches import fewer
-from fathom.training.cell import Cell, Epoch, Trained
-from fathom.training.cells import checkpoints_of, train_cells
-from fathom.training.checkpoint import forget_old
+from fathom.training.cell import Cell, Epoch, Shown, Trained
 from fathom.training.interventions import Plan
-from fathom.training.probing import COLUMNS
+from fathom.training.pool import train_cells
+from fathom.training.probe_table import COLUMNS
+from fathom.training.store import Store
 
 PREDICTIONS, HISTORY, PROBES = "predictions.parquet", "history.parquet", "probes.parquet"
 WEIGHTS = "final.safetensors"
@@ -28,10 +30,11 @@ def cells_of(
 ) -> list[Cell]:
     """Return the cells of a run, one a fold and seed, each probed.
 
-    With `final` there is the final model's before them, of the first seed. It has the most nuclei
-    to train on: it starts first, so that no core is idle long.
+    With `final` there is the final model's before them, of the first seed. Raises `FathomError`
+    where the architecture does not fit the crops.
     """
     recipe = plan.recipe
+    check_fits(parse(plan.line), nuclei.crop_px)
     targets = nuclei.kept["positive"].to_numpy(dtype=np.bool_)
     folds = sorted(set(splits["fold"].tolist()) - {FINAL})
     units = [(FINAL, recipe.seeds[0])] if final else []
@@ -40,38 +43,48 @@ def cells_of(
     for fold, seed in units:
         parts = PARTS[:2] if fold == FINAL else PARTS
         rows = {part: part_rows(nuclei, splits, fold, part) for part in parts}
-        rows["train"] = fewer(rows["train"], targets, recipe, seed)
+        drawn = Streams(seed, fold).generator("nuclei")
+        rows["train"] = fewer(rows["train"], targets, recipe, drawn)
         cells.append(
             Cell(run, fold, seed, plan.line, recipe, rows, None if fold == FINAL else probes)
         )
     return cells
 
 
-def train_run(cells: Sequence[Cell], nuclei: Nuclei, checkpoints: Path, out: Path) -> None:
-    """Train all cells of a run (`cells_of`); write predictions, history, probes and weights.
+def train_rows(
+    rows: Mapping[Path, tuple[Sequence[Cell], Nuclei]], numerics: Numerics, cells: Path
+) -> None:
+    """Train the cells of all rows (`cells_of`) in one pool; write what a row left to its folder.
 
-    Predictions: nucleus, fold, seed, part, probability of the positive class (see `Trained`).
-    History: fold, seed and the fields of `Epoch`. Probes: fold, seed and
-    `fathom.training.probing.COLUMNS`. Weights: a state dict of `fathom.networks.network.build`, if
-    there is a final model among the cells. All are written when the last cell is done, and only
-    then are the checkpoints deleted. Raises `FathomError` before any training where the
-    architecture does not fit the crops.
+    What the store in the folder `cells` holds is not trained again. Predictions: nucleus, fold,
+    seed, part, probability of the positive class (see `Trained`). History: fold, seed and the
+    fields of `Epoch`. Probes: fold, seed and `fathom.training.probe_table.COLUMNS`. Weights: a
+    state dict of `fathom.networks.network.build`, if there is a final model among the cells. All
+    are written when the last cell is done.
     """
-    crops = nuclei.crops()
-    check_fits(parse(cells[0].line), crops.shape[1])
-    targets = nuclei.kept["positive"].to_numpy(dtype=np.bool_)
-    forget_old(checkpoints)
-    resumable = checkpoints_of(cells, crops, targets, checkpoints)
-    trained = train_cells(cells, crops, targets, resumable)
+    store = Store(cells)
+    store.forget_unfinished()
+    shown = {id(nuclei): _shown(nuclei) for _, nuclei in rows.values()}
+    work = [(cell, shown[id(nuclei)]) for row, nuclei in rows.values() for cell in row]
+    trained = iter(train_cells(work, numerics, store))
+    for out, (row, nuclei) in rows.items():
+        _write_row(row, [next(trained) for _ in row], nuclei, out)
+
+
+def _shown(nuclei: Nuclei) -> Shown:
+    return Shown(nuclei.crops(), nuclei.kept["positive"].to_numpy(dtype=np.bool_))
+
+
+def _write_row(
+    cells: Sequence[Cell], trained: Sequence[Trained], nuclei: Nuclei, out: Path
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / PREDICTIONS, _predictions(cells, trained, nuclei))
     write_table(out / HISTORY, _history(cells, trained))
     write_table(out / PROBES, _probes(cells, trained))
     for final in (one for cell, one in zip(cells, trained, strict=True) if cell.fold == FINAL):
         with written_whole(out / WEIGHTS) as part:
-            save_file({name: weight.contiguous() for name, weight in final.weights.items()}, part)
-    for checkpoint in resumable:
-        checkpoint.remove()
+            save_file(final.weights, part)
 
 
 def _predictions(cells: Sequence[Cell], trained: Sequence[Trained], nuclei: Nuclei) -> pd.DataFrame:

@@ -1,13 +1,15 @@
 """Training one cell: one run, one fold, one seed, on one thread.
 
 The same cell gives the same bytes, whatever runs beside it and however often it was interrupted.
-Where torch finds a GPU it is used, for one cell at a time; fathom's tests have had none to run on.
+Under native numerics a GPU is used where torch finds one, for one cell at a time; fathom's tests
+have had none to run on.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf, isfinite, nan
-from typing import Any
+from time import monotonic
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,34 +17,43 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fathom.errors import FathomError
-from fathom.imaging.nuclei import Crops
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
+from fathom.networks.units import Dropout
+from fathom.numerics import Numerics
 from fathom.params.recipe import Probes
-from fathom.training.batches import Rows, Targets, augment, batches, training_targets
-from fathom.training.cell import Cell, Epoch, Trained, Weights
-from fathom.training.checkpoint import Checkpoint
+from fathom.training.batches import Rows, batches, training_targets, turned
+from fathom.training.cell import Cell, Epoch, Shown, State, Trained, Weights
 from fathom.training.determinism import reproducible
-from fathom.training.optimisers import optimiser_of, warm_up
+from fathom.training.optimisers import Optimiser, warm_up
 from fathom.training.probing import Prober
 from fathom.training.readability import readability
 
 LSUV_CROPS = 128
+READ_ON = 512  # nuclei, for the linear probes: more cost much and tell no more
+SAVING_SHARE = 0.02  # of the time at most, for checkpoints; what is lost by a kill is trained again
 EVALUATED_AT_ONCE = 256  # crops; a constant, because the size of a batch changes how sums round
 
 
+class Saved(Protocol):
+    """Where a cell stands (`fathom.training.store.Checkpoint`)."""
+
+    def load(self) -> State | None: ...
+    def save(self, state: State) -> None: ...
+
+
 def train_cell(
-    crops: Crops,
-    targets: Targets,
+    shown: Shown,
     cell: Cell,
-    checkpoint: Checkpoint,
+    checkpoint: Saved,
     report: Callable[[Epoch], None],
+    numerics: Numerics = "portable",
 ) -> Trained:
     """Train a cell from its checkpoint on, or from the start; `report` hears of each epoch.
 
-    Torch's global state (threads, random numbers, determinism) is left as it was found. Raises
-    `FathomError` for a part that is too small to train or validate on.
+    Torch's global state (threads, determinism) is left as it was found. Raises `FathomError` for a
+    part that is too small to train or validate on.
     """
     if len(cell.rows["train"]) < 2 or len(cell.rows["validation"]) < 1:
         raise FathomError(
@@ -50,15 +61,18 @@ def train_cell(
             f"{len(cell.rows['validation'])} to validate on; at least 2 and 1 are needed"
         )
     with reproducible():
-        training = _Training(crops, targets, cell)
+        training = _Training(shown, cell, _device(numerics))
         if saved := checkpoint.load():
             training.restore(saved)
             done = len(training.history)
             print(f"{cell}: continues after epoch {done}", file=sys.stderr, flush=True)
             report(training.history[-1])
+        due = monotonic()
         while len(training.history) < cell.recipe.epochs:
             training.run_epoch()
-            checkpoint.save(training.state())
+            if (began := monotonic()) >= due:
+                checkpoint.save(training.state())
+                due = monotonic() + (monotonic() - began) / SAVING_SHARE
             report(training.history[-1])
         return training.result()
 
@@ -66,24 +80,29 @@ def train_cell(
 class _Training:
     """A cell between two epochs: all that its further course depends on."""
 
-    def __init__(self, crops: Crops, targets: Targets, cell: Cell) -> None:
-        self.crops, self.targets = crops, targets
+    def __init__(self, shown: Shown, cell: Cell, device: torch.device) -> None:
+        self.crops, self.targets = shown.crops, shown.targets
         self.rows, self.recipe = cell.rows, cell.recipe
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        _, crop_px, _, channels = crops.shape
-        self.network = build(parse(cell.line), cell.recipe, channels, crop_px, cell.seed)
+        self.device = device
+        _, crop_px, _, channels = shown.crops.shape
+        streams = cell.streams
+        self.network = build(parse(cell.line), cell.recipe, channels, crop_px, streams)
         self.network.to(self.device)
-        self.optimiser = optimiser_of(self.network.parameters(), cell.recipe)
-        # The order of the crops and their flips have streams of their own, so that runs which
-        # differ in dropout or augmentation see the same batches. Dropout can only draw from
-        # torch's global stream.
-        seeds = np.random.SeedSequence(cell.seed).generate_state(4).tolist()
-        self.order, self.flips = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
-        torch.manual_seed(seeds[2])
+        # The order of the crops, their flips and dropout have streams of their own, so that runs
+        # which differ in dropout or augmentation see the same batches.
+        self.order, self.flips, self.dropout = (
+            streams.generator(purpose) for purpose in ("order", "flips", "dropout")
+        )
+        for module in self.network.modules():
+            if isinstance(module, Dropout):
+                module.generator = self.dropout
         self.class_weights = self._class_weights()
-        self.trained_on = training_targets(self.rows["train"], targets, cell.recipe, seeds[3])
+        self.trained_on = training_targets(
+            self.rows["train"], self.targets, cell.recipe, streams.generator("labels")
+        )
         if cell.recipe.initialisation == "lsuv":
             unit_variance(self.network, list(main_layers(self.network)), self._examples(LSUV_CROPS))
+        self.optimiser = Optimiser(self.network.parameters(), cell.recipe)
         self.prober = self._prober(cell.probes)
         self.history: list[Epoch] = []
         self.kept = self._weights()
@@ -116,38 +135,43 @@ class _Training:
     def result(self) -> Trained:
         """Return what is left when all epochs are done."""
         last = self._probabilities("train")
-        self.network.load_state_dict(self.kept)
+        self._load(self.kept)
         others = {part: self._probabilities(part) for part in self.rows if part != "train"}
         table = self.prober.table(self._readability()) if self.prober else []
         return Trained(self.history, {"train": last, **others}, self.kept, table)
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> State:
         """Return everything that `restore` needs."""
-        return {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "kept": self.kept,
-            "history": [tuple(epoch) for epoch in self.history],
-            "order": self.order.get_state(),
-            "flips": self.flips.get_state(),
-            "dropout": torch.get_rng_state(),
-            "dropout_gpu": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-            "probes": self.prober.state() if self.prober else None,
+        arrays = {f"network/{name}": values for name, values in self._weights().items()}
+        arrays |= {f"kept/{name}": values for name, values in self.kept.items()}
+        arrays |= {
+            f"optimiser/{name}": values.cpu().numpy()
+            for name, values in self.optimiser.state().items()
         }
+        return State(
+            arrays,
+            {
+                "history": self.history,
+                "streams": [one.bit_generator.state for one in self._streams()],
+                "probes": self.prober.state() if self.prober else None,
+            },
+        )
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Continue where `state` was taken."""
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.kept = state["kept"]
-        self.history = [Epoch(*epoch) for epoch in state["history"]]
-        self.order.set_state(state["order"])
-        self.flips.set_state(state["flips"])
+        self._load(_named(state, "network/"))
+        kept = _named(state, "kept/")
+        self.kept = {name: kept[name] for name in self.kept}
+        optimiser = _named(state, "optimiser/")
+        self.optimiser.restore({name: torch.from_numpy(one) for name, one in optimiser.items()})
+        self.history = [Epoch(*epoch) for epoch in state.notes["history"]]
+        for one, saved in zip(self._streams(), state.notes["streams"], strict=True):
+            one.bit_generator.state = saved
         if self.prober:
-            self.prober.restore(state["probes"])
-        torch.set_rng_state(state["dropout"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state_all(state["dropout_gpu"])
+            self.prober.restore(state.notes["probes"])
+
+    def _streams(self) -> tuple[np.random.Generator, ...]:
+        return self.order, self.flips, self.dropout
 
     def _train(self, epoch: int) -> tuple[float, float]:
         """Train on each crop of the training part once; return the running loss and accuracy."""
@@ -171,14 +195,13 @@ class _Training:
 
     def _loss(self, batch: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the logits and targets of a batch, and its mean loss."""
-        crops = torch.from_numpy(self.crops[batch])
-        if self.recipe.augmentation:
-            crops = augment(crops, self.flips)
+        turn = self.recipe.augmentation
+        shown = turned(self.crops, batch, self.flips) if turn else self.crops[batch]
         target = torch.from_numpy(self.trained_on[batch]).to(self.device)
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
         ):
-            logits = self.network(self._scaled(crops)).float()
+            logits = self.network(self._scaled(torch.from_numpy(shown))).float()
         weights = torch.where(target, *self.class_weights) if self.class_weights else None
         return logits, target, binary_cross_entropy_with_logits(logits, target.float(), weights)
 
@@ -203,7 +226,7 @@ class _Training:
 
     def _readability(self) -> list[float]:
         """Return how well the label can be read from each layer of the kept network."""
-        train, validation = self.rows["train"], self.rows["validation"]
+        train, validation = _spaced(self.rows["train"], READ_ON), self.rows["validation"]
         return readability(
             self.network,
             self._chunks(train),
@@ -233,11 +256,29 @@ class _Training:
         return probabilities.numpy()
 
     def _weights(self) -> Weights:
-        """Return a copy of the network's weights on the CPU."""
+        """Return a copy of the network's weights."""
         return {
-            name: weight.detach().to("cpu", copy=True)
+            name: weight.detach().to("cpu", copy=True).numpy()
             for name, weight in self.network.state_dict().items()
         }
+
+    def _load(self, weights: Weights) -> None:
+        self.network.load_state_dict(
+            {name: torch.from_numpy(np.array(values)) for name, values in weights.items()}
+        )
+
+
+def _device(numerics: Numerics) -> torch.device:
+    on_gpu = numerics == "native" and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
+
+
+def _named(state: State, prefix: str) -> Weights:
+    return {
+        name.removeprefix(prefix): values
+        for name, values in state.arrays.items()
+        if name.startswith(prefix)
+    }
 
 
 def _finite(loss: torch.Tensor) -> float:

@@ -1,0 +1,190 @@
+"""Many cells at once, one on each core, with live progress; what the store holds is not trained.
+
+This process only hands out cells and reads what they left: torch is imported in the workers alone,
+with the instruction sets that the environment of this process says (`fathom.numerics`).
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from fathom.errors import FathomError
+from fathom.numerics import Numerics, pin
+from fathom.progress import progress_bar
+from fathom.training.cell import Cell, Epoch, Shown, Trained
+from fathom.training.identity import gpu, keys_of
+from fathom.training.store import Store
+
+REFRESH_S = 0.25
+
+Board = npt.NDArray[np.float64]  # (cells, 3): epochs done, last training and validation loss
+Work = tuple[Cell, Shown]
+
+
+def train_cells(
+    work: Sequence[Work], numerics: Numerics, store: Store, at_once: int | None = None
+) -> list[Trained]:
+    """Return what each cell leaves, in their order; train those that the store does not hold.
+
+    The largest are trained first, as many at once as there are cores, so that no core is idle long.
+    The processes share the crops in memory. With a GPU (`numerics` native alone) cells are trained
+    one after the other. None of this changes the results. Raises `FathomError` for bfloat16 under
+    portable numerics: its kernels differ by processor.
+    """
+    _check_precision(work, numerics)
+    keys = keys_of([cell for cell, _ in work], [shown for _, shown in work], numerics)
+    found = {key: trained for key in set(keys) if (trained := store.finished(key)) is not None}
+    missing = {key: one for key, one in zip(keys, work, strict=True) if key not in found}
+    if held := sum(key in found for key in keys):
+        print(f"{held} of {len(work)} networks were trained before: taken from {store.folder}")
+    largest_first = sorted(missing, key=lambda key: -missing[key][0].multiply_adds(missing[key][1]))
+    if at_once is None:
+        at_once = 1 if numerics == "native" and gpu() else joblib.cpu_count()
+    _train_all({key: missing[key] for key in largest_first}, numerics, store, at_once)
+    for key in missing:
+        trained = store.finished(key)
+        if trained is None:
+            raise FathomError(
+                f"{missing[key][0]}: what was trained cannot be read from {store.folder} any more. "
+                "Run this again: cells that are there are kept"
+            )
+        found[key] = trained
+    return [found[key] for key in keys]
+
+
+def _check_precision(work: Sequence[Work], numerics: Numerics) -> None:
+    for cell, _ in work:
+        if numerics == "portable" and cell.recipe.precision == "bfloat16":
+            raise FathomError(
+                f"run {cell.run}: precision 'bfloat16' has other kernels on every processor: set "
+                "numerics: native in params.yaml, or precision: float32"
+            )
+
+
+def _train_all(work: dict[str, Work], numerics: Numerics, store: Store, at_once: int) -> None:
+    """Train in new processes, even a single cell: this one may have loaded other kernels."""
+    if not work:
+        return
+    pin(numerics)
+    cells = [cell for cell, _ in work.values()]
+    with tempfile.TemporaryDirectory(prefix="fathom-cells-") as name:
+        folder = Path(name)
+        board = np.memmap(folder / "board", np.float64, "w+", shape=(len(cells), 3))
+        crops = _written({id(shown): shown for _, shown in work.values()}, folder)
+        jobs = [
+            (crops[id(shown)], cell, key, numerics, store, _Reporter(board, number, os.getpid()))
+            for number, (key, (cell, shown)) in enumerate(work.items())
+        ]
+        with _progress(board, cells):
+            for number, last in _results(jobs, min(at_once, len(cells))):
+                print(_finished(cells[number], last), file=sys.stderr)
+
+
+def _written(shown: Mapping[int, Shown], folder: Path) -> dict[int, Path]:
+    """Write what is shown where all workers map it into memory."""
+    paths = {}
+    for number, (name, one) in enumerate(shown.items()):
+        paths[name] = folder / str(number)
+        paths[name].mkdir()
+        np.save(paths[name] / "crops.npy", one.crops)
+        np.save(paths[name] / "targets.npy", one.targets)
+    return paths
+
+
+@cache
+def _read(folder: Path) -> Shown:
+    """Return what is shown, once a worker."""
+    return Shown(np.load(folder / "crops.npy", mmap_mode="r"), np.load(folder / "targets.npy"))
+
+
+def _results(jobs: Sequence[tuple[Any, ...]], at_once: int) -> Iterator[tuple[int, Epoch]]:
+    """Yield what `_train` returns, as cells finish; they begin in the order of `jobs`."""
+    executor = ProcessPoolExecutor(at_once)
+    try:
+        for done in as_completed([executor.submit(_train, *job) for job in jobs]):
+            yield done.result()
+    except TerminatedWorkerError:
+        raise FathomError(
+            "a process that trained a network was ended from outside, as the system does when "
+            "memory runs out. Run this again: what is finished is kept, the rest goes on"
+        ) from None
+    finally:
+        executor.shutdown(wait=True, kill_workers=True)
+
+
+@dataclass(frozen=True)
+class _Reporter:
+    """Writes a cell's progress on the board that the processes share."""
+
+    board: Board
+    number: int  # the cell's row
+    parent: int  # process id
+
+    def __call__(self, epoch: Epoch) -> None:
+        if self.parent not in (os.getpid(), os.getppid()):
+            os._exit(1)  # the stage was killed: nobody waits for this cell any more
+        self.board[self.number] = epoch.epoch, epoch.train_loss, epoch.validation_loss
+
+
+def _train(
+    crops: Path, cell: Cell, key: str, numerics: Numerics, store: Store, report: _Reporter
+) -> tuple[int, Epoch]:
+    """Train one cell in a worker, into the store."""
+    from fathom.training.training import train_cell  # noqa: PLC0415  torch, in workers alone
+
+    trained = train_cell(_read(crops), cell, store.at(key, cell), report, numerics)
+    store.finish(key, cell, trained)
+    return report.number, trained.history[-1]
+
+
+@contextmanager
+def _progress(board: Board, cells: Sequence[Cell]) -> Iterator[None]:
+    """Show a bar for each cell that has begun, on a terminal only, while the context lasts."""
+    done = Event()
+    with progress_bar() as progress:
+        bars = [
+            progress.add_task(str(cell), total=cell.recipe.epochs, start=False, visible=False)
+            for cell in cells
+        ]
+
+        def refresh() -> None:
+            while not done.wait(REFRESH_S):
+                for bar, cell, (epochs, train, validation) in zip(bars, cells, board, strict=True):
+                    if epochs:
+                        losses = f"loss {train:.3f}, validation {validation:.3f}"
+                        progress.start_task(bar)
+                        progress.update(
+                            bar,
+                            completed=epochs,
+                            visible=epochs < cell.recipe.epochs,
+                            description=f"{cell}: {losses}",
+                        )
+
+        watcher = Thread(target=refresh, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
+
+def _finished(cell: Cell, last: Epoch) -> str:
+    return (
+        f"{cell}: {last.epoch} epochs, accuracy {last.train_accuracy:.3f} in training, "
+        f"{last.validation_accuracy:.3f} in validation"
+    )

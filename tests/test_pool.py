@@ -1,0 +1,283 @@
+"""Many cells at once: stages that are killed or share a store, and what is never trained twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import nuclei_of
+from simulated_crops import PARAMS, assert_same, cell_of, crops_of, half_positive, shown_of
+
+from fathom.errors import FathomError
+from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
+from fathom.params.data import Split
+from fathom.splitting.folds import write_splits
+from fathom.training import pool
+from fathom.training.pool import train_cells
+from fathom.training.runs import HISTORY, PREDICTIONS, PROBES, WEIGHTS
+from fathom.training.store import Store
+
+STAGE = Path(__file__).parents[1] / "stages" / "train.py"
+SHOWN = shown_of(60)
+# What would choose other kernels, or other ways to add up.
+NONSENSE = {
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "DNNL_MAX_CPU_ISA": "SSE41",
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "SSE4_2",
+    "MKL_NUM_THREADS": "7",
+    "OPENBLAS_CORETYPE": "Prescott",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3",
+    "OMP_NUM_THREADS": "2",
+}
+
+
+def set_params(folder: Path, numerics: str = "portable", **recipe) -> None:
+    params = {
+        "numerics": numerics,
+        "recipe": {**PARAMS["recipe"], "epochs": 60, "batch_size": 16, "norm": "batch", **recipe},
+        "probes": {"crops": 16, "epochs": [1, 10]},
+        "architectures": {"tiny": "8conv3x3 - mp2x2 - fc32 - o"},
+        "runs": {"tiny": {"architecture": "tiny", "interventions": {}}},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Return a folder with params.yaml, nuclei, splits, and three small cells, trained alone."""
+    folder = tmp_path_factory.mktemp("study")
+    positive = half_positive(96)
+    slides = [f"s{number // 16}" for number in range(96)]
+    table = nuclei_of(slides, positive.tolist()).table.assign(shard="all.npy", row=np.arange(96))
+    table = table.assign(**{name: 0 for name in COLUMNS if name not in table})
+    write_nuclei(folder / "nuclei", table, {"all.npy": crops_of(positive)})
+    split = Split(group="slide", folds=2, validation_share=0.3, seed=0)
+    write_splits(read_nuclei(folder / "nuclei"), split, folder / "splits")
+    set_params(folder)
+    finish(start_stage(folder, ".alone", "alone", cores=1))
+    return folder
+
+
+def start_stage(folder: Path, cells: str, out: str, cores: int, **environment: str):
+    """Start stages/train.py in `folder`, with as many cells at once as `cores`."""
+    return subprocess.Popen(
+        [sys.executable, STAGE, "tiny", "nuclei", "splits", cells, out],
+        cwd=folder,
+        env={**os.environ, "LOKY_MAX_CPU_COUNT": str(cores), **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    """Return what the stage wrote on standard error."""
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def content(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in (PREDICTIONS, HISTORY, PROBES, WEIGHTS)]
+
+
+def cells_in(store: Path) -> dict[str, bytes]:
+    """Return what a store holds: finished cells alone."""
+    assert {path.suffix for path in store.iterdir()} == {".cell"}
+    return {path.name: path.read_bytes() for path in store.iterdir()}
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def wait_until(holds, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_killed_stage_leaves_no_process_and_continues_to_the_same_bytes(study):
+    """Kill the stage alone, as a machine short of memory does: its workers must notice."""
+    killed = start_stage(study, ".cells", "out", cores=2)
+    cells = study / ".cells"
+    wait_until(lambda: killed.poll() is not None or len(list(cells.glob("*.unfinished"))) >= 2)
+    workers = children(killed.pid)
+    assert len(workers) >= 2
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    wait_until(lambda: not any(map(is_running, workers)), seconds=20)
+    killed.communicate()  # the workers held the other end of its pipe
+    assert not (study / "out").exists()
+    left = list(cells.glob("*.unfinished"))
+    assert left
+
+    errors = finish(start_stage(study, ".cells", "out", cores=2))
+    assert errors.count("seed 0: continues after epoch") == len(left)
+    assert cells_in(cells) == cells_in(study / ".alone")
+    assert content(study / "out") == content(study / "alone")
+
+
+def test_two_stages_that_share_a_store_at_once_come_to_the_same_bytes(study):
+    started = [start_stage(study, ".shared", out, cores=1) for out in ("one", "other")]
+    for process in started:
+        finish(process)
+    assert content(study / "one") == content(study / "other") == content(study / "alone")
+    assert cells_in(study / ".shared") == cells_in(study / ".alone")
+
+
+def test_a_stage_that_runs_again_takes_its_networks_from_the_store(study):
+    assert finish(start_stage(study, ".alone", "again", cores=1)) == ""
+    assert content(study / "again") == content(study / "alone")
+
+
+def test_a_stage_trains_the_same_bytes_whatever_the_environment_says(study):
+    finish(start_stage(study, ".nonsense", "nonsense", cores=2, **NONSENSE))
+    assert content(study / "nonsense") == content(study / "alone")
+    assert cells_in(study / ".nonsense") == cells_in(study / ".alone")
+
+
+def test_under_native_numerics_the_number_of_cells_at_once_changes_nothing(study, tmp_path):
+    for name in ("nuclei", "splits"):
+        (tmp_path / name).symlink_to(study / name)
+    set_params(tmp_path, "native", epochs=3)
+    for cores in (1, 2):
+        finish(start_stage(tmp_path, f".cells{cores}", str(cores), cores=cores))
+    assert content(tmp_path / "1") == content(tmp_path / "2")
+
+
+def work_of(*cells):
+    return [(cell, SHOWN) for cell in cells]
+
+
+def cells_of(*seeds, run="tiny", **changes):
+    return [replace(cell_of(60, epochs=2, **changes), run=run, seed=seed) for seed in seeds]
+
+
+def trained_lines(capsys) -> int:
+    return capsys.readouterr().err.count("2 epochs, accuracy")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "cells")
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Return a function from whose call on handing out a cell is an error."""
+
+    def fail(*_):
+        raise AssertionError("a network was trained")
+
+    return lambda: monkeypatch.setattr(pool, "_results", fail)
+
+
+def test_in_a_log_a_cell_is_one_line(store, capsys):
+    trained = train_cells(work_of(*cells_of(3, 4)), "portable", store, at_once=1)
+    assert [len(one.history) for one in trained] == [2, 2]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    for line, seed, one in zip(lines, (3, 4), trained, strict=True):
+        assert line.startswith(f"tiny, fold 0, seed {seed}: 2 epochs, accuracy ")
+        assert f"{one.history[-1].validation_accuracy:.3f} in validation" in line
+
+
+def test_results_stand_in_the_order_of_the_cells_whatever_is_trained_first(store):
+    """The largest is trained first: here it comes last."""
+    small, large = cells_of(0, line="2conv3x3 - mp2x2 - fc4 - o") + cells_of(0)
+    results = train_cells(work_of(small, large, small), "portable", store, at_once=1)
+    widths = [len(one.weights["layers.0.convolution.weight"]) for one in results]
+    assert widths == [2, 8, 2]
+
+
+def test_what_is_finished_is_not_trained_again(store, capsys, no_training):
+    work = work_of(*cells_of(0, 1))
+    first = train_cells(work, "portable", store, at_once=1)
+    assert trained_lines(capsys) == 2
+    files = {path.name: path.stat().st_ino for path in store.folder.iterdir()}
+    no_training()
+    again = train_cells(work, "portable", store, at_once=1)
+    told = capsys.readouterr()
+    assert told.out == f"2 of 2 networks were trained before: taken from {store.folder}\n"
+    assert told.err == ""
+    assert {path.name: path.stat().st_ino for path in store.folder.iterdir()} == files
+    for one, other in zip(first, again, strict=True):
+        assert_same(one, other)
+
+
+def test_only_what_is_missing_is_trained(store, capsys):
+    train_cells(work_of(*cells_of(0)), "portable", store, at_once=1)
+    capsys.readouterr()
+    train_cells(work_of(*cells_of(1, 0)), "portable", store, at_once=1)
+    told = capsys.readouterr()
+    assert "1 of 2 networks were trained before" in told.out
+    assert told.err.startswith("tiny, fold 0, seed 1: 2 epochs")
+    assert len(told.err.splitlines()) == 1
+
+
+def test_rows_of_another_name_with_the_same_plan_are_trained_once(store, capsys):
+    cells = cells_of(0) + cells_of(0, run="same") + cells_of(0, run="other", dropout=0.1)
+    one, same, other = train_cells(work_of(*cells), "portable", store, at_once=1)
+    assert trained_lines(capsys) == 2
+    assert_same(one, same)
+    assert one.history != other.history
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "another's"])
+def test_a_damaged_cell_is_named_and_trained_again_to_the_same_bytes(store, capsys, damage):
+    work = work_of(*cells_of(0, 1))
+    first = train_cells(work, "portable", store, at_once=1)
+    whole = {path: path.read_bytes() for path in sorted(store.folder.iterdir())}
+    path, other = whole
+    flipped = bytearray(whole[path])
+    flipped[len(flipped) // 2] ^= 4
+    path.write_bytes(
+        {"flipped": flipped, "cut": whole[path][:-3], "empty": b"", "another's": whole[other]}[
+            damage
+        ]
+    )
+    capsys.readouterr()
+    again = train_cells(work, "portable", store, at_once=1)
+    errors = capsys.readouterr().err
+    assert f"{path} is damaged or belongs to another training" in errors
+    assert errors.count("2 epochs, accuracy") == 1
+    for one, two in zip(first, again, strict=True):
+        assert_same(one, two)
+    assert {path: path.read_bytes() for path in store.folder.iterdir()} == whole
+
+
+def test_bfloat16_is_refused_where_numbers_are_to_be_portable(store, no_training):
+    no_training()
+    work = work_of(*cells_of(0), *cells_of(0, run="half", precision="bfloat16"))
+    with pytest.raises(FathomError, match=r"run half: precision 'bfloat16' has other kernels"):
+        train_cells(work, "portable", store)
+    assert not store.folder.exists()
+
+
+def test_no_cells_are_no_work(store):
+    assert train_cells([], "portable", store) == []
+
+
+def test_handing_out_cells_needs_no_torch():
+    script = """
+import sys
+import fathom.training.pool, fathom.training.runs, fathom.training.store
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
