@@ -254,6 +254,49 @@ def runs(
     print_runs(data)
 
 
+@app.command()
+def cells(
+    store: Annotated[
+        Path, typer.Option("--store", help="The folder that cells are kept in.")
+    ] = Path(".cells"),
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Delete what is damaged, and what was not used for so many --days."
+        ),
+    ] = False,
+    days: Annotated[
+        int | None,
+        typer.Option("--days", min=0, help="0 with --prune: all.", show_default="30"),
+    ] = None,
+) -> None:
+    """List the cells that are kept so that they are not trained twice; --prune makes room."""
+    from fathom.reports.cell_table import print_cells, prune_cells
+
+    if prune:
+        prune_cells(store, days)
+    elif days is not None:
+        raise FathomError(f"--days {days} says what --prune deletes: give both, or neither")
+    else:
+        print_cells(store)
+
+
+@app.command()
+def verify(
+    revision: Annotated[
+        str, typer.Option("--revision", help="The commit whose dvc.lock is compared with.")
+    ] = "HEAD",
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, help="The largest difference of a number.")
+    ] = 0.001,
+) -> None:
+    """Say of each stage whether this machine computed what was committed; exit with 1 if not."""
+    from fathom.reports.verification import print_verification
+
+    if not print_verification(revision, tolerance):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line; a mistake of its user's is one sentence and the exit code 2."""
     # Ended by another program, it cleans up as it does when its user interrupts it.
