@@ -8,6 +8,8 @@ both ways on the other half, which had no say in anything. `threshold`, `seed_de
 number of steps were set beforehand and not varied. One thread; the seeds are below.
 """
 
+import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+
 import csv
 import hashlib
 import sys

@@ -8,6 +8,8 @@ in the paper unless told otherwise. On SIMULATED nuclei (docs/simulator.md), 3 f
 patients. The interval is Student's over the folds.
 """
 
+import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+
 import argparse
 import tempfile
 from dataclasses import replace
@@ -25,9 +27,10 @@ from fathom.params.recipe import Probes, Recipe
 from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
-from fathom.training.cell import Cell
-from fathom.training.cells import checkpoints_of, train_cells
-from fathom.training.probing import COLUMNS
+from fathom.training.cell import Cell, Shown
+from fathom.training.pool import train_cells
+from fathom.training.probe_table import COLUMNS
+from fathom.training.store import Store
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 FOLDS = 3
@@ -77,8 +80,8 @@ def main() -> None:
     positive = nuclei.table["positive"].to_numpy(dtype=bool)
     cells = cells_of(pd.factorize(nuclei.table["patient"])[0], arguments.epochs, arguments.norm)
     with tempfile.TemporaryDirectory() as folder:
-        checkpoints = checkpoints_of(cells, nuclei.crops, positive, Path(folder))
-        trained = train_cells(cells, nuclei.crops, positive, checkpoints)
+        shown = Shown(nuclei.crops, positive)
+        trained = train_cells([(cell, shown) for cell in cells], "portable", Store(Path(folder)))
     rows = []
     for cell, one in zip(cells, trained, strict=True):
         truth = positive[cell.rows["validation"]]

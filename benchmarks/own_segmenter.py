@@ -8,6 +8,8 @@ an IoU of 0.5 and its mean over 0.5 to 0.95, on slides of six other patients. `s
 chosen on the training slides. One thread; the seeds are below.
 """
 
+import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+
 import hashlib
 import logging
 import sys

@@ -7,8 +7,9 @@ folds of whole patients; then every kind of intervention that a finding asks for
 asks for no more: what a user does. All nuclei are simulated.
 """
 
+import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+
 import argparse
-import pickle
 import sys
 import tempfile
 import time
@@ -19,7 +20,6 @@ import pandas as pd
 from planted_cases import (
     CASES,
     CROP_PX,
-    FOLDS,
     NUCLEI,
     PARAMS,
     PATIENTS,
@@ -33,15 +33,14 @@ from fathom.diagnosis.evidence import Evidence, evidence_of
 from fathom.diagnosis.verdict import NO_EFFECT, Verdict, judge
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.output import written_whole
 from fathom.params.recipe import Probes
 from fathom.params.section import read_section
 from fathom.statistics.metrics import EVEN, counts_by_group
-from fathom.training.cell import Cell, Epoch
-from fathom.training.cells import checkpoints_of, train_cells
-from fathom.training.checkpoint import fingerprint
+from fathom.training.cell import Cell, Epoch, Shown
 from fathom.training.interventions import Plan
-from fathom.training.probing import COLUMNS
+from fathom.training.pool import train_cells
+from fathom.training.probe_table import COLUMNS
+from fathom.training.store import Store
 
 # What a user would add to params.yaml for each kind of cure.
 CURES = {
@@ -58,13 +57,9 @@ CURES = {
     "less pooling": ({"unpooled": True},),
 }
 ROUNDS = 3
-# What judges evidence and does not make it: a change of a rule trains nothing again.
-JUDGES = {
-    *("causes", "diagnosis", "effects", "intervals", "ladder", "learning_curve", "verdict"),
-}
 
 
-def diagnosed(case: Case, kept: Path | None = None, seed: int = 0) -> tuple[Verdict, int]:
+def diagnosed(case: Case, store: Store, seed: int = 0) -> tuple[Verdict, int]:
     """Return the verdict on a case and how many networks it took."""
     limits = read_section(causes.Diagnosis, PARAMS)
     plans = {case.network: case.plan(case.network)}
@@ -74,7 +69,7 @@ def diagnosed(case: Case, kept: Path | None = None, seed: int = 0) -> tuple[Verd
     found: dict[str, Evidence] = {}
     for _ in range(ROUNDS):
         new = {name: plan for name, plan in plans.items() if name not in found}
-        found |= kept_or_trained(case, new, kept, seed) if new else {}
+        found |= trained(case, new, store, seed) if new else {}
         verdict = judge(_case(case, found), limits)
         wanted = {kind for one in verdict.suspected for kind in one.untried}
         for kind in sorted(wanted):
@@ -92,33 +87,7 @@ def _case(case: Case, found: dict[str, Evidence]) -> causes.Case:
     return causes.Case(found[case.network], shallower, ladder, CROP_PX)
 
 
-def kept_or_trained(
-    case: Case, plans: dict[str, Plan], kept: Path | None, seed: int
-) -> dict[str, Evidence]:
-    """Return the evidence of every plan: what `kept` holds of this very code, else trained."""
-    if kept is None:
-        return trained(case, plans, seed)
-    nuclei = (NUCLEI | case.nuclei, case.training_nuclei, case.positives, PATIENTS, FOLDS)
-    seeds = (f"seed {seed}",) if seed else ()
-    key = fingerprint(*_training_code(), repr(nuclei), repr(sorted(plans.items())), *seeds)
-    path = kept / f"{key}.pickle"
-    if not path.exists():
-        found = trained(case, plans, seed)
-        kept.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as part:
-            part.write_bytes(pickle.dumps(found))
-    return pickle.loads(path.read_bytes())
-
-
-def _training_code() -> list[str]:
-    """Return the source of every module of fathom that decides what a training comes to."""
-    names = (name.partition(".") for name in sorted(sys.modules))
-    modules = [".".join((top, rest)) for top, _, rest in names if top == "fathom" and rest]
-    chosen = [name for name in modules if name.partition(".")[2] not in JUDGES]
-    return [Path(str(sys.modules[name].__file__)).read_text("utf-8") for name in chosen]
-
-
-def trained(case: Case, plans: dict[str, Plan], seed: int) -> dict[str, Evidence]:
+def trained(case: Case, plans: dict[str, Plan], store: Store, seed: int) -> dict[str, Evidence]:
     """Train every plan on every fold, as many cells at once as there are cores."""
     nuclei = simulated(seed, **(NUCLEI | case.nuclei))
     positive = nuclei.table["positive"].to_numpy(dtype=bool)
@@ -128,9 +97,8 @@ def trained(case: Case, plans: dict[str, Plan], seed: int) -> dict[str, Evidence
         for name, plan in plans.items()
         for fold, rows in enumerate(case.rows(seed))
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoints = checkpoints_of(cells, nuclei.crops, positive, Path(folder))
-        left = train_cells(cells, nuclei.crops, positive, checkpoints)
+    shown = Shown(nuclei.crops, positive)
+    left = train_cells([(cell, shown) for cell in cells], "portable", store)
     names = nuclei.table["nucleus"].to_numpy()
     group = pd.factorize(nuclei.table["patient"])[0]
     found = {}
@@ -195,23 +163,25 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seed", type=int, default=0, help="of nuclei and networks")
-    parser.add_argument("--kept", type=Path, help="a folder: continue from what was trained")
+    parser.add_argument("--kept", type=Path, help="a store of cells: what it holds is not trained")
     arguments = parser.parse_args()
     rows = []
     began = time.monotonic()
-    for case in (one for one in CASES if not arguments.only or one.name in arguments.only):
-        verdict, networks = diagnosed(case, arguments.kept, arguments.seed)
-        rows.append(
-            {
-                "case": case.name,
-                "network": case.network,
-                "planted": case.cause or "healthy",
-                "verdict": " + ".join(cause.name for cause in verdict.causes),
-                "result": marked(case, verdict),
-                "networks trained": networks,
-            }
-        )
-        print(" | ".join(map(str, rows[-1].values())), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(arguments.kept or Path(folder))
+        for case in (one for one in CASES if not arguments.only or one.name in arguments.only):
+            verdict, networks = diagnosed(case, store, arguments.seed)
+            rows.append(
+                {
+                    "case": case.name,
+                    "network": case.network,
+                    "planted": case.cause or "healthy",
+                    "verdict": " + ".join(cause.name for cause in verdict.causes),
+                    "result": marked(case, verdict),
+                    "networks trained": networks,
+                }
+            )
+            print(" | ".join(map(str, rows[-1].values())), flush=True)
     table = pd.DataFrame(rows)
     print(table["result"].value_counts().to_string())
     print(f"{(time.monotonic() - began) / 60:.0f} minutes", file=sys.stderr)

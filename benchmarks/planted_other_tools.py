@@ -3,9 +3,12 @@
     OMP_NUM_THREADS=1 python benchmarks/planted_other_tools.py [--out docs/planted-other-tools.csv]
 
 with the Python that `other_tools.py` says how to furnish, which also needs what
-`fathom.networks.network` and the simulator import (pandas, pydantic, pyyaml, scikit-image), and
-src/ on PYTHONPATH. Each tool watches one training, of fold 0, as its README says.
+`fathom.networks.network` and the simulator import (pandas, pydantic, pyyaml, scikit-image, typer),
+and src/ on PYTHONPATH. Each tool watches one training, of fold 0, as its README says. The networks
+have torch's own units and optimisers: fathom's ReLU works in place, where no tool looks for it.
 """
+
+import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import argparse
 from pathlib import Path
@@ -19,7 +22,8 @@ from torch import nn
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
-from fathom.training.optimisers import optimiser_of
+from fathom.params.recipe import Recipe
+from fathom.streams import Streams
 
 # Our names of causes, as the table of `other_tools` writes them.
 NAMES = {
@@ -39,12 +43,35 @@ NAMES = {
 }
 
 
+def with_own_relu(network: nn.Module) -> nn.Module:
+    """Return the network with torch's ReLU, which leaves its input to those who watch it."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.ReLU())
+    return network
+
+
+def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return torch's optimiser of a recipe."""
+    given = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    match recipe.optimiser:
+        case "rmsprop":
+            given |= {"alpha": recipe.alpha, "eps": recipe.eps, "momentum": recipe.momentum}
+            return torch.optim.RMSprop(network.parameters(), **given)
+        case "adam":
+            given |= {"betas": (recipe.momentum, recipe.alpha), "eps": recipe.eps}
+            return torch.optim.Adam(network.parameters(), **given)
+        case "sgd":
+            return torch.optim.SGD(network.parameters(), momentum=recipe.momentum, **given)
+
+
 def said_of(case: Case) -> dict[str, list[str]]:
     """Return what each tool says of a case's network on fold 0."""
     nuclei = simulated(**(NUCLEI | case.nuclei))
-    positive = torch.from_numpy(nuclei.table["positive"].to_numpy(dtype=bool)).float()
+    positive = torch.from_numpy(nuclei.table["positive"].to_numpy(dtype=bool, copy=True)).float()
     plan, rows = case.plan(case.network), case.rows()[0]
-    network = build(parse(plan.line), plan.recipe, 1, CROP_PX, seed=0)
+    network = with_own_relu(build(parse(plan.line), plan.recipe, 1, CROP_PX, Streams(0)))
 
     def batch(chosen) -> tuple[torch.Tensor, torch.Tensor]:
         crops = torch.from_numpy(nuclei.crops[chosen])
@@ -58,7 +85,7 @@ def said_of(case: Case) -> dict[str, list[str]]:
     return verdicts(
         network,
         list(zip(inputs.split(size), targets.split(size), strict=True)),
-        optimiser_of(network.parameters(), plan.recipe),
+        optimiser_of(network, plan.recipe),
         nn.BCEWithLogitsLoss(),
         epochs=plan.recipe.epochs,
         validation=batch(rows["validation"]),

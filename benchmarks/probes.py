@@ -1,26 +1,35 @@
-"""What the probes cost: the time of a training with them over the time without.
+"""What the probes cost: their share of the time of a training.
 
-    OMP_NUM_THREADS=1 python benchmarks/probes.py [--epochs 40] [--rounds 5]
+    python benchmarks/probes.py [--networks shallow vgg-13] [--epochs 40] [--rounds 3]
 
-Fold 0 of VGG-13/8 under the default recipe, on simulated nuclei (docs/simulator.md), as many as the
-default study trains on. Both sides in turn in each round; the time is that of the processor.
+A fold of rows of `runs:`, lines and recipe those of params.yaml (its epochs too, unless others are
+given), on simulated nuclei (docs/simulator.md), as many as the default study trains on. One thread;
+the time is that of the processor, of the probes by a clock around them: the difference of two
+trainings, with probes and without, is smaller than what other processes make of it.
 """
+
+import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import argparse
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
-from fathom.networks.families import reduced_vgg
 from fathom.params.recipe import Probes, Recipe
+from fathom.params.runs import read_architectures, read_runs
 from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
-from fathom.training.cell import Cell
-from fathom.training.training import train_cell
+from fathom.training.cell import Cell, Shown
+from fathom.training.interventions import planned
+from fathom.training.probing import Prober
+from fathom.training.training import _Training, train_cell
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 TRAIN, VALIDATION = 1100, 280
@@ -36,28 +45,60 @@ class Forgetful:
         pass
 
 
+@contextmanager
+def clocked(seconds: list[float]) -> Iterator[None]:
+    """Add the time of everything that probes to `seconds` while the context lasts."""
+
+    def around(function):
+        def run(*arguments, **named):
+            began = time.process_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                seconds.append(time.process_time() - began)
+
+        return run
+
+    with ExitStack() as stack:
+        for name in ("probe", "before_step", "after_step"):
+            stack.enter_context(patch.object(Prober, name, around(getattr(Prober, name))))
+        stack.enter_context(patch.object(_Training, "_readability", around(_Training._readability)))
+        yield
+
+
+def share(cell: Cell, shown: Shown) -> float:
+    """Return what the probes take of a cell's time."""
+    seconds: list[float] = []
+    with clocked(seconds):
+        began = time.process_time()
+        train_cell(shown, cell, Forgetful(), lambda _: None)
+        taken = time.process_time() - began
+    print(f"{cell.run}: {sum(seconds):.2f} s of {taken:.1f} s", flush=True)
+    return sum(seconds) / taken
+
+
 def main() -> None:
-    """Print the median ratio and its range."""
+    """Print the probes' share of each network's training, its median and range."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--networks", nargs="+", default=["shallow", "vgg-13"])
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     nuclei = simulate_nuclei(replace(DEFAULT, patients=10, nuclei_per_patient=138), seed=0)
-    positive = nuclei.table["positive"].to_numpy(dtype=bool)
+    shown = Shown(nuclei.crops, nuclei.table["positive"].to_numpy(dtype=bool))
     rows = {"train": np.arange(TRAIN), "validation": np.arange(TRAIN, TRAIN + VALIDATION)}
-    recipe = read_section(Recipe, PARAMS).changed({"epochs": arguments.epochs}, "benchmark")
-    bare = Cell("vgg-13", 0, 0, reduced_vgg("B", 8), recipe, rows)
-    probed = replace(bare, probes=read_section(Probes, PARAMS))
-    ratios = []
-    for _ in range(arguments.rounds):
-        seconds = []
-        for cell in (bare, probed):
-            began = time.process_time()
-            train_cell(nuclei.crops, positive, cell, Forgetful(), lambda _: None)
-            seconds.append(time.process_time() - began)
-        ratios.append(seconds[1] / seconds[0])
-        print(f"{seconds[0]:.1f} s without, {seconds[1]:.1f} s with: {ratios[-1]:.3f}", flush=True)
-    print(f"median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}")
+    runs, lines = read_runs(PARAMS), read_architectures(PARAMS)
+    for name in arguments.networks:
+        line = lines[runs[name].architecture]
+        plan = planned(runs[name], name, line, read_section(Recipe, PARAMS), nuclei.crops.shape[1])
+        epochs = arguments.epochs or plan.recipe.epochs
+        recipe = plan.recipe.changed({"epochs": epochs}, "benchmark")
+        cell = Cell(name, 0, 0, plan.line, recipe, rows, read_section(Probes, PARAMS))
+        found = [share(cell, shown) for _ in range(arguments.rounds)]
+        print(
+            f"{name}, {epochs} epochs: the probes take {statistics.median(found):.1%} of the time, "
+            f"{min(found):.1%} to {max(found):.1%}, n = {len(found)}"
+        )
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ def plain(model: Path, slide: Path, trained: Path) -> int:
     from fathom.networks.architecture import parse  # noqa: PLC0415
     from fathom.networks.network import build, scale_input  # noqa: PLC0415
     from fathom.params.recipe import Recipe  # noqa: PLC0415
+    from fathom.streams import Streams  # noqa: PLC0415
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     card = OnnxModel(model).card
@@ -99,7 +100,7 @@ def plain(model: Path, slide: Path, trained: Path) -> int:
     kept = table[table["left_out"] == ""]
     crops = cut(micrograph, labels, kept, scale_of([(micrograph, labels)], card.crop), card.crop)
     recipe = Recipe.model_validate(card.recipe)
-    network = build(parse(card.architecture), recipe, card.channels, card.crop_px, seed=0)
+    network = build(parse(card.architecture), recipe, card.channels, card.crop_px, Streams(0))
     network.load_state_dict(load_file(trained))
     network.eval()
     with torch.inference_mode():
