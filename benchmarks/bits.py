@@ -38,6 +38,7 @@ STRIDED = (
 )
 Hashes = Iterator[tuple[str, str]]  # name of the operation, hash
 
+SMALL = 12, 32  # crops and their side, px, for an emulator: VGG pools five times
 # Each kind of network, optimiser and initialisation once, with dropout and without.
 KINDS: dict[str, tuple[str, dict[str, object]]] = {
     "shallow": (SHALLOW, {}),
@@ -152,10 +153,10 @@ def first_step(training: object) -> Hashes:
 
 
 def training() -> Hashes:
-    """Two steps of each kind of network, at the real size of a crop."""
-    shown = simulated(16)
+    """Two steps of each kind of network."""
+    shown = simulated(*SMALL)
     for kind in KINDS:
-        for name, value in trained(kind, shown, epochs=1, batch=6, probed=4):
+        for name, value in trained(kind, shown, epochs=1, batch=4, probed=4):
             yield f"{kind}: {name}", value
 
 
@@ -173,16 +174,16 @@ def continued(store: Path, stop: int) -> Hashes:
     from fathom.training.training import train_cell
 
     line, changes = KINDS["VGG-13, BatchNorm, Adam"]
-    recipe = {**PARAMS["recipe"], **changes, "epochs": 3, "batch_size": 6}
-    order = np.arange(16)
-    rows = {"train": order[:12], "validation": order[12:]}
+    recipe = {**PARAMS["recipe"], **changes, "epochs": 3, "batch_size": 4}
+    order = np.arange(SMALL[0])
+    rows = {"train": order[:8], "validation": order[8:]}
     cell = Cell("continued", 0, 0, line, Recipe.model_validate(recipe), rows)
 
     def report(epoch: Epoch) -> None:
         if epoch.epoch == stop:
             sys.exit(0)
 
-    left = train_cell(simulated(16), cell, Store(store).at("bits", cell), report)
+    left = train_cell(simulated(*SMALL), cell, Store(store).at("bits", cell), report)
     yield "weights", digest(*left.weights.values())
     yield "history", digest(np.array(left.history))
     yield "probabilities", digest(*left.probabilities.values())
