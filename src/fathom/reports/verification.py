@@ -8,6 +8,7 @@ and how far, or different.
 import io
 import json
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, isnan
@@ -149,7 +150,7 @@ def distance_between(suffix: str, one: bytes, other: bytes) -> float:
 
 def _apart(one: object, other: object) -> float:
     if isinstance(one, bool | str | None) or isinstance(other, bool | str | None):
-        return 0.0 if one == other else inf
+        return 0.0 if type(one) is type(other) and one == other else inf
     if isinstance(one, int | float) and isinstance(other, int | float):
         if isnan(one) or isnan(other):
             return 0.0 if isnan(one) and isnan(other) else inf
@@ -177,5 +178,6 @@ def _git(*words: str) -> str:
 
 
 def _cache() -> Path:
-    done = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return Path(done.stdout.strip() or ".dvc/cache")
