@@ -1,6 +1,7 @@
 """Many cells at once: stages that are killed or share a store, and what is never trained twice."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.params.data import Split
 from fathom.splitting.folds import write_splits
 from fathom.training import pool
-from fathom.training.pool import train_cells
+from fathom.training.cell import Epoch
+from fathom.training.pool import FIELDS, _Reporter, train_cells
 from fathom.training.runs import HISTORY, PREDICTIONS, PROBES, WEIGHTS
 from fathom.training.store import Store
 
@@ -186,6 +188,14 @@ def no_training(monkeypatch):
         raise AssertionError("a network was trained")
 
     return lambda: monkeypatch.setattr(pool, "_results", fail)
+
+
+def test_what_a_worker_reports_is_on_the_board_of_the_stage(tmp_path):
+    """A reporter reaches its worker as a copy: what it writes must still be seen here."""
+    board = np.memmap(tmp_path / "board", np.float64, "w+", shape=(3, FIELDS))
+    reporter = pickle.loads(pickle.dumps(_Reporter(tmp_path / "board", 1, os.getpid())))
+    reporter(Epoch(4, 0.5, 0.75, 0.25, 0.875))
+    assert board.tolist() == [[0, 0, 0], [4, 0.5, 0.25], [0, 0, 0]]
 
 
 def test_in_a_log_a_cell_is_one_line(store, capsys):

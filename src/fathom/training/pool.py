@@ -31,7 +31,8 @@ from fathom.training.store import Store
 
 REFRESH_S = 0.25
 
-Board = npt.NDArray[np.float64]  # (cells, 3): epochs done, last training and validation loss
+FIELDS = 3  # of the board: epochs done, last training loss, last validation loss
+Board = npt.NDArray[np.float64]  # (cells, FIELDS), a file that is mapped into memory
 Work = tuple[Cell, Shown]
 
 
@@ -83,10 +84,11 @@ def _train_all(work: dict[str, Work], numerics: Numerics, store: Store, at_once:
     cells = [cell for cell, _ in work.values()]
     with tempfile.TemporaryDirectory(prefix="fathom-cells-") as name:
         folder = Path(name)
-        board = np.memmap(folder / "board", np.float64, "w+", shape=(len(cells), 3))
+        path = folder / "board"
+        board = np.memmap(path, np.float64, "w+", shape=(len(cells), FIELDS))
         crops = _written({id(shown): shown for _, shown in work.values()}, folder)
         jobs = [
-            (crops[id(shown)], cell, key, numerics, store, _Reporter(board, number, os.getpid()))
+            (crops[id(shown)], cell, key, numerics, store, _Reporter(path, number, os.getpid()))
             for number, (key, (cell, shown)) in enumerate(work.items())
         ]
         with _progress(board, cells):
@@ -130,14 +132,17 @@ def _results(jobs: Sequence[tuple[Any, ...]], at_once: int) -> Iterator[tuple[in
 class _Reporter:
     """Writes a cell's progress on the board that the processes share."""
 
-    board: Board
+    board: Path
     number: int  # the cell's row
     parent: int  # process id
 
     def __call__(self, epoch: Epoch) -> None:
         if self.parent not in (os.getpid(), os.getppid()):
             os._exit(1)  # the stage was killed: nobody waits for this cell any more
-        self.board[self.number] = epoch.epoch, epoch.train_loss, epoch.validation_loss
+        told = np.array([epoch.epoch, epoch.train_loss, epoch.validation_loss])
+        with self.board.open("r+b") as board:
+            board.seek(self.number * told.nbytes)
+            board.write(told.tobytes())
 
 
 def _train(
