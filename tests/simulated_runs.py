@@ -90,6 +90,7 @@ def history(epochs: int = 4, seeds: tuple[int, ...] = (0,)) -> pd.DataFrame:
 def write_project(folder: Path) -> None:
     """Write params.yaml and what the stage `compare` reads."""
     params = {
+        "numerics": "portable",
         "split": {"group": "slide", "folds": FOLDS, "validation_share": 0.3, "seed": 0},
         "architectures": ARCHITECTURES,
         "runs": RUNS,
