@@ -117,6 +117,19 @@ def test_a_stage_that_did_not_run_is_said_and_fails_nothing(project):
     assert "2 stages beside dvc.lock of HEAD: 1 exact, 1 not run." in done.output
 
 
+def test_a_stage_that_was_cloned_and_not_run_is_not_exact(project):
+    """A clone has dvc.lock and what git keeps: neither says that anything was computed here."""
+    path, _ = project
+    (path / "run" / "p.parquet").unlink()
+    (path / "run").rmdir()
+    assert outcomes() == {"score": "exact", "train": "not run"}
+    text = (
+        (path / "dvc.lock").read_text().replace("  score:\n", "  score:\n    deps: [{path: run}]\n")
+    )
+    (path / "dvc.lock").write_text(text)
+    assert outcomes() == {"score": "not run", "train": "not run"}
+
+
 def test_the_command_ends_with_1_where_a_stage_is_different(project):
     lock(score={"score.json": write_score(0.9)}, train={"run": project[1]})
     done = CliRunner().invoke(cli.app, ["verify"])

@@ -58,10 +58,19 @@ def verify(revision: str, tolerance: float) -> Iterator[Stage]:
     committed = _outputs(yaml.safe_load(_committed(revision, LOCK)))
     if not LOCK.is_file():
         raise FathomError(f"{LOCK} is missing: run 'dvc repro' first, in the project's folder")
-    present = _outputs(yaml.safe_load(LOCK.read_text("utf-8")))
+    lock = yaml.safe_load(LOCK.read_text("utf-8"))
+    present = _outputs(lock)
     copies = _Copies(revision, _cache())
     for name, outputs in committed.items():
-        yield _compared(name, outputs, present.get(name), copies, tolerance)
+        here = present[name] if _ran(lock, name) else None
+        yield _compared(name, outputs, here, copies, tolerance)
+
+
+def _ran(lock: Mapping[str, Any], name: str) -> bool:
+    """Whether a stage ran here: a clone has its lock, but not what it reads and writes."""
+    stage = lock["stages"].get(name)
+    paths = [*stage.get("deps", []), *stage.get("outs", [])] if stage else []
+    return bool(paths) and all(Path(path["path"]).exists() for path in paths)
 
 
 def _outputs(lock: Mapping[str, Any]) -> dict[str, dict[str, str]]:
