@@ -25,9 +25,9 @@ import tifffile
 
 from fathom.audit.audit import audit
 from fathom.audit.image_audit import audit_image_files
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.audit import Audit
-from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei, write_simulated_nuclei
 from fathom.simulation.simulation import DEFAULT
 

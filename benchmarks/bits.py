@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
-import fathom.stage  # first: it chooses the instruction sets, before NumPy is loaded  # isort: skip
+import fathom.ground.stage  # first: it chooses the instruction sets, before NumPy is loaded  # isort: skip
 
 if os.environ.get("FATHOM_EMULATED"):  # QEMU 7.2 crashes in NumPy's sort with AVX2
     os.environ["NPY_DISABLE_CPU_FEATURES"] += " X86_V3"
@@ -96,7 +96,7 @@ def trained(kind: str, shown: Shown, epochs: int, batch: int, probed: int) -> Ha
     rows = {"train": order[:cut], "validation": order[cut:], "test": order[cut:]}
     probes = Probes(crops=probed, epochs=(1,))
     cell = Cell(kind, 0, 0, line, recipe, rows, probes)
-    with reproducible():
+    with reproducible("portable"):
         training = _Training(shown, cell, _device("portable"))
         yield "weights drawn", digest(*training.kept.values())
         yield from first_step(training)
@@ -254,4 +254,4 @@ def main(
 
 
 if __name__ == "__main__":
-    fathom.stage.run(main)
+    fathom.ground.stage.run(main)

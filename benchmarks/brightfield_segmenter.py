@@ -8,7 +8,7 @@ both ways on the other half, which had no say in anything. `threshold`, `seed_de
 number of steps were set beforehand and not varied. One thread; the seeds are below.
 """
 
-import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import csv
 import hashlib
@@ -24,13 +24,13 @@ from scipy import ndimage
 from segmentation import otsu_watershed
 from skimage.segmentation import find_boundaries
 
-from fathom.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.progress import track
+from fathom.ground.section import read_section
 from fathom.imaging.find_nuclei import finder
 from fathom.imaging.segmentation_score import score
 from fathom.params.data import Segmentation
-from fathom.params.section import read_section
 from fathom.params.segmenter import NetworkSegmentation
-from fathom.progress import track
 
 WIDTHS = (16, 32, 64, 128)
 STEPS, BATCH, PATCH_PX, RATE, SEED = 1500, 8, 128, 2e-3, 0

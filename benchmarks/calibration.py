@@ -14,7 +14,7 @@ from rival_intervals import RIVALS, known, plain_jackknife
 from scipy.stats import binomtest
 from simulated_studies import World, simulate, truth
 
-from fathom.progress import track
+from fathom.ground.progress import track
 from fathom.statistics.bootstrap import draw
 from fathom.statistics.claims import claims, holm
 from fathom.statistics.intervals import (

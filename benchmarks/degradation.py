@@ -8,7 +8,7 @@ in the paper unless told otherwise. On SIMULATED nuclei (docs/simulator.md), 3 f
 patients. The interval is Student's over the folds.
 """
 
-import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import argparse
 import tempfile
@@ -20,11 +20,11 @@ import pandas as pd
 from planted_cases import halved
 from scipy import stats
 
+from fathom.ground.section import read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.families import cifar_family
 from fathom.params.recipe import Probes, Recipe
-from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.cell import Cell, Shown

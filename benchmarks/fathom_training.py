@@ -1,7 +1,7 @@
 """One side of `training.py`: fathom's own training, a cell on each core at once.
 
-Imports torch: choose the numerics (`fathom.numerics.pin`) before this is imported. The processes
-that it starts have them from the environment.
+Imports torch: choose the numerics (`fathom.ground.numerics.pin`) before this is imported. The
+processes that it starts have them from the environment.
 """
 
 import os
@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fathom.ground.numerics import Numerics
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_architectures, read_runs
-from fathom.params.section import read_section
 from fathom.training.cell import Cell, Shown
 from fathom.training.determinism import reproducible
 from fathom.training.interventions import planned
@@ -51,14 +52,14 @@ def cell_of(
 
 
 def measure(
-    network: str, folder: Path, seconds: float, precision: str, *, numpy_peak: bool
+    network: str, folder: Path, seconds: float, precision: str, numerics: Numerics
 ) -> Measured:
     """Return the speed of a cell on each core: nuclei of all by the seconds of the slowest."""
     context = get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(CORES, context) as pool:
         together, warm = manager.Barrier(CORES), manager.list()
         cells = [cell_of(network, folder, precision, fold) for fold in range(CORES)]
-        one = partial(_train, seconds, together, warm, numpy_peak)
+        one = partial(_train, seconds, together, warm, numerics)
         epochs, taken, peaks = zip(*pool.map(one, cells), strict=True)
     return told(
         *cells[0],
@@ -67,14 +68,14 @@ def measure(
     )
 
 
-def _train(seconds, together, warm, numpy_peak, work) -> tuple[int, float, Measured]:
+def _train(seconds, together, warm, numerics, work) -> tuple[int, float, Measured]:
     """Return a cell's epochs, the seconds they took, and the peaks of its process."""
     cell, shown = work
     precision = cell.recipe.precision
-    with reproducible():
+    with reproducible(numerics):
         training = _Training(shown, cell, torch.device("cpu"))
         together.wait(PATIENCE_S)
-        peaks = {"peak_gflops": _numpy_peak() if numpy_peak else torch_peak("float32")}
+        peaks = {"peak_gflops": _numpy_peak() if numerics == "portable" else torch_peak("float32")}
         if precision != "float32":
             peaks[f"{precision}_peak_gflops"] = torch_peak(precision)
         training.run_epoch()

@@ -14,7 +14,7 @@ import pandas as pd
 from fault_copies import Slides, copied, jpeg
 
 from fathom.audit.checks import Check
-from fathom.images import read_micrograph
+from fathom.ground.images import read_micrograph
 from fathom.imaging.nuclei import read_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide
 from fathom.simulation.simulation import Simulation

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fathom.errors import FathomError
-from fathom.progress import track
+from fathom.ground.errors import FathomError
+from fathom.ground.progress import track
 from fathom.splitting.division import Division, Ints, Units
 from fathom.splitting.division_proof import divide
 

@@ -12,7 +12,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from fathom.training.identity import processor_name
+from fathom.ground.processor import processor_name
 
 BITS = Path(__file__).with_name("bits.py")
 GOLDEN = Path(__file__).parent / "results" / "golden.json"

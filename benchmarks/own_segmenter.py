@@ -8,7 +8,7 @@ an IoU of 0.5 and its mean over 0.5 to 0.95, on slides of six other patients. `s
 chosen on the training slides. One thread; the seeds are below.
 """
 
-import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import hashlib
 import logging
@@ -25,12 +25,12 @@ import yaml
 from skimage.segmentation import find_boundaries
 from torch import nn
 
-from fathom.images import Labels, Micrograph
+from fathom.ground.images import Labels, Micrograph
+from fathom.ground.section import read_section
 from fathom.imaging.find_nuclei import finder
 from fathom.imaging.probability_map import InputScale, input_planes
 from fathom.imaging.segmentation_score import score
 from fathom.params.data import Segmentation
-from fathom.params.section import read_section
 from fathom.params.segmenter import NetworkSegmentation
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, simulate_slides
 from fathom.simulation.simulation import DEFAULT

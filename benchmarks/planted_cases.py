@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fathom.ground.section import read_section
 from fathom.networks.families import cifar_family, reduced_vgg
 from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
-from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import SimulatedNuclei, simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.batches import Rows

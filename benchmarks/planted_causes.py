@@ -7,7 +7,7 @@ folds of whole patients; then every kind of intervention that a finding asks for
 asks for no more: what a user does. All nuclei are simulated.
 """
 
-import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import argparse
 import sys
@@ -31,10 +31,10 @@ from planted_cases import (
 from fathom.diagnosis import causes
 from fathom.diagnosis.evidence import Evidence, evidence_of
 from fathom.diagnosis.verdict import NO_EFFECT, Verdict, judge
+from fathom.ground.section import read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
 from fathom.params.recipe import Probes
-from fathom.params.section import read_section
 from fathom.statistics.metrics import EVEN, counts_by_group
 from fathom.training.cell import Cell, Epoch, Shown
 from fathom.training.interventions import Plan

@@ -27,13 +27,13 @@ from fathom.baselines.features import measure
 from fathom.datasets.dataset import read_dataset
 from fathom.datasets.dataset_check import check_dataset
 from fathom.datasets.dataset_layout import ANNOTATIONS, MASKS, labels_path
-from fathom.images import write_labels
+from fathom.ground.images import write_labels
+from fathom.ground.progress import track
+from fathom.ground.section import read_section
 from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.nuclei import Crops, read_nuclei
 from fathom.params.audit import Audit
 from fathom.params.data import Classes, Crop, Features
-from fathom.params.section import read_section
-from fathom.progress import track
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, write_dataset
 from fathom.simulation.simulation import DEFAULT, Simulation
 

@@ -8,7 +8,7 @@ and src/ on PYTHONPATH. Each tool watches one training, of fold 0, as its README
 have torch's own units and optimisers: fathom's ReLU works in place, where no tool looks for it.
 """
 
-import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import argparse
 from pathlib import Path
@@ -19,11 +19,11 @@ from other_tools import causes, judge, verdicts
 from planted_cases import CASES, CROP_PX, NUCLEI, Case, simulated
 from torch import nn
 
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
 from fathom.params.recipe import Recipe
-from fathom.streams import Streams
 
 # Our names of causes, as the table of `other_tools` writes them.
 NAMES = {

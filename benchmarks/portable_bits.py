@@ -25,7 +25,7 @@ from typing import Annotated
 
 import typer
 
-from fathom.training.identity import processor_name
+from fathom.ground.processor import processor_name
 
 BITS = Path(__file__).with_name("bits.py")
 RESULTS = Path(__file__).parent / "results" / "portable_bits.json"

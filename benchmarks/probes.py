@@ -8,7 +8,7 @@ the time is that of the processor, of the probes by a clock around them: the dif
 trainings, with probes and without, is smaller than what other processes make of it.
 """
 
-import fathom.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
+import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
 
 import argparse
 import statistics
@@ -21,9 +21,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+from fathom.ground.section import read_section
 from fathom.params.recipe import Probes, Recipe
 from fathom.params.runs import read_architectures, read_runs
-from fathom.params.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.training.cell import Cell, Shown

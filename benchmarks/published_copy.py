@@ -16,9 +16,9 @@ import pandas as pd
 
 from fathom.audit.image_audit import audit_image_files
 from fathom.audit.pictures import draw_images
-from fathom.images import read_micrograph
+from fathom.ground.images import read_micrograph
+from fathom.ground.section import read_section
 from fathom.params.audit import Audit
-from fathom.params.section import read_section
 
 
 def main(wheel: Path, pictures: Path | None) -> None:

@@ -24,13 +24,13 @@ from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_objects
 from skimage.segmentation import watershed
 
-from fathom.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.progress import track
+from fathom.ground.section import read_section
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import Score, score
 from fathom.imaging.stain import nuclear_stain
 from fathom.params.data import Segmentation
-from fathom.params.section import read_section
-from fathom.progress import track
 
 STAINS = {
     "fluorescence": "fluorescence",

@@ -27,13 +27,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fathom.baselines.features import measure
-from fathom.images import Labels
+from fathom.ground.images import Labels
+from fathom.ground.numerals import decimal
+from fathom.ground.progress import track
+from fathom.ground.section import read_section
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.numerals import decimal
 from fathom.params.data import Features, Segmentation
-from fathom.params.section import read_section
-from fathom.progress import track
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slides
 from fathom.simulation.simulation import CUES, DEFAULT, Cue, ideal_balanced_accuracy

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from fathom.images import Micrograph, read_micrograph
+from fathom.ground.images import Micrograph, read_micrograph
 from fathom.scoring.onnx_model import OnnxModel
 
 TILE_PX = 512
@@ -85,12 +85,12 @@ def plain(model: Path, slide: Path, trained: Path) -> int:
     import torch  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
 
+    from fathom.ground.streams import Streams  # noqa: PLC0415
     from fathom.imaging.crops import cut, describe, scale_of  # noqa: PLC0415
     from fathom.imaging.segmentation import segment  # noqa: PLC0415
     from fathom.networks.architecture import parse  # noqa: PLC0415
     from fathom.networks.network import build, scale_input  # noqa: PLC0415
     from fathom.params.recipe import Recipe  # noqa: PLC0415
-    from fathom.streams import Streams  # noqa: PLC0415
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     card = OnnxModel(model).card

@@ -24,8 +24,8 @@ import numpy as np
 import tifffile
 import zarr
 
-from fathom.images import Micrograph, read_micrograph
-from fathom.progress import track
+from fathom.ground.images import Micrograph, read_micrograph
+from fathom.ground.progress import track
 from fathom.slides.opening import open_slide
 from fathom.slides.overview import pieces
 from fathom.slides.tissue import tissue

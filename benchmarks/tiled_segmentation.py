@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fathom.images import Labels, Micrograph, read_micrograph
+from fathom.ground.images import Labels, Micrograph, read_micrograph
 from fathom.imaging.crops import describe
 from fathom.imaging.segmentation import segment
 from fathom.scoring.onnx_model import OnnxModel

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from fathom.images import Labels, Micrograph, read_labels, read_micrograph
-from fathom.progress import track
+from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.progress import track
 from fathom.slides.overview import pieces
 from fathom.slides.slide import ArraySlide
 from fathom.slides.tissue import tissue

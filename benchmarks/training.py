@@ -40,7 +40,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from fathom.numerics import pin
+from fathom.ground.numerics import Numerics, pin
 
 Network = Literal["shallow", "vgg-13", "vgg-13-batchnorm"]
 Side = Literal["ordinary", "ordinary-one-thread", "portable", "native", "native-bfloat16"]
@@ -58,11 +58,12 @@ def measured(side: str, network: str, folder: Path, seconds: float) -> dict[str,
 
         threads = 1 if side.endswith("one-thread") else len(os.sched_getaffinity(0))
         return ordinary_training.measure(network, folder, seconds, threads)
-    portable, precision = side == "portable", side.partition("-")[2] or "float32"
-    pin("portable" if portable else "native")
+    numerics: Numerics = "portable" if side == "portable" else "native"
+    precision = side.partition("-")[2] or "float32"
+    pin(numerics)
     import fathom_training  # noqa: PLC0415
 
-    return fathom_training.measure(network, folder, seconds, precision, numpy_peak=portable)
+    return fathom_training.measure(network, folder, seconds, precision, numerics)
 
 
 def in_process(side: str, network: str, nuclei: Path, seconds: float) -> dict[str, float]:
@@ -105,7 +106,7 @@ def summary(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, fl
 
 def machine() -> dict[str, object]:
     """Return what the figures hang on."""
-    from fathom.training.identity import processor  # noqa: PLC0415
+    from fathom.ground.processor import processor  # noqa: PLC0415
 
     *parts, flags = processor().split("; ")
     present = {name: name in flags.split() for name in INSTRUCTIONS}
@@ -130,7 +131,7 @@ def main(
     for _ in range(rounds):
         for name, one in found.items():
             one.append({side: in_process(side, name, nuclei, seconds) for side in get_args(Side)})
-    from fathom.output import write_json  # noqa: PLC0415
+    from fathom.ground.output import write_json  # noqa: PLC0415
 
     figures = {name: summary(one) for name, one in found.items()}
     command = shlex.join(["python", "benchmarks/training.py", *sys.argv[1:]])

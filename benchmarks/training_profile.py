@@ -9,7 +9,7 @@ params.yaml, without validation and probes.
 from pathlib import Path
 from typing import Annotated
 
-import fathom.stage  # first: it chooses the instruction sets, before torch is loaded  # isort: skip
+import fathom.ground.stage  # first: it chooses the instruction sets, before torch is loaded  # isort: skip
 
 import numpy as np
 import typer
@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
-from fathom.params.section import read_section
+from fathom.ground.section import read_section
 from fathom.training.cell import Cell, Shown
 from fathom.training.determinism import reproducible
 from fathom.training.interventions import planned
@@ -38,7 +38,7 @@ def main(
     plan = planned(row, f"runs.{run}", line, read_section(Recipe), found.crop_px)
     rows = {"train": np.arange(TRAINED_ON), "validation": np.arange(TRAINED_ON, len(found.kept))}
     shown = Shown(found.crops(), found.kept["positive"].to_numpy(dtype=np.bool_))
-    with reproducible():
+    with reproducible("portable"):
         training = _Training(
             shown, Cell(run, 0, 0, plan.line, plan.recipe, rows), _device("portable")
         )
@@ -56,4 +56,4 @@ def main(
 
 
 if __name__ == "__main__":
-    fathom.stage.run(main)
+    fathom.ground.stage.run(main)

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from skimage.measure import regionprops
 
-from fathom.images import read_labels
-from fathom.progress import track
+from fathom.ground.images import read_labels
+from fathom.ground.progress import track
 from fathom.scoring.anndata_file import AnnDataWriter
 from fathom.scoring.frame import Frame
 from fathom.scoring.geojson import GeoJsonWriter

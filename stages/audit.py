@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.audit.audit import audit as audited
 from fathom.audit.audit import write_audit
 from fathom.audit.findings import read_findings, refuse_errors
 from fathom.audit.image_audit import AuditedImages, read_traits
 from fathom.audit.pictures import draw_nuclei
 from fathom.baselines.features import read_features
+from fathom.ground.output import write_metrics
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.output import write_metrics
 from fathom.params.audit import Audit
-from fathom.params.section import read_section
 
 
 def audit(
@@ -30,4 +30,4 @@ def audit(
 
 
 if __name__ == "__main__":
-    fathom.stage.run(audit)
+    fathom.ground.stage.run(audit)

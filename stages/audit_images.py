@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.audit.findings import refuse_errors
 from fathom.audit.image_audit import audit_image_files, write_image_audit
+from fathom.ground.section import read_section
 from fathom.params.audit import Audit
-from fathom.params.section import read_section
 
 
 def audit_images(dataset: Path, out: Path) -> None:
@@ -17,4 +17,4 @@ def audit_images(dataset: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(audit_images)
+    fathom.ground.stage.run(audit_images)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.baselines.baseline import classify, write_results
 from fathom.baselines.features import read_features
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.baseline import Baseline
-from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
 
 
@@ -24,4 +24,4 @@ def baseline(features: Path, nuclei: Path, splits: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(baseline)
+    fathom.ground.stage.run(baseline)

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
+from fathom.ground.numerics import read_numerics
+from fathom.ground.output import write_metrics
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.numerics import read_numerics
-from fathom.output import write_metrics
 from fathom.params.comparison import Comparison
 from fathom.params.data import Split
 from fathom.params.runs import read_architectures, read_runs
-from fathom.params.section import read_section
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
 from fathom.statistics import comparison
@@ -33,8 +33,7 @@ def compare(
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     depths = comparison.depths(networks, read_architectures())
     results = comparison.compare(everyone, study, depths, params, read_numerics())
-    comparison.write_results(metrics, results)
-    write_metrics(summary, comparison.summary(results))
+    comparison.write_results(metrics, summary, results)
     trained = {name: everyone[name] for name in networks}
     write_metrics(variance, study_variance(trained, study.groups))
     drawn = tables(everyone, study, results, networks, runs)
@@ -43,4 +42,4 @@ def compare(
 
 
 if __name__ == "__main__":
-    fathom.stage.run(compare)
+    fathom.ground.stage.run(compare)

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.baselines.features import read_features
 from fathom.controls.acquisition import read_pairs
 from fathom.controls.control_classifiers import write_control_classifiers
 from fathom.controls.control_crops import read_label_pixels
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.baseline import Baseline
 from fathom.params.data import Split
-from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
 from fathom.splitting.splits import read_splits
 
@@ -34,4 +34,4 @@ def control_classifiers(
 
 
 if __name__ == "__main__":
-    fathom.stage.run(control_classifiers)
+    fathom.ground.stage.run(control_classifiers)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.controls.control_crops import write_control_crops
 from fathom.datasets.dataset import read_dataset
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Crop
-from fathom.params.section import read_section
 
 
 def control_crops(dataset: Path, labels: Path, nuclei: Path, out: Path) -> None:
@@ -16,4 +16,4 @@ def control_crops(dataset: Path, labels: Path, nuclei: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(control_crops)
+    fathom.ground.stage.run(control_crops)

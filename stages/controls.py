@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.controls.controls import Rows, Tables, score_controls
+from fathom.ground.output import write_metrics
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.output import write_metrics
 from fathom.params.comparison import Comparison
 from fathom.params.data import Split
 from fathom.params.runs import read_controls, read_runs
-from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
 
 
@@ -35,4 +35,4 @@ def controls(
 
 
 if __name__ == "__main__":
-    fathom.stage.run(controls)
+    fathom.ground.stage.run(controls)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
+from fathom.ground.output import write_metrics
+from fathom.ground.section import read_section
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.output import write_metrics
 from fathom.params.data import Classes, Crop
-from fathom.params.section import read_section
 
 
 def crop(dataset: Path, labels: Path, out: Path, metrics: Path) -> None:
@@ -19,4 +19,4 @@ def crop(dataset: Path, labels: Path, out: Path, metrics: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(crop)
+    fathom.ground.stage.run(crop)

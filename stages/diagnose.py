@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.audit.findings import read_findings
 from fathom.diagnosis.causes import Diagnosis
 from fathom.diagnosis.data_faults import data_faults
 from fathom.diagnosis.study_diagnosis import Study
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Split
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_architectures, read_experiments, read_runs
-from fathom.params.section import read_section
 
 
 def diagnose(
@@ -27,4 +27,4 @@ def diagnose(
 
 
 if __name__ == "__main__":
-    fathom.stage.run(diagnose)
+    fathom.ground.stage.run(diagnose)

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.abstention import AbstentionLevel
 from fathom.params.data import Crop, Split
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
-from fathom.params.section import read_section
 from fathom.params.segmenter import read_segmentation
 from fathom.scoring.export import export_run
 from fathom.training.interventions import planned
@@ -35,4 +35,4 @@ def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path,
 
 
 if __name__ == "__main__":
-    fathom.stage.run(export)
+    fathom.ground.stage.run(export)

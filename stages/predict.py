@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
-from fathom.output import write_metrics
+from fathom.ground.output import write_metrics
+from fathom.ground.section import read_section
 from fathom.params.comparison import Comparison
 from fathom.params.runs import read_runs
-from fathom.params.section import read_section
 from fathom.scoring.best_run import best_run
 from fathom.scoring.new_slides import score_dataset, travel
 from fathom.scoring.onnx_model import OnnxModel
@@ -25,4 +25,4 @@ def predict(new_slides: Path, models: Path, runs: Path, out: Path, metrics: Path
 
 
 if __name__ == "__main__":
-    fathom.stage.run(predict)
+    fathom.ground.stage.run(predict)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.controls.controls import score_across as scored
+from fathom.ground.output import write_metrics
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.output import write_metrics
 from fathom.params.comparison import Comparison
 from fathom.params.data import Split
-from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
 
 
@@ -27,4 +27,4 @@ def score_across(name: str, nuclei: Path, run: Path, across: Path, metrics: Path
 
 
 if __name__ == "__main__":
-    fathom.stage.run(score_across)
+    fathom.ground.stage.run(score_across)

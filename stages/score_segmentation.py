@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
+from fathom.ground.output import write_metrics
 from fathom.imaging.segmentation_score import score_dataset
-from fathom.output import write_metrics
 
 
 def score_segmentation(dataset: Path, labels: Path, metrics: Path) -> None:
@@ -14,4 +14,4 @@ def score_segmentation(dataset: Path, labels: Path, metrics: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(score_segmentation)
+    fathom.ground.stage.run(score_segmentation)

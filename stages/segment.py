@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.audit.findings import read_findings, refuse_errors
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.segment_dataset import segment_dataset
@@ -16,4 +16,4 @@ def segment(dataset: Path, audit_images: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(segment)
+    fathom.ground.stage.run(segment)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.audit.duplicate_table import read_duplicates
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Split
-from fathom.params.section import read_section
 from fathom.splitting.folds import write_splits
 
 
@@ -17,4 +17,4 @@ def split(nuclei: Path, audit: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(split)
+    fathom.ground.stage.run(split)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
 from fathom.controls.acquisition import read_pairs, write_acquisition_splits
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.data import Split
-from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
 
 
@@ -22,4 +22,4 @@ def split_acquisitions(nuclei: Path, splits: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    fathom.stage.run(split_acquisitions)
+    fathom.ground.stage.run(split_acquisitions)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
+from fathom.ground.numerics import read_numerics
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.numerics import read_numerics
 from fathom.params.recipe import Probes, Recipe
 from fathom.params.runs import read_row
-from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
 from fathom.training.interventions import planned
 from fathom.training.runs import cells_of, train_rows
@@ -24,4 +24,4 @@ def train(name: str, nuclei: Path, splits: Path, cells: Path, out: Path) -> None
 
 
 if __name__ == "__main__":
-    fathom.stage.run(train)
+    fathom.ground.stage.run(train)

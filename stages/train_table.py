@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import fathom.stage
+import fathom.ground.stage
+from fathom.ground.numerics import read_numerics
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import read_nuclei
-from fathom.numerics import read_numerics
 from fathom.params.recipe import Probes, Recipe
 from fathom.params.runs import Table, read_architectures, read_table
-from fathom.params.section import read_section
 from fathom.splitting.splits import read_splits
 from fathom.training.interventions import planned
 from fathom.training.runs import cells_of, train_rows
@@ -19,14 +19,14 @@ def train_table(table: Table, nuclei: Path, splits: Path, cells: Path, out: Path
     table_rows = read_table(table)
     folders = {name: nuclei / name if table == "controls" else nuclei for name in table_rows}
     shown = {folder: read_nuclei(folder) for folder in set(folders.values())}
+    divided = {folder: read_splits(splits, found) for folder, found in shown.items()}
     rows = {}
     for name, row in table_rows.items():
-        found = shown[folders[name]]
+        found, parts = shown[folders[name]], divided[folders[name]]
         plan = planned(row, f"{table}.{name}", lines[row.architecture], recipe, found.crop_px)
-        parts = read_splits(splits, found)
         rows[out / name] = cells_of(name, plan, probes, found, parts, final=False), found
     train_rows(rows, read_numerics(), cells)
 
 
 if __name__ == "__main__":
-    fathom.stage.run(train_table)
+    fathom.ground.stage.run(train_table)

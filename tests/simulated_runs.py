@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from fathom.ground.output import write_table
 from fathom.imaging.nuclei import COLUMNS, Nuclei
-from fathom.output import write_table
 from fathom.params.comparison import Comparison
 from fathom.statistics.scores import Study, study_of
 

@@ -5,7 +5,7 @@ import pytest
 from slide_files import halves, write_ome_zarr, write_pyramid_ome, write_tiled
 
 from fathom.datasets.aperio_slide import fetch_aperio_slide
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.slides.opening import open_slide
 from fathom.slides.tissue import tissue
 

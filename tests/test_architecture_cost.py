@@ -8,7 +8,7 @@ from random_networks import NETWORKS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.architecture import check_fits, expand, parse, shapes
 from fathom.networks.architecture_cost import cost, padding_share, receptive_field
 from fathom.networks.families import cifar_family, families, reduced_vgg

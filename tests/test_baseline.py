@@ -11,10 +11,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from fathom.baselines.baseline import Part, build, choose, classify, probability, write_results
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import Nuclei
 from fathom.params.baseline import CLASSIFIERS, Baseline, ForestGrid, LogisticGrid, SvmGrid
-from fathom.params.section import read_section
 from fathom.splitting.splits import FINAL
 
 PARAMS = Baseline(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.best_run import best_run
 
 

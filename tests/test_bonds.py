@@ -5,7 +5,7 @@ from conftest import nuclei_of
 from duplicate_pairs import pairs_of, reachable
 from hypothesis import given, settings
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.splitting.bonds import bind, pair_table
 

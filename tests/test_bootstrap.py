@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import bootstrap
 from simulated_counts import group_counts
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.statistics.bootstrap import draw, percentiles
 from fathom.statistics.metrics import balanced_accuracy
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import nuclei_of
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.params.data import Split
 from fathom.splitting.bonds import Duplicates
 from fathom.splitting.folds import write_splits

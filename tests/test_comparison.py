@@ -9,11 +9,11 @@ import simulated_runs as simulated
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 import compare as compare_stage
-from fathom.errors import FathomError
-from fathom.names import names_in_order
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.output import write_table
+from fathom.params.names import names_in_order
 from fathom.params.runs import read_architectures
 from fathom.statistics.bootstrap import draw
 from fathom.statistics.comparison import SUMMARY_SIZE, compare, summary

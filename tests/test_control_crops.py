@@ -14,8 +14,8 @@ from fathom.controls.control_crops import (
     surroundings,
     write_control_crops,
 )
-from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph, write_labels
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_labels, read_micrograph, write_labels
 from fathom.imaging.crops import Scale
 from fathom.imaging.nuclei import TABLE, read_nuclei
 from fathom.params.data import Split

@@ -11,8 +11,8 @@ from sklearn.metrics import balanced_accuracy_score
 from fathom.controls.control_scores import batch_effect, label_leak, recognition, shows_label
 from fathom.controls.controls import PREDICTIONS, Rows, Tables, score_across, score_controls
 from fathom.controls.names import ACROSS, CLASSIFIERS, LABEL_PIXELS, RECOGNISED, reference_of
-from fathom.errors import FathomError
-from fathom.output import write_table
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table
 from fathom.params.runs import Run
 from fathom.params.shortcuts import Shortcuts
 from fathom.statistics.intervals import design_of, leave_out

@@ -6,8 +6,8 @@ import pytest
 import tifffile
 
 from fathom.datasets.dataset import read_dataset
-from fathom.errors import FathomError
-from fathom.images import write_labels
+from fathom.ground.errors import FathomError
+from fathom.ground.images import write_labels
 from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.nuclei import COLUMNS, read_nuclei
 from fathom.params.data import Classes, Crop

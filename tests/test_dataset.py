@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 SHARED = Path(os.environ.get("FATHOM_SHARED", Path(__file__).parents[2] / "shared"))
 AMIBR = SHARED / "data" / "amibr"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from fathom.datasets.dataset import read_dataset
 from fathom.datasets.dataset_check import check_dataset
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 WIDTH, HEIGHT = 12, 8
 IMAGES = [

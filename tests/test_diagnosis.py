@@ -15,12 +15,12 @@ from fathom.diagnosis.diagnosis import Row, case_of, diagnose, read_rows, row_ta
 from fathom.diagnosis.effects import held_out_accuracy
 from fathom.diagnosis.evidence import evidence_of
 from fathom.diagnosis.verdict_text import is_stable, markdown, numbers, write_verdicts
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import Nuclei
 from fathom.params.data import Split
 from fathom.params.recipe import Probes, Recipe
 from fathom.params.runs import Run, read_architectures
-from fathom.params.section import read_section
 from fathom.splitting.folds import make_splits
 from fathom.training.interventions import Plan
 from fathom.training.runs import cells_of, train_rows

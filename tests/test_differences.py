@@ -5,7 +5,7 @@ from baycomp import CorrelatedTTest
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import balanced_accuracy_score
 
-from fathom.output import write_table
+from fathom.ground.output import write_table
 from fathom.statistics.differences import claimed_differences, corrected_t, improvement
 from fathom.statistics.intervals import Design, design_of, leave_out
 from fathom.statistics.scores import read_cells

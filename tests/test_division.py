@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.splitting import division_proof
 from fathom.splitting.division import Division, Units, even_bound, exchange, search
 from fathom.splitting.division_proof import CLOSE, divide, prove

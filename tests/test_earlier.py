@@ -7,7 +7,7 @@ import tifffile
 from conftest import draw_field
 from tiny_model import write_model
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.predict import Reading, predict_slides
 from fathom.scoring.slide_files import Formats
 

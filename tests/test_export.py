@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_model import LINE, PARAMS, RECIPE, ROOT, make_card, make_crops, make_graph, write_model
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.streams import Streams
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
@@ -28,7 +29,6 @@ from fathom.scoring.export import (
     median_um_per_px,
 )
 from fathom.scoring.onnx_model import OnnxModel
-from fathom.streams import Streams
 from fathom.training.interventions import Plan
 
 RES = "4conv3x3 - 2*(res(4conv3x3 - 4conv3x3)) - res(8conv3x3/2 - 8conv3x3) - gap - o"

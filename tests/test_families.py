@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.architecture import expand, parse, shapes
 from fathom.networks.families import cifar_family, families, reduced_vgg
 from fathom.networks.layers import Convolution, MaxPool, Residual, Shape

@@ -22,7 +22,7 @@ from fathom.controls.control_classifiers import write_control_classifiers
 from fathom.controls.feature_controls import SEES, best_of, feature_controls
 from fathom.controls.mutual_information import mutual_information
 from fathom.controls.one_number import by_acquisition, by_label_pixels
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import read_nuclei
 from fathom.params.baseline import Baseline, ForestGrid, LogisticGrid, SvmGrid
 from fathom.params.data import Features, Split

@@ -16,11 +16,11 @@ from fathom.baselines.features import (
     quantise,
     read_features,
 )
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table
+from fathom.ground.section import read_section
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
-from fathom.output import write_table
 from fathom.params.data import Features
-from fathom.params.section import read_section
 
 PARAMS = Features(percentiles=(5, 50, 95), grey_levels=8, distances_px=(1, 2, 4))
 

@@ -12,8 +12,8 @@ from segmenter_networks import network_params, write_network
 from tiny_model import PARAMS, write_model
 
 from fathom.datasets.dataset import labels_path, read_dataset
-from fathom.errors import FathomError
-from fathom.images import read_labels, write_picture
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_labels, write_picture
 from fathom.imaging.find_nuclei import finder, network_file
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment

@@ -15,7 +15,7 @@ from fathom.audit.findings import (
     refuse_errors,
     write_findings,
 )
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 BLURRED = Finding("blurred_image", "images/a.tif", "it is blurred", 0.9, ("images/a.tif",))
 COPY = Finding("duplicate_images_across_patients", "a|b", "show one field", 1.0, ("a", "b"))

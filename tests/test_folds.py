@@ -7,7 +7,7 @@ from duplicate_pairs import pairs_of, reachable
 from hypothesis import event, given, settings
 from sklearn.model_selection import StratifiedGroupKFold
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import read_nuclei, write_nuclei
 from fathom.params.data import Split
 from fathom.splitting.bonds import NOT_LOOKED_FOR, Duplicates, pair_table

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fathom.training.identity import processor_name
+from fathom.ground.processor import processor_name
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "benchmarks" / "results" / "golden.json"

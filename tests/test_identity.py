@@ -12,7 +12,7 @@ from simulated_crops import cell_of, shown_of
 from fathom.params.recipe import Probes
 from fathom.training import identity
 from fathom.training.cell import Shown
-from fathom.training.identity import closure, code, fingerprint, gpu, keys_of, processor
+from fathom.training.identity import closure, code, fingerprint, gpu, keys_of
 
 N = 60
 CELL = replace(cell_of(N), probes=Probes(crops=8, epochs=(1,)))
@@ -113,12 +113,6 @@ def test_native_numbers_are_those_of_one_gpu(monkeypatch):
     assert key(numerics="native") != native
 
 
-def test_the_processor_is_told_by_its_model_and_instruction_sets():
-    assert processor() == processor()
-    if Path("/proc/cpuinfo").is_file() and "flags" in Path("/proc/cpuinfo").read_text():
-        assert "sse2" in processor().split()
-
-
 def test_without_a_gpu_there_is_no_name():
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
@@ -165,7 +159,7 @@ def edited(path, before, after):
         ("training/batches.py", "SYMMETRIES = 8", "SYMMETRIES = 4"),
         ("networks/units.py", "@ weight.detach()", "+ weight.detach()"),
         ("networks/layers.py", "import", "import sys\nimport"),
-        ("streams.py", '"weights", "order"', '"order", "weights"'),
+        ("ground/streams.py", '"weights", "order"', '"order", "weights"'),
     ],
 )
 def test_edited_code_changes_the_key(sources, module, before, after):

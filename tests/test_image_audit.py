@@ -10,8 +10,8 @@ from audit_params import audit_params
 from fathom.audit.findings import findings_of, read_findings, refuse_errors
 from fathom.audit.image_audit import audit_image_files, read_traits, write_image_audit
 from fathom.audit.pictures import contact_sheet
-from fathom.errors import FathomError
-from fathom.images import read_micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_micrograph
 
 
 @pytest.fixture

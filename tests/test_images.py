@@ -3,8 +3,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph, write_labels, write_picture
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_labels, read_micrograph, write_labels, write_picture
 
 RNG = np.random.default_rng(0)
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from fathom.ground.section import read_section
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, projections, unit_variance
 from fathom.networks.network import build
 from fathom.params.recipe import Recipe
-from fathom.params.section import read_section
-from fathom.streams import Streams
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
 DEEP = "8conv3x3 - 8conv3x3 - 16conv3x3 - 16conv3x3/2 - fc32 - fc32 - o"

@@ -5,7 +5,7 @@ from scipy.stats import bootstrap, t, ttest_1samp, ttest_ind, ttest_rel
 from simulated_counts import group_counts
 from sklearn.metrics import balanced_accuracy_score
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.statistics.intervals import (
     Design,
     Spread,

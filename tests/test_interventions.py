@@ -9,13 +9,13 @@ import torch
 import yaml
 from simulated_crops import cell_of, crops_of, half_positive
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.section import read_section
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import format, parse
 from fathom.networks.network import build
 from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
-from fathom.params.section import read_section
-from fathom.streams import Streams
 from fathom.training.cell import Shown
 from fathom.training.interventions import REWRITES, Plan, planned
 from fathom.training.training import _Training

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nuclei_batches import grid_batches, make_batch
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.frame import Frame
 from fathom.scoring.label_image import TILE_PX, LabelImageWriter
 from fathom.scoring.tile_scratch import TileScratch

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.statistics.metrics import (
     auroc,
     balanced_accuracy,

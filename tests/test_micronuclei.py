@@ -17,8 +17,8 @@ from fathom.datasets.dataset import read_dataset
 from fathom.datasets.micronuclei import WHEEL, lay_out
 from fathom.datasets.micronuclei_masks import deepest_points, read_nuclei_masks
 from fathom.datasets.wheels import download
-from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_labels, read_micrograph
 from fetch import fetch
 
 ROOT = Path(__file__).parents[1]

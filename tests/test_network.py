@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.numerics import environment
+from fathom.ground.section import read_section
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse, shapes
 from fathom.networks.layers import Convolution, Shape
 from fathom.networks.network import ConvolutionBlock, ResidualBlock, build, scale_input
-from fathom.numerics import environment
 from fathom.params.recipe import Recipe
-from fathom.params.section import read_section
-from fathom.streams import Streams
 
 PARAMS_FILE = Path(__file__).parents[1] / "params.yaml"
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"

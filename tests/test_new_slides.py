@@ -5,8 +5,8 @@ from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 from tiny_model import PARAMS, make_card, write_model
 
 from fathom.datasets.dataset import read_dataset
-from fathom.errors import FathomError
-from fathom.images import write_labels
+from fathom.ground.errors import FathomError
+from fathom.ground.images import write_labels
 from fathom.params.comparison import Comparison
 from fathom.params.data import Segmentation
 from fathom.scoring.new_slides import score_dataset, travel

@@ -8,7 +8,7 @@ from test_near_duplicates import textured
 
 from fathom.audit.duplicate_table import read_duplicates, write_pairs
 from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.splitting.bonds import pair_table
 

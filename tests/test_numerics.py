@@ -9,8 +9,8 @@ import pytest
 import torch
 from test_pool import NONSENSE
 
-from fathom.errors import FathomError
-from fathom.numerics import environment, pin, read_numerics
+from fathom.ground.errors import FathomError
+from fathom.ground.numerics import environment, pin, read_numerics
 from fathom.training.determinism import reproducible
 
 TESTS = Path(__file__).parent
@@ -84,7 +84,7 @@ def output_of(script, environment):
 
 STAGE = """
 import sys
-import fathom.stage
+import fathom.ground.stage
 assert not {"numpy", "torch"} & set(sys.modules)
 import torch
 from numpy._core._multiarray_umath import __cpu_features__ as has
@@ -103,7 +103,7 @@ from pathlib import Path
 import numpy as np
 import torch  # too early for this process: what counts is what its workers compute with
 from simulated_crops import cell_of, shown_of
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.training import pool
 from fathom.training.store import Store
 
@@ -136,7 +136,7 @@ import os
 from pathlib import Path
 import numpy as np  # too early: it takes what this processor has
 from simulated_crops import cell_of, shown_of
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.training.pool import train_cells
 from fathom.training.store import Store
 
@@ -161,12 +161,14 @@ def test_a_cell_trained_alone_is_that_of_a_worker_though_numpy_was_imported_firs
     assert output_of(ALONE, bare | script) == "1"
 
 
-@needs_avx2
-def test_training_on_other_instructions_than_were_asked_for_is_refused(monkeypatch):
-    """As where torch was imported before the environment was set."""
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx999")
-    refused = pytest.raises(FathomError, match="portable needs AVX999 instructions, and torch uses")
-    with refused, reproducible():
+@pytest.mark.parametrize("found", ["DEFAULT", "AVX512"])
+def test_portable_training_on_other_instructions_is_refused(monkeypatch, found):
+    """As without AVX2, or where torch was imported before the environment was set."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: found)
+    refused = pytest.raises(FathomError, match=f"needs AVX2 instructions, and torch uses {found}")
+    with refused, reproducible("portable"):
+        pass
+    with reproducible("native"):
         pass
 
 

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from tiny_model import make_card, make_crops, write_model
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.onnx_model import BATCH, ModelCard, OnnxModel
 
 

@@ -135,12 +135,15 @@ def test_what_is_restored_goes_on_to_the_same_bits(kind):
     optimiser = Optimiser(own, recipe)
     take(optimiser, own, range(4))
     saved = copy.deepcopy(optimiser.state())
+    weights = [one.detach().clone() for one in own]  # the network's state holds them
     take(optimiser, own, range(4, 9))
 
     again = parameters()
     continued = Optimiser(again, recipe)
     take(continued, again, range(2))  # elsewhere
     continued.restore(saved)
+    for one, weight in zip(again, weights, strict=True):
+        one.data.copy_(weight)
     take(continued, again, range(4, 9))
     for one, other in zip(own, again, strict=True):
         assert torch.equal(one, other)

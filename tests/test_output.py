@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from fathom.output import write_json, write_metrics, write_table, written_whole
+from fathom.ground.output import write_json, write_metrics, write_table, written_whole
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):

@@ -19,7 +19,8 @@ from PIL import Image
 from tiny_model import PARAMS, RECIPE, make_card, make_crops, write_model
 
 from fathom import cli
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.streams import Streams
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
@@ -30,7 +31,6 @@ from fathom.scoring.export import Graph, export
 from fathom.scoring.onnx_model import OnnxModel
 from fathom.scoring.package import write_model_card, write_package
 from fathom.scoring.package_description import package_name
-from fathom.streams import Streams
 
 FILES = {
     "bioimageio.yaml",

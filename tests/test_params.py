@@ -6,12 +6,12 @@ import pytest
 import yaml
 
 from fathom import params
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.section import Section, read_section
 from fathom.params.abstention import AbstentionLevel
 from fathom.params.data import Crop, Split
 from fathom.params.recipe import Recipe
 from fathom.params.runs import read_row
-from fathom.params.section import Section, read_section
 from fathom.params.segmenter import NetworkSegmentation
 from fathom.training.interventions import Plan, planned
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from segmenter_networks import DEFAULTS
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.params.data import Segmentation
 from fathom.params.segmenter import NetworkSegmentation, read_segmentation
 

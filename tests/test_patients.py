@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.patients import read_patients
 
 IMAGES = [Path("day1/a.tif"), Path("day2/a.tif"), Path("b.tif")]

@@ -7,8 +7,8 @@ import pytest
 import simulated_runs as simulated
 from PIL import Image
 
-from fathom.errors import FathomError
-from fathom.output import write_table
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table
 from fathom.params.runs import Run
 from fathom.reports import plot_tables, plots
 from fathom.statistics.comparison import compare

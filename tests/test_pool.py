@@ -15,7 +15,7 @@ import yaml
 from conftest import nuclei_of
 from simulated_crops import PARAMS, assert_same, cell_of, crops_of, half_positive, shown_of
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
 from fathom.params.data import Split
 from fathom.splitting.folds import write_splits

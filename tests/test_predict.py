@@ -12,7 +12,7 @@ from conftest import draw_field
 from PIL import Image
 from tiny_model import PARAMS, write_model
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.segmentation import segment
 from fathom.params.data import Crop, Segmentation
 from fathom.scoring.colours import NEGATIVE, POSITIVE

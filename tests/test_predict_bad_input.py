@@ -18,7 +18,7 @@ from PIL import Image
 from tiny_model import write_model
 
 from fathom import cli
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.predict import predict_slides
 
 NUCLEI = 12

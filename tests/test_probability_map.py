@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from segmenter_networks import RADIUS, STEP, network_params, write_network
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.probability_map import InputScale, ProbabilityMap, input_planes
 from fathom.imaging.segmenter_network import SegmenterNetwork
 

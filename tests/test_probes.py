@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from fathom.ground.section import read_section
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
 from fathom.params.recipe import Recipe
-from fathom.params.section import read_section
-from fathom.streams import Streams
 from fathom.training.probes import effective_rank, measure, points_of, relative_changes, weights_of
 from fathom.training.readability import activations, readability
 

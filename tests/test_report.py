@@ -9,8 +9,8 @@ import simulated_runs as simulated
 import yaml
 from audit_params import PARAMS
 
-from fathom.errors import FathomError
-from fathom.numerals import decimal, difference, signed
+from fathom.ground.errors import FathomError
+from fathom.ground.numerals import decimal, difference, signed
 from fathom.reports.report import print_comparison, print_verdicts
 
 LONGEST = "vgg-13-batchnorm"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import NETWORKS
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.architecture import expand, format, parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.families import cifar_family, reduced_vgg

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fathom.ground.section import read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.params.recipe import Recipe
-from fathom.params.section import read_section
 from fathom.reports.run_table import price_of, print_runs
 from fathom.training.interventions import Plan
 

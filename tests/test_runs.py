@@ -9,7 +9,8 @@ from conftest import nuclei_of
 from safetensors.torch import load_file
 from test_training import LINE, RECIPE
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.streams import Streams
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
@@ -17,7 +18,6 @@ from fathom.params.data import Split
 from fathom.params.recipe import Probes
 from fathom.splitting.folds import make_splits
 from fathom.splitting.splits import FINAL, part_rows
-from fathom.streams import Streams
 from fathom.training.cell import State
 from fathom.training.interventions import Plan
 from fathom.training.probe_table import COLUMNS

@@ -11,8 +11,8 @@ from skimage.color import hed2rgb
 from skimage.draw import disk
 
 from fathom.datasets.dataset import DataSet, labels_path, read_dataset
-from fathom.errors import FathomError
-from fathom.images import Labels, read_labels, read_micrograph, write_labels, write_picture
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, read_labels, read_micrograph, write_labels, write_picture
 from fathom.imaging.foreground import measure_foreground
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fathom.datasets.dataset import DataSet, labels_path, read_dataset
-from fathom.errors import FathomError
-from fathom.images import Labels, write_labels, write_picture
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, write_labels, write_picture
 from fathom.imaging.segmentation_score import THRESHOLDS, score, score_dataset
 
 

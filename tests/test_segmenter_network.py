@@ -3,7 +3,7 @@ import pytest
 from onnx import TensorProto
 from segmenter_networks import network_params, write_network
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.segmenter_network import SegmenterNetwork
 
 

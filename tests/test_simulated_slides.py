@@ -7,8 +7,8 @@ from scipy import ndimage
 from simulated_crops import PARAMS
 
 from fathom.datasets.dataset import read_dataset
-from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_labels, read_micrograph
 from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.crops import describe
 from fathom.imaging.nuclei import read_nuclei

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.simulation.simulation import (
     CUES,
     DEFAULT,

@@ -11,7 +11,7 @@ import tifffile
 from model_cards import make_card
 from nuclei_batches import grid_batches, make_batch
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.frame import Frame
 from fathom.scoring.slide_files import Formats, slide_files
 
@@ -119,7 +119,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from test_slide_files import ALL, write
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.slide_files import Formats
 cases = [(Formats(), 20_000), (Formats(labels=True), 200_000), (ALL, 5_000), (ALL, 200_000)]
 for formats, room in [*cases, (Formats(anndata=True), 900_000)]:

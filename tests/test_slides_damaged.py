@@ -21,7 +21,7 @@ from slide_files import (
     write_tiled,
 )
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.slides.opening import open_slide
 
 CZI = Path(__file__).parents[2] / "shared" / "data" / "czi" / "nuc_small.czi"

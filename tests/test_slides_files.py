@@ -22,8 +22,8 @@ from slide_files import (
     write_tiled,
 )
 
-from fathom.errors import FathomError
-from fathom.images import read_micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_micrograph
 from fathom.slides.opening import open_slide
 
 CZI = Path(__file__).parents[2] / "shared" / "data" / "czi"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from simulated_crops import assert_same, cell_of
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.training.cell import Epoch, Trained
 from fathom.training.probe_table import COLUMNS
 from fathom.training.store import DAYS_KEPT, NAMED_BY, State, Store

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from tiny_model import PARAMS, write_model
 
-from fathom.errors import FathomError
-from fathom.images import read_micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_micrograph
 from fathom.imaging.crops import cut, describe, scale_of
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score

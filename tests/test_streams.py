@@ -6,6 +6,7 @@ import torch
 from conftest import nuclei_of
 from simulated_crops import PARAMS, cell_of, shown_of
 
+from fathom.ground.streams import PURPOSES, Streams
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
@@ -13,7 +14,6 @@ from fathom.params.data import Split
 from fathom.params.recipe import Probes, Recipe
 from fathom.splitting.folds import make_splits
 from fathom.splitting.splits import FINAL
-from fathom.streams import PURPOSES, Streams
 from fathom.training.interventions import Plan
 from fathom.training.runs import cells_of
 from fathom.training.training import _Training

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import simulated_runs as simulated
 
-from fathom.output import write_table
+from fathom.ground.output import write_table
 from fathom.statistics.scores import read_cells
 from fathom.statistics.study_variance import study_variance
 

@@ -9,9 +9,9 @@ import torch
 from simulated_crops import Forgetful, assert_same, cell_of, shown_of
 from torch.nn.functional import conv2d
 
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.streams import Streams
 from fathom.training.training import train_cell
 
 QUIET = {"dropout": 0.0, "augmentation": False}

@@ -4,7 +4,7 @@ import pytest
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.statistics.variance_shares import variance_components, variance_shares
 
 

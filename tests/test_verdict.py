@@ -14,9 +14,9 @@ from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.ladder import CURES, is_cure
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
 from fathom.diagnosis.verdict_text import markdown
+from fathom.ground.section import read_section
 from fathom.params.recipe import Recipe
 from fathom.params.runs import Run
-from fathom.params.section import read_section
 from fathom.training.interventions import planned
 
 FILE = Path(__file__).parents[1] / "params.yaml"

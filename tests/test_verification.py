@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from fathom import cli
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.reports.verification import distance_between, verify
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 from model_cards import LINE, PARAMS, RECIPE, ROOT, make_card
 
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
 from fathom.scoring.export import Graph, export
-from fathom.streams import Streams
 
 __all__ = ["LINE", "PARAMS", "RECIPE", "ROOT", "make_card"]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 app = typer.Typer(
     name="fathom",
@@ -106,7 +106,7 @@ def predict(
     ] = None,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
-    from fathom.scoring.one_heap import share_one_heap
+    from fathom.ground.heap import share_one_heap
     from fathom.scoring.predict import Reading, predict_slides
     from fathom.scoring.slide_files import Formats
 
@@ -155,9 +155,9 @@ def package(
     ] = None,
 ) -> None:
     """Pack a model for bioimage.io: weights, test crops, model card, licence and citations."""
+    from fathom.ground.section import read_section
     from fathom.imaging.nuclei import read_nuclei
     from fathom.params.package import Package
-    from fathom.params.section import read_section
 
     try:
         from fathom.scoring.package import write_package
@@ -207,9 +207,9 @@ def lines(
     ] = False,
 ) -> None:
     """Print networks as lines, with their parameters, multiply-adds and receptive field."""
+    from fathom.ground.section import PARAMS_FILE, read_section
     from fathom.networks.line_table import line_table, lines_to_print
     from fathom.params.data import Crop
-    from fathom.params.section import PARAMS_FILE, read_section
 
     if crop_px is None:
         crop_px = read_section(Crop).crop_px if PARAMS_FILE.exists() else 48

@@ -19,8 +19,8 @@ from fathom.audit.group_checks import audit_patients, class_counts
 from fathom.audit.image_audit import AuditedImages
 from fathom.audit.label_checks import audit_labels, label_errors, out_of_fold_scores
 from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
+from fathom.ground.output import write_table
 from fathom.imaging.nuclei import Crops, Nuclei
-from fathom.output import write_table
 from fathom.params.audit import Audit
 
 COUNTS = "class_counts.parquet"

@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.params.audit import Audit
 
 Check = Literal[

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_json, write_table
 from fathom.imaging.nuclei import Nuclei
-from fathom.output import write_json, write_table
 from fathom.params.audit import Audit
 from fathom.splitting.bonds import PAIR, Duplicates
 

@@ -12,8 +12,8 @@ from typing import Literal
 import pandas as pd
 
 from fathom.audit.checks import CHECKS, Check, check_grades
-from fathom.errors import FathomError
-from fathom.output import write_table, written_whole
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table, written_whole
 from fathom.params.audit import Audit
 
 Severity = Literal["error", "warning"]

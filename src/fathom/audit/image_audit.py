@@ -14,8 +14,8 @@ from fathom.audit.image_checks import audit_images
 from fathom.audit.image_traits import image_traits
 from fathom.audit.pictures import draw_images
 from fathom.datasets.dataset_layout import IMAGES
-from fathom.errors import FathomError
-from fathom.output import write_table
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table
 from fathom.params.audit import Audit
 
 TRAITS = "images.parquet"

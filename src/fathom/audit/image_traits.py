@@ -15,9 +15,9 @@ import pandas as pd
 from scipy import ndimage
 from skimage.transform import resize_local_mean
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph, read_micrograph
-from fathom.progress import track
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph, read_micrograph
+from fathom.ground.progress import track
 
 Grey = npt.NDArray[np.float32]  # (H, W)
 Thumbnails = npt.NDArray[np.float32]  # (n, THUMBNAIL_PX, THUMBNAIL_PX)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft, ndimage
 
+from fathom.ground.progress import track
 from fathom.imaging.nuclei import Crops
-from fathom.progress import track
 
 Planes = npt.NDArray[np.float32]  # (n, side, side)
 Masks = npt.NDArray[np.bool_]  # (n, side, side)

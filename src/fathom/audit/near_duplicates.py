@@ -24,8 +24,8 @@ from scipy import linalg, ndimage
 from scipy.spatial import cKDTree
 
 from fathom.audit.near_duplicate_check import compare
+from fathom.ground.progress import track
 from fathom.imaging.nuclei import Crops
-from fathom.progress import track
 
 Masks = npt.NDArray[np.bool_]  # (n, side, side)
 Planes = npt.NDArray[np.float32]  # (n, side, side)

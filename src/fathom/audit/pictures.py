@@ -9,8 +9,8 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from fathom.audit.image_traits import Grey, grey_of
-from fathom.errors import FathomError
-from fathom.images import read_micrograph, write_picture
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_micrograph, write_picture
 from fathom.imaging.nuclei import Crops, Nuclei
 
 Picture = npt.NDArray[np.uint8]  # (h, w), grey

@@ -25,10 +25,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from fathom.ground.output import write_json, write_table
+from fathom.ground.progress import track
 from fathom.imaging.nuclei import Nuclei
-from fathom.output import write_json, write_table
 from fathom.params.baseline import CLASSIFIERS, Baseline, Classifier
-from fathom.progress import track
 from fathom.splitting.splits import FINAL, PARTS, part_rows
 
 Matrix = npt.NDArray[np.float64]  # (nuclei, features)

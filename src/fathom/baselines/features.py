@@ -21,10 +21,10 @@ from skimage.feature import graycomatrix, graycoprops
 from skimage.filters import sobel_h, sobel_v
 from skimage.measure import regionprops
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.progress import track
 from fathom.imaging.nuclei import Nuclei
 from fathom.params.data import Features
-from fathom.progress import track
 
 IDENTITY = ("nucleus", "slide", "patient", "image", "label")  # the first columns of the table
 COLOURS = ("red", "green", "blue")

@@ -16,7 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fathom.baselines.baseline import classify
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.params.baseline import Baseline, Classifier
 from fathom.params.data import Split

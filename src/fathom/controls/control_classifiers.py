@@ -8,8 +8,8 @@ from fathom.controls.acquisition import classify_across, recognised
 from fathom.controls.feature_controls import feature_controls
 from fathom.controls.names import ACQUISITION, ACROSS, LABEL_PIXELS, RECOGNISED
 from fathom.controls.one_number import by_acquisition, by_label_pixels
+from fathom.ground.output import write_table
 from fathom.imaging.nuclei import Nuclei
-from fathom.output import write_table
 from fathom.params.baseline import Baseline
 from fathom.params.data import Split
 from fathom.params.shortcuts import Shortcuts

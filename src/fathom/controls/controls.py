@@ -23,11 +23,11 @@ from fathom.controls.names import (
     RECOGNISED,
     reference_of,
 )
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
-from fathom.names import baseline_name
 from fathom.params import baseline
 from fathom.params.comparison import Comparison
+from fathom.params.names import baseline_name
 from fathom.params.runs import Run
 from fathom.params.shortcuts import Shortcuts
 from fathom.statistics.comparison import read_all_cells

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fathom.baselines.baseline import Result, classify
 from fathom.controls.names import HISTOGRAM, SHAPE, SHUFFLED_CLASSIFIER, SIZE
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.params.baseline import CLASSIFIERS, Baseline, Classifier
 from fathom.splitting.splits import FINAL, part_rows

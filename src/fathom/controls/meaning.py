@@ -14,8 +14,8 @@ from fathom.controls.names import (
     SHUFFLED,
     SHUFFLED_CLASSIFIER,
 )
-from fathom.names import short
-from fathom.numerals import decimal, signed, with_interval
+from fathom.ground.numerals import decimal, signed, with_interval
+from fathom.params.names import short
 
 Numbers = Mapping[str, float]
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fathom.names import baseline_name
 from fathom.params.baseline import Classifier
+from fathom.params.names import baseline_name
 from fathom.params.runs import Run
 
 SILHOUETTE, BACKGROUND, SHUFFLED = "silhouette", "background", "shuffled-labels"

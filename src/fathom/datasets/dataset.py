@@ -16,7 +16,7 @@ from fathom.datasets.dataset_layout import (
     stem,
 )
 from fathom.datasets.dataset_tables import Row
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 __all__ = ["DataSet", "labels_path", "read_dataset", "stem"]
 

@@ -18,9 +18,9 @@ from fathom.datasets.dataset_layout import (
     stem,
 )
 from fathom.datasets.dataset_tables import Fault, Row, read_number
-from fathom.errors import FathomError
-from fathom.images import Labels, read_labels, read_micrograph
-from fathom.progress import track
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, read_labels, read_micrograph
+from fathom.ground.progress import track
 
 
 def pixel_faults(folder: Path, images: list[Row], annotations: list[Row]) -> Iterator[Fault]:
@@ -80,7 +80,7 @@ def _mask_faults(
 
 
 def _without(path: Path, error: FathomError) -> str:
-    """Return the message of `fathom.images` without what the fault's place says already."""
+    """Return the message of `fathom.ground.images` without what the fault's place says already."""
     return str(error).removeprefix(f"{path}/").removeprefix(f"{path}: ")
 
 

@@ -38,9 +38,9 @@ from fathom.datasets.micronuclei_masks import (
     read_nuclei_masks,
 )
 from fathom.datasets.wheels import Wheel
-from fathom.errors import FathomError
-from fathom.images import write_labels
-from fathom.progress import track
+from fathom.ground.errors import FathomError
+from fathom.ground.images import write_labels
+from fathom.ground.progress import track
 
 WHEEL = Wheel(
     "mnfinder", "1.2.3", "11b1f6aea9f40b4dd3cf6c3de30ef8d517a4833907b88b86ce2b7ab1f9dbce4a"
@@ -185,7 +185,7 @@ def _write_field(
 
 
 def _read_mask(archive: ZipFile, entry: str) -> Mask:
-    # `fathom.images` refuses transparency; here it is the background.
+    # `fathom.ground.images` refuses transparency; here it is the background.
     with Image.open(BytesIO(archive.read(entry))) as picture:
         return np.asarray(picture.convert("RGBA"))
 

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from skimage.measure import label
 from skimage.segmentation import relabel_sequential
 
-from fathom.images import Labels
+from fathom.ground.images import Labels
 
 Mask = npt.NDArray[np.uint8]  # (H, W, 4) RGBA, opaque where something was drawn
 Points = npt.NDArray[np.intp]  # (n, 2) pixels, y and x

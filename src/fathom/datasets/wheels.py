@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 
 @dataclass(frozen=True)

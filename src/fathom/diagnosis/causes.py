@@ -21,9 +21,9 @@ from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.effects import effect
 from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.learning_curve import extrapolated
+from fathom.ground.section import NonNegative, Positive, Section, Share
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.params.section import NonNegative, Positive, Section, Share
 
 Numbers = dict[str, float]
 

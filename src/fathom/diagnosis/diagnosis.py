@@ -14,7 +14,7 @@ from fathom.diagnosis.effects import held_out_accuracy
 from fathom.diagnosis.evidence import Evidence, evidence_of
 from fathom.diagnosis.ladder import changes, is_control
 from fathom.diagnosis.verdict import Verdict, depth_effect, is_worse, judge
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers

@@ -6,7 +6,7 @@ A cure is told by what changes in the plan, never by the name somebody gave it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.architecture import format, parse
 from fathom.networks.rewrite import unpooled, with_residuals
 from fathom.training.interventions import Layers, Plan

@@ -8,7 +8,7 @@ from pathlib import Path
 from fathom.diagnosis.causes import Numbers
 from fathom.diagnosis.effects import Effect
 from fathom.diagnosis.verdict import Established, Suspected, Verdict
-from fathom.output import write_json, write_metrics, written_whole
+from fathom.ground.output import write_json, write_metrics, written_whole
 
 VERDICTS = "verdicts.json"
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from fathom.datasets.dataset import DataSet, labels_path
-from fathom.errors import FathomError
-from fathom.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.progress import track
 from fathom.imaging.crops import TOO_LARGE, TOUCHES_BORDER, cut, describe, scale_of
 from fathom.imaging.nuclei import Crops, write_nuclei
 from fathom.params.data import Classes, Crop
-from fathom.progress import track
 
 CONFLICT = "two labels inside"
 UNLABELLED = "no label"

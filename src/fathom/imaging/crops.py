@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
-from fathom.images import Labels, Micrograph
+from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.nuclei import Crops
 from fathom.imaging.window import Rectangle
 from fathom.params.data import Crop

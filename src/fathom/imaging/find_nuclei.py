@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from fathom.images import Labels, Micrograph
+from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.map_instances import nuclei_of_maps
 from fathom.imaging.probability_map import InputScale, ProbabilityMap
 from fathom.imaging.segmentation import segment

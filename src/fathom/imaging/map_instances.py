@@ -10,7 +10,7 @@ from skimage.measure import label as label_pieces
 from skimage.morphology import local_maxima, reconstruction, remove_small_holes
 from skimage.segmentation import relabel_sequential, watershed
 
-from fathom.images import Labels
+from fathom.ground.images import Labels
 from fathom.imaging.segmenter_network import Maps
 from fathom.imaging.stain import Plane
 from fathom.params.segmenter import NetworkSegmentation

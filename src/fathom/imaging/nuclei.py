@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fathom.errors import FathomError
-from fathom.output import write_table, written_whole
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table, written_whole
 
 Crops = npt.NDArray[np.uint8]  # (n, crop_px, crop_px, channels), background 0
 

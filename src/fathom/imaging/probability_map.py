@@ -11,8 +11,8 @@ from typing import Self
 
 import numpy as np
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
 from fathom.imaging.segmenter_network import Maps, Planes, SegmenterNetwork
 from fathom.imaging.stain import nuclear_stain
 from fathom.params.segmenter import NetworkSegmentation

@@ -10,12 +10,12 @@ from pathlib import Path
 from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
-from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph, write_labels
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_labels, read_micrograph, write_labels
+from fathom.ground.progress import track
 from fathom.imaging.find_nuclei import FindNuclei, finder
 from fathom.params.data import Segmentation
 from fathom.params.segmenter import NetworkSegmentation
-from fathom.progress import track
 
 _NAMED = 5  # images without a mask that an error lists by name
 

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import relabel_sequential
 
-from fathom.errors import FathomError
-from fathom.images import Labels, Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.foreground import (
     ForegroundTraits,
     above_background,

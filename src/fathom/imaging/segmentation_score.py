@@ -17,9 +17,9 @@ from skimage.metrics import contingency_table
 from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
-from fathom.errors import FathomError
-from fathom.images import Labels, read_labels
-from fathom.progress import track
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, read_labels
+from fathom.ground.progress import track
 
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))  # of the IoU
 MEASURES = ("precision_iou50", "recall_iou50", "f1_iou50", "mean_f1_iou50_95", "count_error")

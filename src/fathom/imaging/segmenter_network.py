@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 from scipy.special import expit, softmax
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.params.segmenter import NetworkSegmentation
 
 Planes = npt.NDArray[np.float32]  # (channels, y, x)

@@ -9,7 +9,7 @@ from skimage.measure import label as label_pieces
 from skimage.morphology import disk, local_maxima, reconstruction, remove_small_holes
 from skimage.segmentation import watershed
 
-from fathom.images import Labels
+from fathom.ground.images import Labels
 from fathom.imaging.background import Origin, local_mean
 from fathom.imaging.foreground import Mask, distance_inside
 from fathom.imaging.stain import Plane

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.color import rgb2hed
 
-from fathom.images import Micrograph
+from fathom.ground.images import Micrograph
 
 Plane = npt.NDArray[np.float32]  # (H, W), arbitrary units, nuclei bright
 

@@ -8,7 +8,7 @@ units and the output; docs/architecture-lines.md has the grammar. A network has 
 import re
 from collections.abc import Iterator
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.layers import (
     SEPARATOR,
     Convolution,

@@ -6,7 +6,7 @@ Each helper writes an architecture line (docs/architecture-lines.md), short by i
 from collections.abc import Iterable
 from typing import Literal
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.architecture import format, parse
 from fathom.networks.layers import (
     Convolution,

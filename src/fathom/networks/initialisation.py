@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from fathom.ground.streams import Streams
 from fathom.params.recipe import Initialisation, Recipe
-from fathom.streams import Streams
 
 Weighted = nn.Conv2d | nn.Linear
 PROJECTION = 1

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.section import PARAMS_FILE
 from fathom.networks.architecture import check_fits, parse
 from fathom.networks.architecture_cost import Cost, cost
 from fathom.networks.families import families
 from fathom.params.recipe import Norm
 from fathom.params.runs import read_architectures
-from fathom.params.section import PARAMS_FILE
 
 HEADINGS = ("layers", "parameters", "multiply-adds", "field px", "small maps")
 

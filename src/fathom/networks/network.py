@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from fathom.ground.streams import Streams
 from fathom.networks.architecture import expand, shapes
 from fathom.networks.initialisation import initialise, main_layers, projections
 from fathom.networks.layers import (
@@ -25,9 +26,8 @@ from fathom.networks.layers import (
 )
 from fathom.networks.units import Add, Dropout, Linear, ReLU
 from fathom.params.recipe import Norm, Recipe
-from fathom.streams import Streams
 
-WIDEST_NHWC = 3  # px; kernels wider than this are a quarter faster on NCHW (docs/performance.md)
+WIDEST_NHWC = 3  # px; kernels wider than this are faster on NCHW (docs/performance.md)
 GROUPS = 4  # of group normalisation; fewer where they do not divide the filters
 
 

@@ -8,7 +8,7 @@ with it would be the same run under another name.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.architecture import check_fits, expand, format, parse, written_out
 from fathom.networks.layers import Convolution, Dense, Layer, MaxPool, Repeat, Residual, Shape
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from fathom.params.section import Section, Share
+from fathom.ground.section import Section, Share
 
 
 class AbstentionLevel(Section):

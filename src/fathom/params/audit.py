@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from fathom.params.section import Correlation, Positive, Section, Seed, Share
+from fathom.ground.section import Correlation, Positive, Section, Seed, Share
 
 
 class Audit(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, Field
 
-from fathom.params.section import Count, Positive, Section, Seed, Share
+from fathom.ground.section import Count, Positive, Section, Seed, Share
 
 Classifier = Literal["logistic", "svm", "forest"]
 CLASSIFIERS: tuple[Classifier, ...] = get_args(Classifier)

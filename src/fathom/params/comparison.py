@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from fathom.ground.section import Section, Seed, Share
 from fathom.params.baseline import Classifier
-from fathom.params.section import Section, Seed, Share
 
 
 class Comparison(Section):

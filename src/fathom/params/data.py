@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fathom.params.section import (
+from fathom.ground.section import (
     Ascending,
     Count,
     NonNegative,

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from fathom.params.section import Section
+from fathom.ground.section import Section
 
 Text = Annotated[str, Field(min_length=1)]
 

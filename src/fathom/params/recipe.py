@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from fathom.errors import FathomError
-from fathom.params.section import (
+from fathom.ground.errors import FathomError
+from fathom.ground.section import (
     Ascending,
     Count,
     NonNegative,

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from fathom.errors import FathomError
-from fathom.params.section import PARAMS_FILE, Section, validated, value_at
+from fathom.ground.errors import FathomError
+from fathom.ground.section import PARAMS_FILE, Section, validated, value_at
 
 Table = Literal["runs", "experiments", "study", "controls"]
 

@@ -8,9 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fathom.errors import FathomError
-from fathom.params.data import Segmentation
-from fathom.params.section import (
+from fathom.ground.errors import FathomError
+from fathom.ground.section import (
     PARAMS_FILE,
     Count,
     Percentile,
@@ -20,6 +19,7 @@ from fathom.params.section import (
     validated,
     value_at,
 )
+from fathom.params.data import Segmentation
 
 Channel = Annotated[int, Field(ge=0)]
 

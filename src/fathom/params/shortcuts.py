@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fathom.params.section import Count, Section, Seed
+from fathom.ground.section import Count, Section, Seed
 
 
 class Shortcuts(Section):

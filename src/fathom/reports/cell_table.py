@@ -7,7 +7,7 @@ from rich import box, filesize
 from rich.console import Console
 from rich.table import Table
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.training.store import DAYS_KEPT, Entry, Store
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fathom.controls.meaning import batch_sentences, leak_sentence, meaning
 from fathom.controls.names import ALL, CONTROLS, reference_of
-from fathom.names import names_in_order, short
-from fathom.numerals import decimal, signed, with_interval
+from fathom.ground.numerals import decimal, signed, with_interval
+from fathom.ground.section import read_section
 from fathom.params.comparison import Comparison
+from fathom.params.names import names_in_order, short
 from fathom.params.runs import read_controls, read_runs
-from fathom.params.section import read_section
 from fathom.params.shortcuts import Shortcuts
 
 Numbers = Mapping[str, float]

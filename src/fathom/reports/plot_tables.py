@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fathom.errors import FathomError
-from fathom.output import written_whole
+from fathom.ground.errors import FathomError
+from fathom.ground.output import written_whole
 from fathom.params.runs import Run
 from fathom.statistics.intervals import Numbers
 from fathom.statistics.metrics import Floats

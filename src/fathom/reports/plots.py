@@ -17,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fathom.names import is_classifier, short
-from fathom.numerals import decimal, with_interval
-from fathom.output import written_whole
+from fathom.ground.numerals import decimal, with_interval
+from fathom.ground.output import written_whole
+from fathom.params.names import is_classifier, short
 from fathom.statistics.intervals import Numbers
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from fathom.errors import FathomError
-from fathom.names import baseline_name, names_in_order, short
-from fathom.numerals import decimal, difference, with_interval
+from fathom.ground.errors import FathomError
+from fathom.ground.numerals import decimal, difference, with_interval
+from fathom.ground.section import PARAMS_FILE, read_section
 from fathom.params.audit import Audit
 from fathom.params.comparison import Comparison
+from fathom.params.names import baseline_name, names_in_order, short
 from fathom.params.runs import read_runs
-from fathom.params.section import PARAMS_FILE, read_section
 from fathom.reports.audit_notes import audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
 

@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from fathom.ground.section import PARAMS_FILE, read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.params.data import Crop, Split
@@ -20,7 +21,6 @@ from fathom.params.runs import (
     read_study,
 )
 from fathom.params.runs import Table as TableName
-from fathom.params.section import PARAMS_FILE, read_section
 from fathom.training.interventions import Plan, planned
 
 DONE = (

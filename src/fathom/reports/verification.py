@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, isnan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,8 +19,8 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 import yaml
 
-from fathom.errors import FathomError
-from fathom.training.identity import processor_name
+from fathom.ground.errors import FathomError
+from fathom.ground.processor import processor_name
 
 LOCK = Path("dvc.lock")
 
@@ -60,7 +61,7 @@ def verify(revision: str, tolerance: float) -> Iterator[Stage]:
         raise FathomError(f"{LOCK} is missing: run 'dvc repro' first, in the project's folder")
     lock = yaml.safe_load(LOCK.read_text("utf-8"))
     present = _outputs(lock)
-    copies = _Copies(revision, _cache())
+    copies = _Copies(revision)
     for name, outputs in committed.items():
         here = present[name] if _ran(lock, name) else None
         yield _compared(name, outputs, here, copies, tolerance)
@@ -101,12 +102,18 @@ def _compared(
     return Stage(name, "within tolerance" if far <= tolerance else "different", far, first)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Copies:
     """Where the committed bytes may still be: in git, or in DVC's cache."""
 
     revision: str
-    cache: Path
+
+    @cached_property
+    def cache(self) -> Path:
+        """Return DVC's own, asked for when something differs: the question takes a second."""
+        command = [sys.executable, "-m", "dvc", "cache", "dir"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return Path(done.stdout.strip() or ".dvc/cache")
 
     def distances(self, path: str, md5: str) -> Iterator[tuple[str, float, str]]:
         """Yield file, distance and, where it is infinite, why, of each file that differs."""
@@ -184,9 +191,3 @@ def _committed_bytes(revision: str, name: str) -> bytes:
 
 def _git(*words: str) -> str:
     return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout
-
-
-def _cache() -> Path:
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return Path(done.stdout.strip() or ".dvc/cache")

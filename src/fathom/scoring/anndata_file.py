@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.colours import Colour
 from fathom.scoring.frame import Frame
 from fathom.scoring.nuclei_table import MEASURED, PLACED, placed

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 
 def best_run(metrics: Path, runs: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.onnx_model import ModelCard
 from fathom.scoring.result_paths import result_base
 from fathom.scoring.slide_files import Formats

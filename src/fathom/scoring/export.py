@@ -15,12 +15,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.output import written_whole
+from fathom.ground.streams import Streams
 from fathom.imaging.nuclei import Crops, Nuclei
 from fathom.imaging.nuclei_hash import data_sha256
 from fathom.networks.architecture import parse
 from fathom.networks.network import build, scale_input
-from fathom.output import written_whole
 from fathom.params.data import Crop, Segmentation
 from fathom.params.recipe import Recipe
 from fathom.params.segmenter import NetworkSegmentation
@@ -28,7 +29,6 @@ from fathom.scoring.abstention import Group, calibrate
 from fathom.scoring.onnx_model import FORMAT, INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
 from fathom.splitting.splits import FINAL
 from fathom.statistics.metrics import choose_threshold
-from fathom.streams import Streams
 from fathom.training.interventions import Plan
 
 PARITY_BATCHES = (1, 2, 7, 64)

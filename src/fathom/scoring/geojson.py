@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from fathom.images import Labels
+from fathom.ground.images import Labels
 from fathom.scoring.colours import Colour as Colour  # noqa: PLC0414 - for those who import it here
 from fathom.scoring.frame import Frame
 from fathom.scoring.nuclei_batch import NucleiBatch

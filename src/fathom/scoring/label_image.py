@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.frame import Frame
 from fathom.scoring.nuclei_batch import NucleiBatch
 from fathom.scoring.nuclei_writer import NucleiWriter

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from fathom.numerals import difference, with_interval
+from fathom.ground.numerals import difference, with_interval
 from fathom.params.segmenter import NetworkSegmentation
 from fathom.scoring.onnx_model import ModelCard
 

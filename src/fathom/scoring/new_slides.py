@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from fathom.datasets.dataset import DataSet, labels_path, stem
-from fathom.errors import FathomError
-from fathom.images import read_labels, read_micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import read_labels, read_micrograph
+from fathom.ground.progress import track
 from fathom.imaging.crop_dataset import REASONS, give_labels, nucleus_labels
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.params.comparison import Comparison
-from fathom.progress import track
 from fathom.scoring.frame import Frame
 from fathom.scoring.nuclei_batch import NucleiBatch
 from fathom.scoring.nuclei_scores import score_nuclei

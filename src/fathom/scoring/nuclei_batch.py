@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fathom.images import Labels
+from fathom.ground.images import Labels
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fathom.images import Labels, Micrograph
+from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.crops import Scale, cut, describe, scale_of
 from fathom.imaging.window import Rectangle
 from fathom.scoring.onnx_model import OnnxModel

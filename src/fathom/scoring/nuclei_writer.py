@@ -16,7 +16,7 @@ class NucleiWriter(ABC):
     """A file in the making; a context manager.
 
     Leaving it without an error writes what comes last. Either way the file is closed. It is written
-    under the name it is given: `fathom.output.written_whole` is the caller's.
+    under the name it is given: `fathom.ground.output.written_whole` is the caller's.
     """
 
     @abstractmethod

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
+from fathom.ground.section import Count, Positive
 from fathom.imaging.nuclei import Crops
 from fathom.params.data import Crop, Segmentation
-from fathom.params.section import Count, Positive
 from fathom.params.segmenter import NetworkSegmentation
 from fathom.scoring.abstention import Abstention, Group
 

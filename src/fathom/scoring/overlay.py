@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from fathom.images import Labels, Micrograph
+from fathom.ground.images import Labels, Micrograph
 from fathom.scoring.colours import NOT_SCORED, Colour
 from fathom.scoring.frame import Frame
 from fathom.scoring.nuclei_batch import NucleiBatch

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import onnx
 from PIL import Image
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.output import written_whole
 from fathom.imaging.nuclei import Crops, Nuclei
 from fathom.imaging.nuclei_hash import data_sha256
-from fathom.output import written_whole
 from fathom.params.package import Package
 from fathom.scoring.model_card import model_card
 from fathom.scoring.onnx_model import INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel

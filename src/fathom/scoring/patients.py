@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 COLUMNS = ("image", "patient")
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.scoring.earlier import tallies_of_done
 from fathom.scoring.frame import Frame

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.scoring.slide_files import Formats
 from fathom.scoring.slide_summary import PATIENTS, SUMMARY
 

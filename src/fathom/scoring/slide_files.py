@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
-from fathom.output import written_whole
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
+from fathom.ground.output import written_whole
 from fathom.scoring.anndata_file import AnnDataWriter
 from fathom.scoring.colours import class_colours
 from fathom.scoring.frame import Frame

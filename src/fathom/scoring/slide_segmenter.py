@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fathom.errors import FathomError
-from fathom.images import Labels, Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.find_nuclei import network_file, segment_by_network
 from fathom.imaging.map_instances import nuclei_of_maps
 from fathom.imaging.probability_map import InputScale, ProbabilityMap

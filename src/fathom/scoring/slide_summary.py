@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.output import written_whole
+from fathom.ground.output import written_whole
 from fathom.scoring.onnx_model import ModelCard
 
 SUMMARY, PATIENTS = "summary.csv", "summary_by_patient.csv"

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.window import Rectangle, Window
 from fathom.scoring.in_order import cores
 from fathom.slides.slide import Slide

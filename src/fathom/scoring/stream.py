@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import find_objects
 
-from fathom.images import Labels, Micrograph
+from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.crops import Scale, scale_of
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window

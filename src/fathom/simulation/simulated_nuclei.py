@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
+from fathom.ground.output import write_table
 from fathom.imaging.crops import Scale
 from fathom.imaging.nuclei import Crops, write_nuclei
-from fathom.output import write_table
 from fathom.simulation.simulated_chromatin import Emitted, Masks, Planes, emit_nuclei
 from fathom.simulation.simulation import (
     LATENTS,

@@ -25,7 +25,7 @@ import pandas as pd
 from scipy.special import ndtr
 from scipy.stats import beta
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 Floats = npt.NDArray[np.float64]
 Cue = Literal["texture", "chromocentres", "size", "placement"]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
 from fathom.slides.source import Level
 
 # What two neighbouring tiles of an analysis share of a tiled format, decoded once.

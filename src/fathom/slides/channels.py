@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 RGB = ("red", "green", "blue")
 

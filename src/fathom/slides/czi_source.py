@@ -13,8 +13,8 @@ from typing import Any, Literal, cast
 import numpy as np
 from pylibCZIrw import czi
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
 from fathom.slides.resolution import square

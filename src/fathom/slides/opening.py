@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from fathom.errors import FathomError
-from fathom.images import TIFF_SUFFIXES
+from fathom.ground.errors import FathomError
+from fathom.ground.images import TIFF_SUFFIXES
 from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
 from fathom.slides.slide import Slide
 from fathom.slides.source import Source

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import openslide
 import tifffile
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
 from fathom.slides.resolution import square

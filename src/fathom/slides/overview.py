@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fathom.images import Micrograph
+from fathom.ground.images import Micrograph
 from fathom.slides.slide import Slide
 
 _PIECE_PX = 4096  # side of what is read at once, px of the slide

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from fathom.images import read_micrograph
+from fathom.ground.images import read_micrograph
 from fathom.slides.channels import picked_channel
 from fathom.slides.slide import ArraySource
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from fathom.images import Micrograph
+from fathom.ground.images import Micrograph
 
 
 def resampled_length(length: int, factor: float) -> int:

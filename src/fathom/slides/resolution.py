@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 # Units as OME, OME-Zarr and ImageJ spell them, in um.
 _UM = {

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
-from fathom.images import Micrograph
+from fathom.ground.images import Micrograph
 from fathom.slides.source import Level
 from fathom.slides.view import SlideView
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from fathom.images import Micrograph
+from fathom.ground.images import Micrograph
 
 # A side of level n is that of level 0 over a whole number, rounded up or down by the writer. Other
 # ratios are left as they are.

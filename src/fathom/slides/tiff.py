@@ -7,8 +7,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import tifffile
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
 from fathom.slides.blocks import CACHE_BYTES, BlockSource
 from fathom.slides.channels import picked_channel
 from fathom.slides.source import levels_of

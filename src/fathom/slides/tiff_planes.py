@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 _MAPPED_BLOCK_PX = (512, 1024)  # any would do: pixels lie in the file as in memory
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from fathom.images import Micrograph
+from fathom.ground.images import Micrograph
 from fathom.slides.resampling import Taps, resample, resampled_length
 from fathom.slides.source import Source
 

@@ -7,8 +7,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import zarr
 
-from fathom.errors import FathomError
-from fathom.images import Micrograph
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
 from fathom.slides.resolution import in_um, square

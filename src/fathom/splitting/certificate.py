@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_json
 from fathom.imaging.nuclei import Nuclei
-from fathom.output import write_json
 
 TABLE, DUPLICATES, CERTIFICATE = "splits.parquet", "duplicates.parquet", "certificate.json"
 # What a split depends on: with another positive class, the same labels are other classes.

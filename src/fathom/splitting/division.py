@@ -29,7 +29,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.output import write_table
 from fathom.imaging.nuclei import Nuclei
-from fathom.output import write_table
 from fathom.params.data import Split
 from fathom.splitting import division, division_proof
 from fathom.splitting.bonds import NOT_LOOKED_FOR, Bound, Duplicates, bind, pair_table

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.splitting.bonds import bind, pair_table
 from fathom.splitting.certificate import DUPLICATES, TABLE, read_certificate

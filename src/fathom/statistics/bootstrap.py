@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.statistics.intervals import Weights
 from fathom.statistics.metrics import Floats
 

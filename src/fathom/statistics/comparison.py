@@ -7,14 +7,14 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from fathom.errors import FathomError
-from fathom.names import baseline_name, names_in_order
+from fathom.ground.errors import FathomError
+from fathom.ground.numerics import Numerics
+from fathom.ground.output import write_metrics
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.numerics import Numerics
-from fathom.output import write_metrics
 from fathom.params.baseline import CLASSIFIERS
 from fathom.params.comparison import Comparison
+from fathom.params.names import baseline_name, names_in_order
 from fathom.params.runs import Run
 from fathom.statistics.bootstrap import draw, percentiles
 from fathom.statistics.differences import to_reference
@@ -156,8 +156,9 @@ def summary(results: Mapping[str, Numbers]) -> Numbers:
     return numbers
 
 
-def write_results(folder: Path, results: Mapping[str, Numbers]) -> None:
-    """Write the numbers of each as <name>.json."""
+def write_results(folder: Path, short: Path, results: Mapping[str, Numbers]) -> None:
+    """Write the numbers of each as <name>.json in `folder`, and the summary as `short`."""
+    write_metrics(short, summary(results))
     for name, numbers in results.items():
         write_metrics(folder / f"{name}.json", numbers)
 

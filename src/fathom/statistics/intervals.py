@@ -29,7 +29,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.statistics.metrics import Bools, Floats, Ints
 
 Numbers = dict[str, float | int]  # of a file of metrics, by name

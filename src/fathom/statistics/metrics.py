@@ -8,7 +8,7 @@ A share whose class is absent is NaN, never a warning.
 import numpy as np
 import numpy.typing as npt
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.imaging.nuclei import Nuclei
 from fathom.statistics.metrics import EVEN, Bools, Floats, Ints, choose_threshold, counts_by_group
 

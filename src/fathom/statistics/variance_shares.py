@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.statistics.metrics import Floats, Ints
 
 REST = "rest"

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fathom.ground.streams import Streams
 from fathom.imaging.nuclei import Crops
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.params.recipe import Probes, Recipe
 from fathom.splitting.splits import FINAL
-from fathom.streams import Streams
 from fathom.training.batches import Rows, Targets
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -68,6 +68,21 @@ class Epoch(NamedTuple):
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
+
+
+def arrays_of(part: str, arrays: Arrays) -> Arrays:
+    """Return the arrays whose names are `part`/<name>, by <name>."""
+    prefix = f"{part}/"
+    return {
+        name.removeprefix(prefix): values
+        for name, values in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def named_after(part: str, arrays: Arrays) -> Arrays:
+    """Return the arrays with `part`/ before their names, as `arrays_of` finds them again."""
+    return {f"{part}/{name}": values for name, values in arrays.items()}
 
 
 class State(NamedTuple):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fathom.numerics import Numerics
+from fathom.ground.numerics import Numerics
+from fathom.ground.processor import processor
 from fathom.training.cell import Cell, Shown
 
 TRAINS = "fathom.training.training"  # the module that trains a cell
@@ -26,7 +27,8 @@ def keys_of(cells: Sequence[Cell], shown: Sequence[Shown], numerics: Numerics) -
     network share it.
     """
     machinery = fingerprint(code(), *map(version, PACKAGES), _machine(numerics))
-    data = {id(one): fingerprint(one.crops, one.targets) for one in shown}
+    different = {id(one): one for one in shown}
+    data = {name: fingerprint(one.crops, one.targets) for name, one in different.items()}
     return [
         fingerprint(machinery, data[id(one)], *_plan(cell), *cell.rows.keys(), *cell.rows.values())
         for cell, one in zip(cells, shown, strict=True)
@@ -95,34 +97,6 @@ def _machine(numerics: Numerics) -> str:
     if numerics == "portable":
         return numerics
     return f"{numerics}\n{processor()}\n{gpu()}"
-
-
-def processor() -> str:
-    """Return this machine's processor and its instruction sets.
-
-    The instruction sets are there because a virtual machine can hide some of a model's.
-    """
-    return f"{processor_name()}; {_cpuinfo().get('flags', '')}"
-
-
-def processor_name() -> str:
-    """Return maker, name, family and model of this machine's processor, as Linux tells them."""
-    told = _cpuinfo()
-    if not told:
-        return "unknown"
-    maker, name, family, model = (
-        told.get(key, "?") for key in ("vendor_id", "model name", "cpu family", "model")
-    )
-    return f"{maker}, {name}, family {family}, model {model}"
-
-
-def _cpuinfo() -> dict[str, str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").partition("\n\n")[0].splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def gpu() -> str:

@@ -7,7 +7,7 @@ of `REWRITES`, which rewrite the architecture's line.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.networks.architecture import format, parse
 from fathom.networks.layers import Layer
 from fathom.networks.rewrite import unpooled, widened, with_residuals

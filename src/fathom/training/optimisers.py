@@ -90,14 +90,13 @@ class Optimiser:
         return mean.mul_(self.recipe.momentum).add_(gradients).clone()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return what `restore` needs; the weights too."""
-        steps = torch.tensor(self.steps)
-        return {"weights": self.weights, "mean": self.mean, "square": self.square, "steps": steps}
+        """Return what `restore` needs beside the network's weights, which `weights` are too."""
+        return {"mean": self.mean, "square": self.square, "steps": torch.tensor(self.steps)}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Continue where `state` was taken."""
-        for name in ("weights", "mean", "square"):
-            getattr(self, name).copy_(state[name])
+        self.mean.copy_(state["mean"])
+        self.square.copy_(state["square"])
         self.steps = int(state["steps"])
 
 

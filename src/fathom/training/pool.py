@@ -1,7 +1,7 @@
 """Many cells at once, one on each core, with live progress; what the store holds is not trained.
 
 This process only hands out cells and reads what they left: torch is imported in the workers alone,
-with the instruction sets that the environment of this process says (`fathom.numerics`).
+with the instruction sets that the environment of this process says (`fathom.ground.numerics`).
 """
 
 import os
@@ -22,9 +22,9 @@ import numpy.typing as npt
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from fathom.errors import FathomError
-from fathom.numerics import Numerics, pin
-from fathom.progress import progress_bar
+from fathom.ground.errors import FathomError
+from fathom.ground.numerics import Numerics, pin
+from fathom.ground.progress import progress_bar
 from fathom.training.cell import Cell, Epoch, Shown, Trained
 from fathom.training.identity import gpu, keys_of
 from fathom.training.store import Store

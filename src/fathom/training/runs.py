@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
+from fathom.ground.numerics import Numerics
+from fathom.ground.output import write_table, written_whole
+from fathom.ground.streams import Streams
 from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import check_fits, parse
-from fathom.numerics import Numerics
-from fathom.output import write_table, written_whole
 from fathom.params.recipe import Probes
 from fathom.splitting.splits import FINAL, PARTS, part_rows
-from fathom.streams import Streams
 from fathom.training.batches import fewer
 from fathom.training.cell import Cell, Epoch, Shown, Trained
 from fathom.training.interventions import Plan
@@ -64,7 +64,8 @@ def train_rows(
     """
     store = Store(cells)
     store.forget_unfinished()
-    shown = {id(nuclei): _shown(nuclei) for _, nuclei in rows.values()}
+    different = {id(nuclei): nuclei for _, nuclei in rows.values()}
+    shown = {name: _shown(nuclei) for name, nuclei in different.items()}
     work = [(cell, shown[id(nuclei)]) for row, nuclei in rows.values() for cell in row]
     trained = iter(train_cells(work, numerics, store))
     for out, (row, nuclei) in rows.items():

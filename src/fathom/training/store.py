@@ -21,9 +21,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fathom.errors import FathomError
-from fathom.output import written_whole
-from fathom.training.cell import Arrays, Cell, Epoch, State, Trained
+from fathom.ground.errors import FathomError
+from fathom.ground.output import written_whole
+from fathom.training.cell import Arrays, Cell, Epoch, State, Trained, arrays_of, named_after
 
 FINISHED, UNFINISHED = ".cell", ".unfinished"
 NAMED_BY = 32  # characters of the key: 128 bits, never twice by chance
@@ -61,16 +61,15 @@ class Store:
         arrays, notes = read
         return Trained(
             [Epoch(*epoch) for epoch in notes["history"]],
-            _part(arrays, "probability/"),
-            _part(arrays, "weights/"),
+            arrays_of("probability", arrays),
+            arrays_of("weights", arrays),
             [tuple(row) for row in notes["probes"]],
         )
 
     def finish(self, key: str, cell: Cell, trained: Trained) -> None:
         """Keep what a cell left; where it stood before is forgotten."""
-        probabilities, weights = trained.probabilities.items(), trained.weights.items()
-        arrays = {f"probability/{part}": values for part, values in probabilities}
-        arrays |= {f"weights/{name}": values for name, values in weights}
+        arrays = named_after("probability", dict(trained.probabilities))
+        arrays |= named_after("weights", trained.weights)
         notes = {"history": trained.history, "probes": trained.probes}
         _write(self._path(key, FINISHED), key, arrays, _described(cell, notes))
         self._path(key, UNFINISHED).unlink(missing_ok=True)
@@ -153,14 +152,6 @@ def _told(path: Path) -> tuple[str, str, int]:
     notes = read.notes
     what = "finished" if path.suffix == FINISHED else "unfinished"
     return what, str(notes["cell"]), len(notes["history"])
-
-
-def _part(arrays: Arrays, prefix: str) -> Arrays:
-    return {
-        name.removeprefix(prefix): values
-        for name, values in arrays.items()
-        if name.startswith(prefix)
-    }
 
 
 def _write(path: Path, key: str, arrays: Arrays, notes: Mapping[str, object]) -> None:

@@ -16,15 +16,24 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
+from fathom.ground.numerics import Numerics
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
 from fathom.networks.units import Dropout
-from fathom.numerics import Numerics
 from fathom.params.recipe import Probes
 from fathom.training.batches import Rows, batches, training_targets, turned
-from fathom.training.cell import Cell, Epoch, Shown, State, Trained, Weights
+from fathom.training.cell import (
+    Cell,
+    Epoch,
+    Shown,
+    State,
+    Trained,
+    Weights,
+    arrays_of,
+    named_after,
+)
 from fathom.training.determinism import reproducible
 from fathom.training.optimisers import Optimiser, warm_up
 from fathom.training.probing import Prober
@@ -60,7 +69,7 @@ def train_cell(
             f"run {cell.run}, fold {cell.fold}: has {len(cell.rows['train'])} nuclei to train and "
             f"{len(cell.rows['validation'])} to validate on; at least 2 and 1 are needed"
         )
-    with reproducible():
+    with reproducible(numerics):
         training = _Training(shown, cell, _device(numerics))
         if saved := checkpoint.load():
             training.restore(saved)
@@ -142,14 +151,10 @@ class _Training:
 
     def state(self) -> State:
         """Return everything that `restore` needs."""
-        arrays = {f"network/{name}": values for name, values in self._weights().items()}
-        arrays |= {f"kept/{name}": values for name, values in self.kept.items()}
-        arrays |= {
-            f"optimiser/{name}": values.cpu().numpy()
-            for name, values in self.optimiser.state().items()
-        }
+        optimiser = {name: one.cpu().numpy() for name, one in self.optimiser.state().items()}
+        arrays = named_after("network", self._weights()) | named_after("kept", self.kept)
         return State(
-            arrays,
+            arrays | named_after("optimiser", optimiser),
             {
                 "history": self.history,
                 "streams": [one.bit_generator.state for one in self._streams()],
@@ -159,10 +164,10 @@ class _Training:
 
     def restore(self, state: State) -> None:
         """Continue where `state` was taken."""
-        self._load(_named(state, "network/"))
-        kept = _named(state, "kept/")
+        self._load(arrays_of("network", state.arrays))
+        kept = arrays_of("kept", state.arrays)
         self.kept = {name: kept[name] for name in self.kept}
-        optimiser = _named(state, "optimiser/")
+        optimiser = arrays_of("optimiser", state.arrays)
         self.optimiser.restore({name: torch.from_numpy(one) for name, one in optimiser.items()})
         self.history = [Epoch(*epoch) for epoch in state.notes["history"]]
         for one, saved in zip(self._streams(), state.notes["streams"], strict=True):
@@ -271,14 +276,6 @@ class _Training:
 def _device(numerics: Numerics) -> torch.device:
     on_gpu = numerics == "native" and torch.cuda.is_available()
     return torch.device("cuda" if on_gpu else "cpu")
-
-
-def _named(state: State, prefix: str) -> Weights:
-    return {
-        name.removeprefix(prefix): values
-        for name, values in state.arrays.items()
-        if name.startswith(prefix)
-    }
 
 
 def _finite(loss: torch.Tensor) -> float:

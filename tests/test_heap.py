@@ -3,7 +3,7 @@ import sys
 
 SCRIPT = """
 import ctypes, sys, threading
-from fathom.scoring.one_heap import share_one_heap
+from fathom.ground.heap import share_one_heap
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

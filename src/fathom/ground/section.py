@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 
 PARAMS_FILE = Path("params.yaml")  # DVC's own name for it, relative to the project's root
 

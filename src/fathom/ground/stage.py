@@ -1,8 +1,8 @@
 """How a stage script runs: its paths from the command line, its errors as sentences.
 
-A script imports this first (`import fathom.stage`): it chooses the instruction sets, which NumPy
-and torch read when they are loaded. The workers that train networks choose theirs by the param
-`numerics` (`fathom.training.pool`).
+A script imports this first (`import fathom.ground.stage`): it chooses the instruction sets, which
+NumPy and torch read when they are loaded. The workers that train networks choose theirs by the
+param `numerics` (`fathom.training.pool`).
 """
 
 import sys
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import typer
 
-from fathom.errors import FathomError
-from fathom.numerics import pin
+from fathom.ground.errors import FathomError
+from fathom.ground.numerics import pin
 
 pin("portable")
 

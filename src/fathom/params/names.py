@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from fathom.errors import FathomError
+from fathom.ground.errors import FathomError
 from fathom.params.baseline import CLASSIFIERS, Classifier
 
 PREFIX = "baseline-"

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from fathom.errors import FathomError
-from fathom.params.section import PARAMS_FILE, value_at
+from fathom.ground.errors import FathomError
+from fathom.ground.section import PARAMS_FILE, value_at
 
 Numerics = Literal["portable", "native"]
 KEY = "numerics"

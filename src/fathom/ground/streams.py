@@ -5,12 +5,12 @@ paired; another fold of the same seed draws others, so that folds are no copies 
 initialisation. Streams are NumPy's PCG64, which gives the same numbers on every processor.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 Purpose = Literal["weights", "order", "flips", "dropout", "labels", "nuclei"]
-PURPOSES: tuple[Purpose, ...] = ("weights", "order", "flips", "dropout", "labels", "nuclei")
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 
 class Streams(NamedTuple):

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from fathom.errors import FathomError
-from fathom.output import written_whole
+from fathom.ground.errors import FathomError
+from fathom.ground.output import written_whole
 
 Micrograph = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Labels = npt.NDArray[np.int32]
