@@ -34,7 +34,6 @@ PROCESSORS = {
     "Intel Skylake without AVX-512": "Skylake-Client-noTSX-IBRS",
     "AMD EPYC (Rome)": "EPYC-Rome",
 }
-PARTS = ("training", "images", "scoring")
 
 Hashes = dict[str, str]
 
@@ -46,11 +45,13 @@ def main(
     jobs: Annotated[int, typer.Option(help="Emulated processes at once.")] = 2,
 ) -> None:
     """Compare, print a line a processor and part, and write the results."""
-    parts = PARTS if model.is_file() else PARTS[:-1]
-    native = {part: hashes(None, part, model) for part in parts}
-    tasks = [(name, part) for part in parts for name in PROCESSORS]
+    words: dict[str, tuple[str, ...]] = {"training": (), "images": ()}
+    if model.is_file():
+        words["scoring"] = ("--model", str(model))
+    native = {part: hashes(None, part, *more) for part, more in words.items()}
+    tasks = [(name, part) for part in words for name in PROCESSORS]
     with ThreadPoolExecutor(jobs) as pool:
-        found = pool.map(lambda task: hashes(PROCESSORS[task[0]], task[1], model), tasks)
+        found = pool.map(lambda task: hashes(PROCESSORS[task[0]], task[1], *words[task[1]]), tasks)
         emulated: dict[str, dict[str, object]] = {name: {} for name in PROCESSORS}
         for (name, part), other in zip(tasks, found, strict=True):
             emulated[name][part] = compared(native[part], other)
@@ -69,14 +70,9 @@ def main(
     RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def hashes(emulated: str | None, *words: object) -> Hashes:
-    """Return what bits.py prints on a processor; None is this one."""
-    part, *rest = words
-    command = [sys.executable, str(BITS), str(part)]
-    if part == "scoring":
-        command += ["--model", str(rest[0])]
-    elif part == "continued":
-        command += map(str, rest)
+def hashes(emulated: str | None, *words: str) -> Hashes:
+    """Return what `bits.py WORDS` prints on a processor; None is this one."""
+    command = [sys.executable, str(BITS), *words]
     environment = dict(os.environ)
     if emulated:
         command = ["qemu-x86_64", "-cpu", emulated, *command]
