@@ -14,9 +14,9 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from fathom.imaging.nuclei import Nuclei, read_nuclei
-from fathom.scoring.abstention import Group, calibrate
+from fathom.models.abstention import Group, calibrate
 from fathom.statistics.metrics import choose_threshold
+from fathom.study.nuclei import Nuclei, read_nuclei
 
 
 def test_shares(predictions: pd.DataFrame, nuclei: Nuclei, group: str) -> pd.DataFrame:

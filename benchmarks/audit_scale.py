@@ -25,11 +25,11 @@ import tifffile
 
 from fathom.audit.audit import audit
 from fathom.audit.image_audit import audit_image_files
+from fathom.audit.params import Audit
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.audit import Audit
 from fathom.simulation.simulated_nuclei import simulate_nuclei, write_simulated_nuclei
 from fathom.simulation.simulation import DEFAULT
+from fathom.study.nuclei import read_nuclei
 
 SIZES = (10_000, 30_000, 100_000)
 PATIENTS, IN_IMAGE, SIDE, CELL, CROP = 20, 100, 768, 76, 48

@@ -25,8 +25,8 @@ import numpy as np
 import typer
 import yaml
 
-from fathom.imaging.nuclei import Crops
-from fathom.params.recipe import Probes, Recipe
+from fathom.study.nuclei import Crops
+from fathom.networks.recipe import Probes, Recipe
 from fathom.training.cell import Cell, Epoch, Shown
 
 ROOT = Path(__file__).parents[1]
@@ -191,15 +191,16 @@ def continued(store: Path, stop: int) -> Hashes:
 
 def images() -> Hashes:
     """Segmentation and features of a simulated field, and the classifiers on the features."""
-    from fathom.baselines.baseline import build, probability
-    from fathom.baselines.features import measure
+    from fathom.baselines.baseline import build_classifier, probability
+    from fathom.baselines.features import features_of
     from fathom.imaging.segmentation import segment
-    from fathom.params.data import Features, Segmentation
+    from fathom.baselines.params import Features
+    from fathom.imaging.params import Segmentation
 
     labels = segment(field(), Segmentation.model_validate(PARAMS["segmentation"]))
     features = Features.model_validate(PARAMS["features"])
     shown = simulated(60)
-    measured = [measure(crop, features) for crop in shown.crops]
+    measured = [features_of(crop, features) for crop in shown.crops]
     table = np.array([list(row.values()) for row in measured])
     chosen = {
         "logistic": {"C": 0.1},
@@ -210,7 +211,7 @@ def images() -> Hashes:
     for place, name in enumerate(measured[0]):
         yield f"feature {name}", digest(table[:, place])
     for classifier, hyperparameters in chosen.items():
-        model = build(classifier, hyperparameters, 0)
+        model = build_classifier(classifier, hyperparameters, 0)
         model.fit(table[:40], shown.targets[:40])
         yield f"classifier {classifier}", digest(probability(model, table[40:]))
 
@@ -228,7 +229,7 @@ def field(side: int = 300) -> np.ndarray:
 
 def scoring(model: Path) -> Hashes:
     """Score crops with a model file, by ONNX Runtime."""
-    from fathom.scoring.onnx_model import OnnxModel
+    from fathom.models.onnx_model import OnnxModel
 
     logit, probability = OnnxModel(model).score(simulated(40).crops)
     yield "logit", digest(logit)

@@ -28,9 +28,8 @@ from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograp
 from fathom.ground.progress import track
 from fathom.ground.section import read_section
 from fathom.imaging.find_nuclei import finder
+from fathom.imaging.params import NetworkSegmentation, Segmentation
 from fathom.imaging.segmentation_score import score
-from fathom.params.data import Segmentation
-from fathom.params.segmenter import NetworkSegmentation
 
 WIDTHS = (16, 32, 64, 128)
 STEPS, BATCH, PATCH_PX, RATE, SEED = 1500, 8, 128, 2e-3, 0

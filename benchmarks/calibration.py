@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from simulated_studies import World, simulate, truth
 
 from fathom.ground.progress import track
-from fathom.statistics.bootstrap import draw
+from fathom.statistics.bootstrap import draw_weights
 from fathom.statistics.claims import claims, holm
 from fathom.statistics.intervals import (
     design_of,
@@ -95,7 +95,7 @@ def coverage(patients, studies, world=World(), rivals=RIVALS, resamples=RESAMPLE
         left_out = leave_out(design).groups
         ours = _ours([balanced_accuracy(left_out @ each) for each in counts], design)
         intervals = {(kind, OURS): ends for kind, ends in zip(true, ours, strict=True)}
-        draws = draw(patients, (0,), resamples, number).groups
+        draws = draw_weights(patients, (0,), resamples, number).groups
         for kind in true:
             found = known(counts, draws, left_out, kind == "difference")
             intervals |= {(kind, name): of(found, CONFIDENCE) for name, of in rivals.items()}
@@ -149,7 +149,7 @@ def false_claims(patients, studies):
         counts = [study.counts(network) for network in range(1 + ARCHITECTURES)]
         right = (study.scores[:, 0] >= 0) == study.positive
         per_nucleus = [_mcnemar(right[0], right[other]) for other in others]
-        drawn = draw(patients, (0,), RESAMPLES, number).groups[1:]
+        drawn = draw_weights(patients, (0,), RESAMPLES, number).groups[1:]
         resampled = [balanced_accuracy(drawn @ each) for each in counts]
         # The smallest of Holm's p values is below alpha where this interval excludes 0.
         tail = alpha / ARCHITECTURES / 2

@@ -24,12 +24,12 @@ from fathom.ground.section import read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.families import cifar_family
-from fathom.params.recipe import Probes, Recipe
+from fathom.networks.recipe import Probes, Recipe
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
+from fathom.study.trained import PROBE_COLUMNS
 from fathom.training.cell import Cell, Shown
 from fathom.training.pool import train_cells
-from fathom.training.probe_table import COLUMNS
 from fathom.training.store import Store
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -113,7 +113,7 @@ def main() -> None:
 
 def _distance(probes) -> float:
     """Return the median over blocks, after the last epoch, of |F(x)| / |x|."""
-    table = pd.DataFrame(probes, columns=COLUMNS)
+    table = pd.DataFrame(probes, columns=PROBE_COLUMNS)
     end = table[table["epoch"] == table["epoch"].max()]["identity_distance"].dropna()
     return float(end.median()) if len(end) else np.nan
 

@@ -18,12 +18,12 @@ import torch
 
 from fathom.ground.numerics import Numerics
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.recipe import Recipe
-from fathom.params.runs import read_architectures, read_runs
+from fathom.networks.interventions import planned
+from fathom.networks.recipe import Recipe
+from fathom.study.nuclei import read_nuclei
+from fathom.study.rows import read_architectures, read_runs
 from fathom.training.cell import Cell, Shown
 from fathom.training.determinism import reproducible
-from fathom.training.interventions import planned
 from fathom.training.training import _Training
 
 TRAIN, VALIDATION = 832, 192  # nuclei: whole batches of 64

@@ -15,9 +15,9 @@ from fault_copies import Slides, copied, jpeg
 
 from fathom.audit.checks import Check
 from fathom.ground.images import read_micrograph
-from fathom.imaging.nuclei import read_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide
 from fathom.simulation.simulation import Simulation
+from fathom.study.nuclei import read_nuclei
 
 SEED = 7  # which nuclei a fault falls on
 

@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
+from fathom.ground.arrays import Ints
 from fathom.ground.errors import FathomError
 from fathom.ground.progress import track
-from fathom.splitting.division import Division, Ints, Units
+from fathom.splitting.division import Division, Units
 from fathom.splitting.division_proof import divide
 
 INSTANCES = 200

@@ -18,9 +18,9 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from fathom.imaging.nuclei import Crops
 from fathom.networks.architecture import expand, parse, shapes
 from fathom.networks.layers import Convolution, Dense, MaxPool, Output, Shape
+from fathom.study.nuclei import Crops
 from fathom.training.batches import Targets
 from fathom.training.cell import Cell, Shown
 

@@ -28,10 +28,9 @@ from torch import nn
 from fathom.ground.images import Labels, Micrograph
 from fathom.ground.section import read_section
 from fathom.imaging.find_nuclei import finder
+from fathom.imaging.params import NetworkSegmentation, Segmentation
 from fathom.imaging.probability_map import InputScale, input_planes
 from fathom.imaging.segmentation_score import score
-from fathom.params.data import Segmentation
-from fathom.params.segmenter import NetworkSegmentation
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, simulate_slides
 from fathom.simulation.simulation import DEFAULT
 

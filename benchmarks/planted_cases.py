@@ -14,12 +14,12 @@ import pandas as pd
 
 from fathom.ground.section import read_section
 from fathom.networks.families import cifar_family, reduced_vgg
-from fathom.params.recipe import Recipe
-from fathom.params.runs import Run
+from fathom.networks.interventions import Plan, planned
+from fathom.networks.recipe import Recipe
 from fathom.simulation.simulated_nuclei import SimulatedNuclei, simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
+from fathom.study.rows import Run
 from fathom.training.batches import Rows
-from fathom.training.interventions import Plan, planned
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 CROP_PX = 48

@@ -34,12 +34,12 @@ from fathom.diagnosis.verdict import NO_EFFECT, Verdict, judge
 from fathom.ground.section import read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.params.recipe import Probes
+from fathom.networks.interventions import Plan
+from fathom.networks.recipe import Probes
 from fathom.statistics.metrics import EVEN, counts_by_group
+from fathom.study.trained import PROBE_COLUMNS
 from fathom.training.cell import Cell, Epoch, Shown
-from fathom.training.interventions import Plan
 from fathom.training.pool import train_cells
-from fathom.training.probe_table import COLUMNS
 from fathom.training.store import Store
 
 # What a user would add to params.yaml for each kind of cure.
@@ -143,7 +143,7 @@ def _tables(cells, names) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         for cell, one in cells
     )
     probes = pd.concat(
-        pd.DataFrame(one.probes, columns=COLUMNS).assign(fold=cell.fold, seed=cell.seed)
+        pd.DataFrame(one.probes, columns=PROBE_COLUMNS).assign(fold=cell.fold, seed=cell.seed)
         for cell, one in cells
     )
     return predictions, history, probes

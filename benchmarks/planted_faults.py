@@ -23,19 +23,20 @@ from joblib import Parallel, delayed
 
 from fathom.audit.audit import audit
 from fathom.audit.image_audit import audit_image_files
-from fathom.baselines.features import measure
+from fathom.audit.params import Audit
+from fathom.baselines.features import features_of
+from fathom.baselines.params import Features
+from fathom.datasets.check import check_dataset
 from fathom.datasets.dataset import read_dataset
-from fathom.datasets.dataset_check import check_dataset
-from fathom.datasets.dataset_layout import ANNOTATIONS, MASKS, labels_path
+from fathom.datasets.layout import ANNOTATIONS, MASKS, labels_path
 from fathom.ground.images import write_labels
 from fathom.ground.progress import track
 from fathom.ground.section import read_section
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.imaging.nuclei import Crops, read_nuclei
-from fathom.params.audit import Audit
-from fathom.params.data import Classes, Crop, Features
+from fathom.imaging.params import Classes, Crop
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, write_dataset
 from fathom.simulation.simulation import DEFAULT, Simulation
+from fathom.study.nuclei import Crops, read_nuclei
 
 BASE = replace(DEFAULT, patients=20, slides_per_patient=1, nuclei_per_patient=40)
 WHOLE_PATIENTS = replace(BASE, label_clustering=1.0)
@@ -119,7 +120,7 @@ def _features(crops: Crops) -> pd.DataFrame:
     for crop in crops:
         key = crop.tobytes()
         if key not in _MEASURED:
-            _MEASURED[key] = measure(crop, params)
+            _MEASURED[key] = features_of(crop, params)
     return pd.DataFrame([_MEASURED[crop.tobytes()] for crop in crops])
 
 

@@ -23,7 +23,7 @@ from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 
 # Our names of causes, as the table of `other_tools` writes them.
 NAMES = {

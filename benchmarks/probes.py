@@ -22,12 +22,12 @@ from unittest.mock import patch
 import numpy as np
 
 from fathom.ground.section import read_section
-from fathom.params.recipe import Probes, Recipe
-from fathom.params.runs import read_architectures, read_runs
+from fathom.networks.interventions import planned
+from fathom.networks.recipe import Probes, Recipe
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
+from fathom.study.rows import read_architectures, read_runs
 from fathom.training.cell import Cell, Shown
-from fathom.training.interventions import planned
 from fathom.training.probing import Prober
 from fathom.training.training import _Training, train_cell
 

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from fathom.audit.image_audit import audit_image_files
+from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_images
 from fathom.ground.images import read_micrograph
 from fathom.ground.section import read_section
-from fathom.params.audit import Audit
 
 
 def main(wheel: Path, pictures: Path | None) -> None:

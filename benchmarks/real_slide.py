@@ -2,7 +2,7 @@
 
     python benchmarks/real_slide.py MODEL.onnx OUT
 
-fetches the Aperio slide of `fathom.datasets.aperio_slide` into OUT, writes it anew as a pyramidal
+fetches the Aperio slide of `aperio_slide` into OUT, writes it anew as a pyramidal
 OME-TIFF, a tiled BigTIFF and an OME-Zarr, scores all four with MODEL (a colour model for
 haematoxylin, docs/amibr.md; a network that finds its nuclei lies beside it) as `fathom predict`
 does, and prints what was found, how far the nuclei of the copies differ, and what it took. Into OUT
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from aperio_slide import fetch_aperio_slide
 from PIL import Image, ImageDraw
 
-from fathom.datasets.aperio_slide import fetch_aperio_slide
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.models.onnx_model import OnnxModel
 from fathom.scoring.predict import predict_slides
 from fathom.slides.opening import open_slide
 

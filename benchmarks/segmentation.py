@@ -27,10 +27,10 @@ from skimage.segmentation import watershed
 from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.ground.progress import track
 from fathom.ground.section import read_section
+from fathom.imaging.params import Segmentation
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import Score, score
 from fathom.imaging.stain import nuclear_stain
-from fathom.params.data import Segmentation
 
 STAINS = {
     "fluorescence": "fluorescence",

@@ -26,14 +26,15 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fathom.baselines.features import measure
+from fathom.baselines.features import features_of
+from fathom.baselines.params import Features
 from fathom.ground.images import Labels
-from fathom.ground.numerals import decimal
+from fathom.ground.number_text import decimal
 from fathom.ground.progress import track
 from fathom.ground.section import read_section
+from fathom.imaging.params import Segmentation
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.params.data import Features, Segmentation
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slides
 from fathom.simulation.simulation import CUES, DEFAULT, Cue, ideal_balanced_accuracy
@@ -60,7 +61,7 @@ def _readout(cue: Cue, separation: float, seed: int) -> list[float]:
     """Return balanced accuracies: of the sign of the latent, logistic regression, forest."""
     simulated = simulate_nuclei(replace(DEFAULT, cue=cue, separation=separation), seed)
     params = read_section(Features, PARAMS)
-    features = pd.DataFrame([measure(crop, params) for crop in simulated.crops])
+    features = pd.DataFrame([features_of(crop, params) for crop in simulated.crops])
     positive = simulated.table["positive"].to_numpy()
     groups = simulated.table["patient"]
     models = (

@@ -27,7 +27,7 @@ import numpy as np
 import tifffile
 
 from fathom.ground.images import Micrograph, read_micrograph
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.models.onnx_model import OnnxModel
 
 TILE_PX = 512
 DOES_NOT_FIT = 3  # exit code
@@ -90,7 +90,7 @@ def plain(model: Path, slide: Path, trained: Path) -> int:
     from fathom.imaging.segmentation import segment  # noqa: PLC0415
     from fathom.networks.architecture import parse  # noqa: PLC0415
     from fathom.networks.network import build, scale_input  # noqa: PLC0415
-    from fathom.params.recipe import Recipe  # noqa: PLC0415
+    from fathom.networks.recipe import Recipe  # noqa: PLC0415
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     card = OnnxModel(model).card

@@ -20,7 +20,7 @@ import numpy as np
 from fathom.ground.images import Labels, Micrograph, read_micrograph
 from fathom.imaging.crops import describe
 from fathom.imaging.segmentation import segment
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.models.onnx_model import OnnxModel
 from fathom.scoring.stream import measure_slide, stream
 from fathom.slides.slide import ArraySlide
 

@@ -15,13 +15,13 @@ import numpy as np
 import typer
 from torch.profiler import ProfilerActivity, profile
 
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.recipe import Recipe
-from fathom.params.runs import read_row
+from fathom.study.nuclei import read_nuclei
+from fathom.networks.recipe import Recipe
+from fathom.study.rows import read_row
 from fathom.ground.section import read_section
 from fathom.training.cell import Cell, Shown
 from fathom.training.determinism import reproducible
-from fathom.training.interventions import planned
+from fathom.networks.interventions import planned
 from fathom.training.training import _device, _Training
 
 TRAINED_ON = 1088

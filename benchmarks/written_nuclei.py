@@ -26,14 +26,14 @@ from skimage.measure import regionprops
 
 from fathom.ground.images import read_labels
 from fathom.ground.progress import track
-from fathom.scoring.anndata_file import AnnDataWriter
-from fathom.scoring.frame import Frame
-from fathom.scoring.geojson import GeoJsonWriter
-from fathom.scoring.label_image import LabelImageWriter
-from fathom.scoring.nuclei_batch import NucleiBatch
-from fathom.scoring.nuclei_table import ParquetWriter
-from fathom.scoring.nuclei_writer import NucleiWriter
-from fathom.scoring.overlay import OverlayWriter
+from fathom.results.anndata_file import AnnDataWriter
+from fathom.results.coordinates import Frame
+from fathom.results.geojson import GeoJsonWriter
+from fathom.results.label_image import LabelImageWriter
+from fathom.results.nuclei_batch import NucleiBatch
+from fathom.results.nuclei_table import ParquetWriter
+from fathom.results.nuclei_writer import NucleiWriter
+from fathom.results.overlay import OverlayWriter
 
 SIZES = (10_000, 100_000, 1_000_000)
 STEP_PX, TILE = 45, 23  # of the grid; nuclei along a side of a tile

@@ -7,12 +7,12 @@ from fathom.audit.audit import audit as audited
 from fathom.audit.audit import write_audit
 from fathom.audit.findings import read_findings, refuse_errors
 from fathom.audit.image_audit import AuditedImages, read_traits
+from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_nuclei
 from fathom.baselines.features import read_features
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.audit import Audit
+from fathom.study.nuclei import read_nuclei
 
 
 def audit(

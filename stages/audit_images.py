@@ -5,8 +5,8 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.audit.findings import refuse_errors
 from fathom.audit.image_audit import audit_image_files, write_image_audit
+from fathom.audit.params import Audit
 from fathom.ground.section import read_section
-from fathom.params.audit import Audit
 
 
 def audit_images(dataset: Path, out: Path) -> None:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import fathom.ground.stage
-from fathom.baselines.baseline import classify, write_results
+from fathom.baselines.baseline import classify, write_baseline
 from fathom.baselines.features import read_features
+from fathom.baselines.params import Baseline
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.baseline import Baseline
-from fathom.splitting.splits import read_splits
+from fathom.study.nuclei import read_nuclei
+from fathom.study.splits import read_splits
 
 
 def baseline(features: Path, nuclei: Path, splits: Path, out: Path) -> None:
@@ -20,7 +20,7 @@ def baseline(features: Path, nuclei: Path, splits: Path, out: Path) -> None:
         read_splits(splits, table),
         read_section(Baseline),
     )
-    write_results(out, results)
+    write_baseline(out, results)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,15 @@ import fathom.ground.stage
 from fathom.ground.numerics import read_numerics
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.comparison import Comparison
-from fathom.params.data import Split
-from fathom.params.runs import read_architectures, read_runs
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
 from fathom.statistics import comparison
+from fathom.statistics.params import Comparison
 from fathom.statistics.scores import study_of
 from fathom.statistics.study_variance import study_variance
+from fathom.study.nuclei import read_nuclei
+from fathom.study.rows import read_architectures, read_runs
+from fathom.study.splits import Split
 
 
 def compare(
@@ -33,7 +33,7 @@ def compare(
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     depths = comparison.depths(networks, read_architectures())
     results = comparison.compare(everyone, study, depths, params, read_numerics())
-    comparison.write_results(metrics, summary, results)
+    comparison.write_comparison(metrics, summary, results)
     trained = {name: everyone[name] for name in networks}
     write_metrics(variance, study_variance(trained, study.groups))
     drawn = tables(everyone, study, results, networks, runs)

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.baselines.features import read_features
+from fathom.baselines.params import Baseline
 from fathom.controls.acquisition import read_pairs
 from fathom.controls.control_classifiers import write_control_classifiers
 from fathom.controls.control_crops import read_label_pixels
+from fathom.controls.params import Shortcuts
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.baseline import Baseline
-from fathom.params.data import Split
-from fathom.params.shortcuts import Shortcuts
-from fathom.splitting.splits import read_splits
+from fathom.study.nuclei import read_nuclei
+from fathom.study.splits import Split, read_splits
 
 
 def control_classifiers(

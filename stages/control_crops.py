@@ -6,8 +6,8 @@ import fathom.ground.stage
 from fathom.controls.control_crops import write_control_crops
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.data import Crop
+from fathom.imaging.params import Crop
+from fathom.study.nuclei import read_nuclei
 
 
 def control_crops(dataset: Path, labels: Path, nuclei: Path, out: Path) -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.controls.controls import Rows, Tables, score_controls
+from fathom.controls.params import Shortcuts
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.comparison import Comparison
-from fathom.params.data import Split
-from fathom.params.runs import read_controls, read_runs
-from fathom.params.shortcuts import Shortcuts
+from fathom.statistics.params import Comparison
+from fathom.study.nuclei import read_nuclei
+from fathom.study.rows import read_controls, read_runs
+from fathom.study.splits import Split
 
 
 def controls(

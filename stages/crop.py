@@ -7,7 +7,7 @@ from fathom.datasets.dataset import read_dataset
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.params.data import Classes, Crop
+from fathom.imaging.params import Classes, Crop
 
 
 def crop(dataset: Path, labels: Path, out: Path, metrics: Path) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.abstention import AbstentionLevel
-from fathom.params.data import Crop, Split
-from fathom.params.recipe import Recipe
-from fathom.params.runs import read_row
-from fathom.params.segmenter import read_segmentation
-from fathom.scoring.export import export_run
-from fathom.training.interventions import planned
+from fathom.imaging.params import Crop, read_segmentation
+from fathom.models.abstention import AbstentionLevel
+from fathom.models.export import export_run
+from fathom.networks.interventions import planned
+from fathom.networks.recipe import Recipe
+from fathom.study.nuclei import read_nuclei
+from fathom.study.rows import read_row
+from fathom.study.splits import Split
 
 
 def export(name: str, dataset: Path, nuclei: Path, trained: Path, metrics: Path, out: Path) -> None:

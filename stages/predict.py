@@ -6,11 +6,11 @@ import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
-from fathom.params.comparison import Comparison
-from fathom.params.runs import read_runs
-from fathom.scoring.best_run import best_run
+from fathom.models.best_run import best_run
+from fathom.models.onnx_model import OnnxModel
 from fathom.scoring.new_slides import score_dataset, travel
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.statistics.params import Comparison
+from fathom.study.rows import read_runs
 
 
 def predict(new_slides: Path, models: Path, runs: Path, out: Path, metrics: Path) -> None:

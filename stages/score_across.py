@@ -4,12 +4,12 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.controls.controls import score_across as scored
+from fathom.controls.params import Shortcuts
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.comparison import Comparison
-from fathom.params.data import Split
-from fathom.params.shortcuts import Shortcuts
+from fathom.statistics.params import Comparison
+from fathom.study.nuclei import read_nuclei
+from fathom.study.splits import Split
 
 
 def score_across(name: str, nuclei: Path, run: Path, across: Path, metrics: Path) -> None:

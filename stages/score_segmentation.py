@@ -5,12 +5,12 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.output import write_metrics
-from fathom.imaging.segmentation_score import score_dataset
+from fathom.imaging.segmentation_score import agreement
 
 
 def score_segmentation(dataset: Path, labels: Path, metrics: Path) -> None:
     """Score the label images in `labels` where `dataset` has masks, and write the means."""
-    write_metrics(metrics, score_dataset(read_dataset(dataset), labels))
+    write_metrics(metrics, agreement(read_dataset(dataset), labels))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.audit.findings import read_findings, refuse_errors
 from fathom.datasets.dataset import read_dataset
+from fathom.imaging.params import read_segmentation
 from fathom.imaging.segment_dataset import segment_dataset
-from fathom.params.segmenter import read_segmentation
 
 
 def segment(dataset: Path, audit_images: Path, out: Path) -> None:

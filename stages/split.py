@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import fathom.ground.stage
-from fathom.audit.duplicate_table import read_duplicates
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.data import Split
 from fathom.splitting.folds import write_splits
+from fathom.study.duplicates import read_duplicates
+from fathom.study.nuclei import read_nuclei
+from fathom.study.splits import Split
 
 
 def split(nuclei: Path, audit: Path, out: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.controls.acquisition import read_pairs, write_acquisition_splits
+from fathom.controls.params import Shortcuts
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.data import Split
-from fathom.params.shortcuts import Shortcuts
+from fathom.study.nuclei import read_nuclei
+from fathom.study.splits import Split
 
 
 def split_acquisitions(nuclei: Path, splits: Path, out: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.ground.numerics import read_numerics
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.recipe import Probes, Recipe
-from fathom.params.runs import read_row
-from fathom.splitting.splits import read_splits
-from fathom.training.interventions import planned
-from fathom.training.runs import cells_of, train_rows
+from fathom.networks.interventions import planned
+from fathom.networks.recipe import Probes, Recipe
+from fathom.study.nuclei import read_nuclei
+from fathom.study.rows import read_row
+from fathom.study.splits import read_splits
+from fathom.training.trained_rows import cells_of, train_rows
 
 
 def train(name: str, nuclei: Path, splits: Path, cells: Path, out: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fathom.params.audit import Audit
+from fathom.audit.params import Audit
 
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 

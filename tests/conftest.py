@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from fathom.imaging.nuclei import Nuclei
+from fathom.study.nuclei import Nuclei
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from fathom.imaging.nuclei import Nuclei
+from fathom.study.nuclei import Nuclei
 
 
 def pairs_of(nuclei: Nuclei, positions: list[tuple[int, int]]) -> pd.DataFrame:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import yaml
 
-from fathom.params.data import Crop, Segmentation
-from fathom.params.recipe import Recipe
-from fathom.scoring.abstention import Abstention
-from fathom.scoring.onnx_model import FORMAT, ModelCard
+from fathom.imaging.params import Crop, Segmentation
+from fathom.models.abstention import Abstention
+from fathom.models.onnx_model import FORMAT, ModelCard
+from fathom.networks.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

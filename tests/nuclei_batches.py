@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from fathom.scoring.nuclei_batch import NucleiBatch
+from fathom.results.nuclei_batch import NucleiBatch
 
 NUMBERS = ("y", "x", "focus", "logit", "probability")
 

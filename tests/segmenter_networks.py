@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fathom.params.segmenter import NetworkSegmentation
+from fathom.imaging.params import NetworkSegmentation
 
 RADIUS = 4  # of the Gaussian's kernel, px
 STEP = 4  # of the pooling: what a pixel gives depends on where the window began

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from fathom.datasets.dataset import DataSet, read_dataset
-from fathom.datasets.dataset_layout import MASKS
+from fathom.datasets.layout import MASKS
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.imaging.nuclei import Nuclei, read_nuclei
-from fathom.params.data import Classes, Crop
+from fathom.imaging.params import Classes, Crop
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, write_dataset
 from fathom.simulation.simulation import DEFAULT
+from fathom.study.nuclei import Nuclei, read_nuclei
 
 CROP = Crop(crop_px=32, normalisation="slide", low_percentile=0.1, high_percentile=99.9)
 NOTHING = replace(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 from fathom.training.cell import Cell, Shown
 
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))

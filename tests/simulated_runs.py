@@ -7,9 +7,9 @@ import pandas as pd
 import yaml
 
 from fathom.ground.output import write_table
-from fathom.imaging.nuclei import COLUMNS, Nuclei
-from fathom.params.comparison import Comparison
+from fathom.statistics.params import Comparison
 from fathom.statistics.scores import Study, study_of
+from fathom.study.nuclei import NUCLEUS_COLUMNS, Nuclei
 
 FOLDS = 3
 PARAMS = Comparison(resamples=200, confidence=0.95, seed=0, baseline="forest")
@@ -28,7 +28,7 @@ def nuclei(groups: int = 9, size: int = 12) -> Nuclei:
     slide = np.repeat([f"s{number}" for number in range(groups)], size)
     rank = np.tile(np.arange(size), groups)
     positive = rank < np.repeat(size // 3 + np.arange(groups) % (size // 3), size)
-    table = pd.DataFrame(dict.fromkeys(COLUMNS, 0), index=range(len(slide)))
+    table = pd.DataFrame(dict.fromkeys(NUCLEUS_COLUMNS, 0), index=range(len(slide)))
     table["nucleus"] = [f"images/{s}.tif#{r + 1}" for s, r in zip(slide, rank, strict=True)]
     table["slide"] = table["patient"] = slide
     table["image"] = [f"images/{s}.tif" for s in slide]

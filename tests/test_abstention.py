@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fathom.imaging.nuclei import Nuclei
-from fathom.scoring.abstention import UNKNOWN, calibrate, conformal_quantile, share_errors
+from fathom.models.abstention import UNKNOWN, calibrate, conformal_quantile, share_errors
+from fathom.study.nuclei import Nuclei
 
 
 def study(shares, n=40, folds=(-1,), seed=0):

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from nuclei_batches import grid_batches, make_batch
 
-from fathom.scoring.anndata_file import AnnDataWriter
-from fathom.scoring.frame import Frame
-from fathom.scoring.nuclei_table import MEASURED, PLACED, placed
+from fathom.results.anndata_file import AnnDataWriter
+from fathom.results.coordinates import Frame
+from fathom.results.nuclei_table import MEASURED, PLACED, placed
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
 FRAME = Frame(100, 100, um_per_px=0.5, downsample=2.0)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from aperio_slide import fetch_aperio_slide
 from slide_files import halves, write_ome_zarr, write_pyramid_ome, write_tiled
 
-from fathom.datasets.aperio_slide import fetch_aperio_slide
 from fathom.ground.errors import FathomError
 from fathom.slides.opening import open_slide
 from fathom.slides.tissue import tissue

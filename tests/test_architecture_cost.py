@@ -14,7 +14,7 @@ from fathom.networks.architecture_cost import cost, padding_share, receptive_fie
 from fathom.networks.families import cifar_family, families, reduced_vgg
 from fathom.networks.layers import Convolution, MaxPool, Residual, Shape
 from fathom.networks.network import Network
-from fathom.params.recipe import Norm, Recipe
+from fathom.networks.recipe import Norm, Recipe
 from fathom.statistics.comparison import weight_layers
 
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"

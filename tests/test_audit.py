@@ -14,14 +14,15 @@ from fathom.audit.findings import refuse_errors
 from fathom.audit.image_audit import audit_image_files
 from fathom.audit.pictures import draw_nuclei
 from fathom.baselines.features import feature_table, read_features
+from fathom.baselines.params import Features
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph, write_labels
 from fathom.ground.output import write_metrics, write_table
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.imaging.nuclei import read_nuclei
+from fathom.imaging.params import Classes, Crop, Segmentation
 from fathom.imaging.segmentation import segment
-from fathom.params.data import Classes, Crop, Features, Segmentation
+from fathom.study.nuclei import read_nuclei
 
 
 def audited(folder, work, **params):

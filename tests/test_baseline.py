@@ -10,12 +10,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from fathom.baselines.baseline import Part, build, choose, classify, probability, write_results
+from fathom.baselines.baseline import (
+    Part,
+    build_classifier,
+    choose,
+    classify,
+    probability,
+    write_baseline,
+)
+from fathom.baselines.params import Baseline, ForestGrid, LogisticGrid, SvmGrid
 from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.baseline import CLASSIFIERS, Baseline, ForestGrid, LogisticGrid, SvmGrid
-from fathom.splitting.splits import FINAL
+from fathom.study.nuclei import Nuclei
+from fathom.study.run_names import CLASSIFIERS
+from fathom.study.splits import FINAL
 
 PARAMS = Baseline(
     seed=3,
@@ -162,7 +170,7 @@ def test_an_svm_is_ranked_by_its_own_decision_and_scaled_by_the_training_part():
     rng = np.random.default_rng(0)
     train, new = rng.normal(5, 100, (50, 3)), rng.normal(5, 100, (20, 3))
     positive = train[:, 0] > 5
-    model = build("svm", {"C": 1.0, "gamma": 0.1}, seed=0).fit(train, positive)
+    model = build_classifier("svm", {"C": 1.0, "gamma": 0.1}, seed=0).fit(train, positive)
     reference = make_pipeline(StandardScaler(), SVC(C=1.0, gamma=0.1)).fit(train, positive)
     decision = reference.decision_function(new)
     found = probability(model, new)
@@ -174,7 +182,7 @@ def test_the_probability_of_logistic_regression_is_its_own():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 3))
     positive = features[:, 0] + rng.normal(size=60) > 0
-    model = build("logistic", {"C": 0.5}, seed=0).fit(features, positive)
+    model = build_classifier("logistic", {"C": 0.5}, seed=0).fit(features, positive)
     np.testing.assert_allclose(probability(model, features), model.predict_proba(features)[:, 1])
     plain = make_pipeline(StandardScaler(), LogisticRegression(C=0.5, tol=1e-8))
     expected = plain.fit(features, positive).predict_proba(features)[:, 1]
@@ -183,9 +191,9 @@ def test_the_probability_of_logistic_regression_is_its_own():
 
 def test_the_same_bytes_on_one_core_and_on_many(learned, tmp_path, monkeypatch):
     features, nuclei, splits = study(separation=3)
-    write_results(tmp_path / "many", learned[0])
+    write_baseline(tmp_path / "many", learned[0])
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-    write_results(tmp_path / "one", classify(features, nuclei, splits, PARAMS))
+    write_baseline(tmp_path / "one", classify(features, nuclei, splits, PARAMS))
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert names == ["chosen.json", "forest.parquet", "logistic.parquet", "svm.parquet"]
     for name in names:
@@ -193,7 +201,7 @@ def test_the_same_bytes_on_one_core_and_on_many(learned, tmp_path, monkeypatch):
 
 
 def test_what_was_chosen_can_be_read_by_fold(learned, tmp_path):
-    write_results(tmp_path, learned[0])
+    write_baseline(tmp_path, learned[0])
     chosen = json.loads((tmp_path / "chosen.json").read_text(encoding="utf-8"))
     assert set(chosen) == set(CLASSIFIERS)
     for classifier, folds in chosen.items():

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from fathom.ground.errors import FathomError
-from fathom.scoring.best_run import best_run
+from fathom.models.best_run import best_run
 
 
 def write_validation(folder, **measured):

@@ -4,12 +4,12 @@ from scipy.stats import bootstrap
 from simulated_counts import group_counts
 
 from fathom.ground.errors import FathomError
-from fathom.statistics.bootstrap import draw, percentiles
+from fathom.statistics.bootstrap import draw_weights, percentiles
 from fathom.statistics.metrics import balanced_accuracy
 
 
 def test_the_first_draw_is_the_data_and_the_others_draw_as_many_units():
-    draws = draw(7, (3, 4, 9), 500, seed=3)
+    draws = draw_weights(7, (3, 4, 9), 500, seed=3)
     seeds = np.column_stack([draws.seeds[seed] for seed in (3, 4, 9)])
     for drawn, units in ((draws.groups, 7), (seeds, 3)):
         assert drawn.shape == (501, units)
@@ -21,15 +21,15 @@ def test_the_first_draw_is_the_data_and_the_others_draw_as_many_units():
 
 
 def test_the_same_seed_draws_the_same_and_the_number_of_seeds_moves_no_group():
-    one, same, other = (draw(9, (0, 1), 50, seed).groups for seed in (1, 1, 2))
+    one, same, other = (draw_weights(9, (0, 1), 50, seed).groups for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
-    np.testing.assert_array_equal(one, draw(9, (0,), 50, 1).groups)
+    np.testing.assert_array_equal(one, draw_weights(9, (0,), 50, 1).groups)
 
 
 def test_the_interval_is_that_of_scipys_bootstrap():
     counts = group_counts(np.random.default_rng(0), 23, 0.65)
-    found = percentiles(balanced_accuracy(draw(23, (0,), 20_000, 0).groups @ counts), 0.9)
+    found = percentiles(balanced_accuracy(draw_weights(23, (0,), 20_000, 0).groups @ counts), 0.9)
     expected = bootstrap(
         (np.arange(23),),
         lambda drawn, axis: balanced_accuracy(counts[drawn].sum(axis=-2)),
@@ -46,7 +46,7 @@ def test_the_interval_is_that_of_scipys_bootstrap():
 def test_the_variance_of_a_mean_over_groups_and_seeds_is_the_sum_of_both():
     rng = np.random.default_rng(0)
     of_group, of_seed = rng.normal(0, 1, 10), rng.normal(0, 1, 4)
-    draws = draw(10, range(4), 20_000, 0)
+    draws = draw_weights(10, range(4), 20_000, 0)
     seeds = np.column_stack(list(draws.seeds.values()))
     values = draws.groups @ of_group / 10 + seeds @ of_seed / 4
     expected = of_group.var() / 10 + of_seed.var() / 4
@@ -72,6 +72,8 @@ def test_with_8_groups_it_falls_short_which_is_why_another_interval_is_reported(
     covered = 0
     for trial in range(500):
         counts = group_counts(rng, 8, 0.65)
-        found = percentiles(balanced_accuracy(draw(8, (0,), 400, trial).groups @ counts), 0.95)
+        found = percentiles(
+            balanced_accuracy(draw_weights(8, (0,), 400, trial).groups @ counts), 0.95
+        )
         covered += found.low <= truth <= found.high
     assert 0.84 <= covered / 500 <= 0.92

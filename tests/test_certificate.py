@@ -7,10 +7,9 @@ import pytest
 from conftest import nuclei_of
 
 from fathom.ground.errors import FathomError
-from fathom.params.data import Split
-from fathom.splitting.bonds import Duplicates
 from fathom.splitting.folds import write_splits
-from fathom.splitting.splits import read_splits
+from fathom.study.duplicates import Duplicates
+from fathom.study.splits import Split, read_splits
 
 PARAMS = Split(group="patient", folds=3, validation_share=0.25, seed=0)
 

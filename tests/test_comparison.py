@@ -13,25 +13,25 @@ from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.params.names import names_in_order
-from fathom.params.runs import read_architectures
-from fathom.statistics.bootstrap import draw
+from fathom.statistics.bootstrap import draw_weights
 from fathom.statistics.comparison import SUMMARY_SIZE, compare, summary
 from fathom.statistics.intervals import (
-    Weights,
+    GroupWeights,
     design_of,
     difference_interval,
     leave_out,
     share_interval,
     spread,
 )
-from fathom.statistics.measures import measure
+from fathom.statistics.measures import measures_of
 from fathom.statistics.metrics import balanced_accuracy, choose_threshold
 from fathom.statistics.resampled_t import corrected_p_value
 from fathom.statistics.scores import read_cells
+from fathom.study.rows import read_architectures
+from fathom.study.run_names import names_in_order
 
 STUDY = simulated.study()
-AS_IT_IS = Weights(np.ones((1, STUDY.groups)), {0: np.ones(1)})
+AS_IT_IS = GroupWeights(np.ones((1, STUDY.groups)), {0: np.ones(1)})
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def drawn_nuclei(table, weights):
 def test_every_draw_is_what_scikit_learn_finds_on_the_drawn_nuclei(read):
     table = simulated.predictions(STUDY, 0.8, seeds=(0, 1))
     table["probability"] = table["probability"].round(1)  # ties
-    draws = draw(STUDY.groups, (0, 1), 20, seed=0)
-    measured = measure(read(table), draws)
+    draws = draw_weights(STUDY.groups, (0, 1), 20, seed=0)
+    measured = measures_of(read(table), draws)
     outer = table[table["fold"] >= 0].reset_index(drop=True)
     for row, weights in enumerate(draws.groups):
         called, pairs, ordered, trained = [], 0, 0.0, []
@@ -106,7 +106,7 @@ def test_training_accuracy_is_the_plain_one_where_classes_are_balanced(read):
     train = drawn_nuclei(table, np.ones(STUDY.groups)).query("part == 'train' and fold >= 0")
     balanced = train.groupby(["fold", "positive"]).head(15)
     rest = table[table["part"] != "train"]
-    found = measure(read(pd.concat([rest, balanced])), AS_IT_IS)
+    found = measures_of(read(pd.concat([rest, balanced])), AS_IT_IS)
     plain = ((balanced["probability"] >= 0.5) == balanced["positive"]).mean()
     assert found["training_accuracy"][0] == pytest.approx(plain)
 
@@ -182,7 +182,7 @@ def test_differences_are_paired_and_none_is_to_itself(everyone):
 def test_a_difference_and_its_claim_are_those_of_the_groups_left_out(everyone):
     results = compared(everyone)
     design = design_of(STUDY.positive, STUDY.group, STUDY.groups)
-    measured = {name: measure(cells, leave_out(design)) for name, cells in everyone.items()}
+    measured = {name: measures_of(cells, leave_out(design)) for name, cells in everyone.items()}
     alone = {}
     for name in list(everyone)[1:]:
         apart = spread(measured[name]["auroc"] - measured["shallow"]["auroc"], design)
@@ -210,8 +210,8 @@ def test_seeds_that_differ_widen_the_interval_but_not_of_a_run_of_one_seed(read)
 
     groups_only = design_of(STUDY.positive, STUDY.group, STUDY.groups)
     seeds_together = dict.fromkeys((0, 1, 2), np.ones(1 + STUDY.groups))
-    weights = Weights(leave_out(groups_only).groups, seeds_together)
-    values = measure(shallow, weights)["balanced_accuracy"]
+    weights = GroupWeights(leave_out(groups_only).groups, seeds_together)
+    values = measures_of(shallow, weights)["balanced_accuracy"]
     narrow = share_interval(values, groups_only, 0.95)
     assert width(numbers["shallow"]) > 1.01 * (narrow.high - narrow.low)
     assert numbers["shallow"]["balanced_accuracy"] == narrow.estimate
@@ -254,7 +254,9 @@ def test_draws_that_lack_a_class_are_counted(read):
     cells = read(simulated.predictions(study, 1.0), study)
     runs = {"shallow": cells, "baseline-forest": cells}
     numbers = compare(runs, study, {}, simulated.PARAMS)["shallow"]
-    draws = draw(study.groups, (0,), simulated.PARAMS.resamples, simulated.PARAMS.seed).groups
+    draws = draw_weights(
+        study.groups, (0,), simulated.PARAMS.resamples, simulated.PARAMS.seed
+    ).groups
     lacking = draws[:, [0, 1, 4]].sum(axis=1) == 0
     assert numbers["degenerate_resamples"] == lacking.sum() > 0
     assert all(np.isfinite(value) for value in numbers.values())

@@ -17,13 +17,12 @@ from fathom.controls.control_crops import (
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph, write_labels
 from fathom.imaging.crops import Scale
-from fathom.imaging.nuclei import TABLE, read_nuclei
-from fathom.params.data import Split
-from fathom.params.recipe import Probes, Recipe
+from fathom.networks.interventions import Plan
+from fathom.networks.recipe import Probes, Recipe
 from fathom.splitting.folds import write_splits
-from fathom.splitting.splits import read_splits
-from fathom.training.interventions import Plan
-from fathom.training.runs import cells_of, train_rows
+from fathom.study.nuclei import TABLE, read_nuclei
+from fathom.study.splits import Split, read_splits
+from fathom.training.trained_rows import cells_of, train_rows
 
 SCALE = Scale(0.0, 255.0)
 SIDE = CROP.crop_px

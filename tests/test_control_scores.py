@@ -8,17 +8,23 @@ import pytest
 import simulated_runs as simulated
 from sklearn.metrics import balanced_accuracy_score
 
+from fathom.controls.catalogue import (
+    ACROSS,
+    CLASSIFIER_CONTROLS,
+    LABEL_PIXELS,
+    RECOGNISED,
+    reference_of,
+)
 from fathom.controls.control_scores import batch_effect, label_leak, recognition, shows_label
 from fathom.controls.controls import PREDICTIONS, Rows, Tables, score_across, score_controls
-from fathom.controls.names import ACROSS, CLASSIFIERS, LABEL_PIXELS, RECOGNISED, reference_of
+from fathom.controls.params import Shortcuts
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
-from fathom.params.runs import Run
-from fathom.params.shortcuts import Shortcuts
 from fathom.statistics.intervals import design_of, leave_out
 from fathom.statistics.metrics import balanced_accuracy
 from fathom.statistics.scores import read_cells
-from fathom.statistics.strata import stratified
+from fathom.statistics.stratified_counts import stratified
+from fathom.study.rows import Run
 
 STUDY = simulated.study(groups=9)
 DESIGN = design_of(STUDY.positive, STUDY.group, STUDY.groups)
@@ -166,7 +172,7 @@ def test_who_a_control_is_held_against():
 def project(tmp_path):
     """Return the tables of a study in which size tells the label and background does not."""
     simulated.write_project(tmp_path)
-    effects = dict.fromkeys(CLASSIFIERS, 0.0) | {"size": 2.0}
+    effects = dict.fromkeys(CLASSIFIER_CONTROLS, 0.0) | {"size": 2.0}
     for name, effect in effects.items():
         table = simulated.predictions(STUDY, effect)
         write_table(tmp_path / "classifiers" / f"{name}.parquet", table)

@@ -9,8 +9,8 @@ from fathom.datasets.dataset import read_dataset
 from fathom.ground.errors import FathomError
 from fathom.ground.images import write_labels
 from fathom.imaging.crop_dataset import crop_dataset
-from fathom.imaging.nuclei import COLUMNS, read_nuclei
-from fathom.params.data import Classes, Crop
+from fathom.imaging.params import Classes, Crop
+from fathom.study.nuclei import NUCLEUS_COLUMNS, read_nuclei
 
 PARAMS = Crop(crop_px=12, normalisation="none", low_percentile=0.0, high_percentile=100.0)
 ILL = Classes(positive="ill")
@@ -68,7 +68,7 @@ def test_a_nucleus_takes_the_annotation_inside_it(folder):
     assert nuclei.kept["nucleus"].tolist() == ["images/a.tif#1", "images/a.tif#2", "images/b.tif#9"]
     assert nuclei.kept["label"].tolist() == ["ill", "well", "ill"]
     assert nuclei.kept["positive"].tolist() == [True, False, True]
-    assert tuple(nuclei.table.columns) == COLUMNS
+    assert tuple(nuclei.table.columns) == NUCLEUS_COLUMNS
     assert counts == {
         "found": 18,
         "kept": 3,

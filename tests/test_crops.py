@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fathom.imaging.crops import TOO_LARGE, TOUCHES_BORDER, Scale, cut, describe, scale_of
-from fathom.params.data import Crop
+from fathom.imaging.crops import Scale, cut, describe, scale_of
+from fathom.imaging.params import Crop
+from fathom.study.nuclei import TOO_LARGE, TOUCHES_BORDER
 
 
 def params(normalisation="slide", crop_px=16):

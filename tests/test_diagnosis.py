@@ -11,19 +11,19 @@ import yaml
 from conftest import nuclei_of
 from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, row, shallow
 
-from fathom.diagnosis.diagnosis import Row, case_of, diagnose, read_rows, row_table
+from fathom.diagnosis.diagnosis import TrainedRow, case_of, diagnose, read_trained_rows, row_table
 from fathom.diagnosis.effects import held_out_accuracy
 from fathom.diagnosis.evidence import evidence_of
-from fathom.diagnosis.verdict_text import is_stable, markdown, numbers, write_verdicts
 from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.data import Split
-from fathom.params.recipe import Probes, Recipe
-from fathom.params.runs import Run, read_architectures
+from fathom.networks.interventions import Plan
+from fathom.networks.recipe import Probes, Recipe
+from fathom.reports.verdict_text import is_stable, numbers, verdict_markdown, write_verdicts
 from fathom.splitting.folds import make_splits
-from fathom.training.interventions import Plan
-from fathom.training.runs import cells_of, train_rows
+from fathom.study.nuclei import Nuclei
+from fathom.study.rows import Run, read_architectures
+from fathom.study.splits import Split
+from fathom.training.trained_rows import cells_of, train_rows
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def trained(tmp_path_factory):
 
 def read(trained, runs):
     nuclei, folder = trained
-    return read_rows(runs, folder, {"one": LINE}, RECIPE, nuclei, "patient")
+    return read_trained_rows(runs, folder, {"one": LINE}, RECIPE, nuclei, "patient")
 
 
 def test_evidence_is_computed_from_the_tables(trained):
@@ -140,7 +140,7 @@ def rows_of(*evidences):
         own = {key: interventions[key] for key in interventions if key in one.name.split("+")}
         architecture = "shallow" if one.weight_layers == 6 else "deep"
         run = Run(architecture=architecture, interventions=own)
-        found[one.name] = Row(run, one.plan, one, pd.DataFrame())
+        found[one.name] = TrainedRow(run, one.plan, one, pd.DataFrame())
     return found
 
 
@@ -196,8 +196,8 @@ def test_a_verdict_that_seeds_do_not_share_is_called_unstable(tmp_path):
     [verdict] = diagnose(rows, LIMITS, 48)
     assert verdict.by_seed == {0: "signal explodes", 1: "unexplained"}
     assert not is_stable(verdict)
-    assert "unstable" in markdown(verdict)
-    assert "unstable" not in markdown(diagnose(ROWS, LIMITS, 48)[0])
+    assert "unstable" in verdict_markdown(verdict)
+    assert "unstable" not in verdict_markdown(diagnose(ROWS, LIMITS, 48)[0])
 
 
 def test_verdicts_are_written_the_same_way_every_time(tmp_path):
@@ -216,7 +216,7 @@ def test_verdicts_are_written_the_same_way_every_time(tmp_path):
 
 
 def test_the_page_names_cause_evidence_cure_and_what_would_refute_it():
-    page = markdown(diagnose(ROWS, LIMITS, 48)[0])
+    page = verdict_markdown(diagnose(ROWS, LIMITS, 48)[0])
     assert "**Signal explodes.**" in page
     assert "growth of the signal through the layers at the start: 1e+05" in page
     assert "Repaired by `deep+he`" in page

@@ -13,14 +13,10 @@ from tiny_model import LINE, PARAMS, RECIPE, ROOT, make_card, make_crops, make_g
 
 from fathom.ground.errors import FathomError
 from fathom.ground.streams import Streams
-from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
-from fathom.imaging.nuclei_hash import data_sha256
-from fathom.networks.architecture import parse
-from fathom.networks.network import build
-from fathom.params.data import Crop, Segmentation
-from fathom.scoring import export as exporting
-from fathom.scoring.abstention import Abstention
-from fathom.scoring.export import (
+from fathom.imaging.params import Crop, Segmentation
+from fathom.models import export as exporting
+from fathom.models.abstention import Abstention
+from fathom.models.export import (
     Graph,
     check_parity,
     export,
@@ -28,8 +24,11 @@ from fathom.scoring.export import (
     load_graph,
     median_um_per_px,
 )
-from fathom.scoring.onnx_model import OnnxModel
-from fathom.training.interventions import Plan
+from fathom.models.onnx_model import OnnxModel
+from fathom.networks.architecture import parse
+from fathom.networks.interventions import Plan
+from fathom.networks.network import build
+from fathom.study.nuclei import NUCLEUS_COLUMNS, data_sha256, read_nuclei, write_nuclei
 
 RES = "4conv3x3 - 2*(res(4conv3x3 - 4conv3x3)) - res(8conv3x3/2 - 8conv3x3) - gap - o"
 
@@ -145,7 +144,7 @@ def study(tmp_path):
     """Write nuclei and what the stages `train` and `compare` write of a run; return the paths."""
     n = 12
     positive = np.arange(n) % 2 == 0
-    rest = dict.fromkeys(COLUMNS, 0) | {"left_out": "", "shard": "00000.npy"}
+    rest = dict.fromkeys(NUCLEUS_COLUMNS, 0) | {"left_out": "", "shard": "00000.npy"}
     table = pd.DataFrame({**rest, "nucleus": [f"a.tif#{i}" for i in range(n)], "row": range(n)})
     table["positive"], table["label"] = positive, np.where(positive, "ill", "well")
     write_nuclei(tmp_path / "nuclei", table, {"00000.npy": make_crops(n)})

@@ -11,7 +11,7 @@ from fathom.networks.architecture import expand, parse, shapes
 from fathom.networks.families import cifar_family, families, reduced_vgg
 from fathom.networks.layers import Convolution, MaxPool, Residual, Shape
 from fathom.networks.network import Network
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 from fathom.statistics.comparison import weight_layers
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"

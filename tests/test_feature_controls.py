@@ -10,28 +10,27 @@ from sklearn.metrics import balanced_accuracy_score
 
 from fathom.baselines.baseline import Result
 from fathom.baselines.features import IDENTITY, feature_table
+from fathom.baselines.params import Baseline, Features, ForestGrid, LogisticGrid, SvmGrid
 from fathom.controls.acquisition import (
     acquisitions_to_leave_out,
     classify_across,
     leave_one_out,
+    mutual_information,
     recognised,
     slides_are_whole,
     write_acquisition_splits,
 )
 from fathom.controls.control_classifiers import write_control_classifiers
 from fathom.controls.feature_controls import SEES, best_of, feature_controls
-from fathom.controls.mutual_information import mutual_information
-from fathom.controls.one_number import by_acquisition, by_label_pixels
+from fathom.controls.params import Shortcuts
+from fathom.controls.threshold_controls import by_acquisition, by_label_pixels
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import read_nuclei
-from fathom.params.baseline import Baseline, ForestGrid, LogisticGrid, SvmGrid
-from fathom.params.data import Features, Split
-from fathom.params.shortcuts import Shortcuts
 from fathom.simulation.simulated_nuclei import simulate_nuclei, write_simulated_nuclei
 from fathom.simulation.simulation import DEFAULT
-from fathom.splitting.bonds import PAIR
 from fathom.splitting.folds import make_splits
-from fathom.splitting.splits import read_splits
+from fathom.study.duplicates import PAIR
+from fathom.study.nuclei import read_nuclei
+from fathom.study.splits import Split, read_splits
 
 BASELINE = Baseline(
     seed=0,

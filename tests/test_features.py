@@ -12,15 +12,15 @@ from fathom.baselines.features import (
     IDENTITY,
     cooccurrence,
     feature_table,
-    measure,
+    features_of,
     quantise,
     read_features,
 )
+from fathom.baselines.params import Features
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
 from fathom.ground.section import read_section
-from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
-from fathom.params.data import Features
+from fathom.study.nuclei import NUCLEUS_COLUMNS, read_nuclei, write_nuclei
 
 PARAMS = Features(percentiles=(5, 50, 95), grey_levels=8, distances_px=(1, 2, 4))
 
@@ -53,7 +53,7 @@ def only(features, start):
 def test_a_disc_has_the_shape_of_a_disc():
     grey = np.zeros((48, 48), dtype=np.uint8)
     grey[disk((24, 24), 20)] = 100
-    found = measure(grey[..., None], PARAMS)
+    found = features_of(grey[..., None], PARAMS)
     assert found["area_px"] == (grey > 0).sum()
     assert found["perimeter_px"] == pytest.approx(2 * np.pi * 20, rel=0.02)
     assert found["axis_major_px"] == pytest.approx(40, rel=0.01)
@@ -67,7 +67,7 @@ def test_an_ellipse_has_its_axes_and_eccentricity_however_it_lies():
     for rotation in (0, 0.3, np.pi / 2):
         grey = np.zeros((64, 64), dtype=np.uint8)
         grey[ellipse(32, 32, 24, 12, rotation=rotation)] = 100
-        found = measure(grey[..., None], PARAMS)
+        found = features_of(grey[..., None], PARAMS)
         assert found["axis_major_px"] == pytest.approx(48, rel=0.02)
         assert found["axis_minor_px"] == pytest.approx(24, rel=0.02)
         assert found["eccentricity"] == pytest.approx(np.sqrt(1 - 0.25), rel=0.01)
@@ -75,10 +75,10 @@ def test_an_ellipse_has_its_axes_and_eccentricity_however_it_lies():
 
 def test_a_rectangle_fills_its_box_and_a_notch_empties_it():
     grey = np.full((10, 20), 100, dtype=np.uint8)
-    full = measure(crop_of(grey), PARAMS)
+    full = features_of(crop_of(grey), PARAMS)
     assert (full["area_px"], full["extent"], full["solidity"]) == (200, 1, 1)
     grey[:5, 5:15] = 0
-    notched = measure(crop_of(grey), PARAMS)
+    notched = features_of(crop_of(grey), PARAMS)
     assert (notched["area_px"], notched["extent"], notched["solidity"]) == (150, 0.75, 0.75)
     assert notched["form_factor"] < full["form_factor"]
 
@@ -88,7 +88,7 @@ def test_a_rectangle_fills_its_box_and_a_notch_empties_it():
 
 def test_intensity_is_that_of_the_nucleus_alone():
     grey = np.array([[10, 20, 0], [0, 30, 140]], dtype=np.uint8)
-    found = measure(crop_of(grey), PARAMS)
+    found = features_of(crop_of(grey), PARAMS)
     assert found["grey_mean_level"] == 50
     assert found["grey_sd_level"] == pytest.approx(np.sqrt((40**2 + 30**2 + 20**2 + 90**2) / 4))
     assert found["grey_sum_level"] == 200
@@ -102,7 +102,7 @@ def test_intensity_is_that_of_the_nucleus_alone():
 
 def test_the_gradient_of_a_ramp_is_its_slope_and_the_outline_adds_nothing():
     ramp = np.broadcast_to(50 + 3 * np.arange(20), (20, 20)).astype(np.uint8)
-    found = measure(crop_of(ramp), PARAMS)
+    found = features_of(crop_of(ramp), PARAMS)
     assert found["gradient_mean_level_per_px"] == pytest.approx(3)
     assert found["gradient_sd_level_per_px"] == pytest.approx(0, abs=1e-9)
 
@@ -111,13 +111,13 @@ def test_a_colour_crop_has_the_mean_of_its_channels_as_grey_and_each_colour_besi
     rng = np.random.default_rng(0)
     crop = np.zeros((16, 16, 3), dtype=np.uint8)
     crop[4:12, 3:14] = rng.integers(1, 256, (8, 11, 3))
-    found = measure(crop, PARAMS)
+    found = features_of(crop, PARAMS)
     inside = crop[4:12, 3:14].reshape(-1, 3).astype(float)
     assert found["grey_mean_level"] == pytest.approx(inside.mean())
     for channel, name in enumerate(("red", "green", "blue")):
         assert found[f"{name}_mean_level"] == pytest.approx(inside[:, channel].mean())
         assert found[f"{name}_sd_level"] == pytest.approx(inside[:, channel].std())
-    grey_names = set(measure(lumpy(), PARAMS))
+    grey_names = set(features_of(lumpy(), PARAMS))
     assert set(found) - grey_names == {
         f"{name}_{what}_level" for name in ("red", "green", "blue") for what in ("mean", "sd")
     }
@@ -146,7 +146,7 @@ def test_pairs_of_a_3_x_3_example_counted_by_hand():
 
 def test_texture_of_a_checkerboard_is_known():
     board = np.where(np.indices((12, 12)).sum(axis=0) % 2, 200, 40).astype(np.uint8)
-    found = measure(crop_of(board), PARAMS)
+    found = features_of(crop_of(board), PARAMS)
     # Straight neighbours differ by 7 of the 8 levels, diagonal ones and all at 2 px are equal.
     assert found["glcm_contrast_1px_mean"] == pytest.approx(49 / 2)
     assert found["glcm_contrast_1px_range"] == pytest.approx(49)
@@ -160,7 +160,7 @@ def test_texture_of_a_checkerboard_is_known():
 
 def test_stripes_have_the_scale_they_have():
     stripes = np.broadcast_to((np.arange(16) // 2 % 2) * 150 + 50, (16, 16)).astype(np.uint8)
-    found = measure(crop_of(stripes), PARAMS)
+    found = features_of(crop_of(stripes), PARAMS)
     by_distance = [found[f"glcm_contrast_{distance}px_mean"] for distance in (1, 2, 4)]
     assert by_distance[1] > by_distance[0] > by_distance[2] == 0
 
@@ -169,17 +169,20 @@ def test_the_silhouette_does_not_leak_into_texture():
     noise = np.random.default_rng(0).integers(1, 3, (40, 40)).astype(np.uint8) * 80
     square, comb = crop_of(noise), crop_of(noise)
     comb[6::3] = 0  # two rows of three: an outline many times longer
-    expected, found = measure(square, PARAMS), measure(comb, PARAMS)
+    expected, found = features_of(square, PARAMS), features_of(comb, PARAMS)
     assert found["perimeter_px"] > 5 * expected["perimeter_px"]
     for name in ("glcm_contrast_1px_mean", "glcm_homogeneity_1px_mean", "glcm_asm_1px_mean"):
         assert found[name] == pytest.approx(expected[name], rel=0.05)
     even = np.where(comb > 0, np.uint8(80), np.uint8(0))
-    assert measure(even, PARAMS)["glcm_contrast_1px_mean"] == 0
+    assert features_of(even, PARAMS)["glcm_contrast_1px_mean"] == 0
 
 
 @pytest.mark.parametrize("move", [np.rot90, lambda a: np.rot90(a, 2), np.flipud, np.fliplr])
 def test_a_quarter_turn_or_a_flip_changes_no_feature(move):
-    expected, found = measure(lumpy(), PARAMS), measure(np.ascontiguousarray(move(lumpy())), PARAMS)
+    expected, found = (
+        features_of(lumpy(), PARAMS),
+        features_of(np.ascontiguousarray(move(lumpy())), PARAMS),
+    )
     assert list(found) == list(expected)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
@@ -187,13 +190,13 @@ def test_a_quarter_turn_or_a_flip_changes_no_feature(move):
 
 def test_more_background_changes_no_feature():
     padded = np.pad(lumpy(), ((3, 9), (12, 0), (0, 0)))
-    assert measure(padded, PARAMS) == measure(lumpy(), PARAMS)
+    assert features_of(padded, PARAMS) == features_of(lumpy(), PARAMS)
 
 
 def test_texture_does_not_depend_on_brightness_and_contrast():
     grey = np.random.default_rng(0).integers(0, 64, (15, 15))
     grey[0, :2] = 0, 63
-    dim, bright = (measure(crop_of(grey * gain + 10), PARAMS) for gain in (1, 3))
+    dim, bright = (features_of(crop_of(grey * gain + 10), PARAMS) for gain in (1, 3))
     assert only(dim, "glcm_") == only(bright, "glcm_")
     assert dim["grey_sd_level"] < bright["grey_sd_level"]
 
@@ -212,7 +215,7 @@ def test_quantised_levels_run_from_the_darkest_to_the_brightest_pixel():
     "nucleus", [[[90]], [[90, 90]], [[90, 200, 90]], [[90, 0], [90, 90]], [[9, 0], [0, 9]]]
 )
 def test_a_nucleus_of_a_few_pixels_has_features_that_are_defined(nucleus):
-    found = measure(crop_of(np.array(nucleus, dtype=np.uint8)), PARAMS)
+    found = features_of(crop_of(np.array(nucleus, dtype=np.uint8)), PARAMS)
     assert np.isfinite(list(found.values())).all()
     assert found["area_px"] == np.count_nonzero(nucleus)
     assert found["perimeter_px"] > 0
@@ -226,7 +229,7 @@ def test_a_nucleus_of_a_few_pixels_has_features_that_are_defined(nucleus):
 def test_an_even_nucleus_has_no_spread_of_any_kind():
     crop = np.zeros((20, 20, 3), dtype=np.uint8)
     crop[3:15, 5:12] = 100, 100, 101  # the rounded mean of 84 such greys is not their value
-    found = measure(crop, PARAMS)
+    found = features_of(crop, PARAMS)
     for name in ("grey_sd_level", "red_sd_level", "grey_skewness", "grey_kurtosis"):
         assert found[name] == pytest.approx(0, abs=1e-12)
     assert found["glcm_contrast_1px_mean"] == 0
@@ -236,7 +239,7 @@ def test_an_even_nucleus_has_no_spread_of_any_kind():
 @given(hnp.arrays(np.uint8, (9, 9, 1), elements=st.integers(0, 255), fill=st.just(0)))
 def test_every_number_is_finite_whatever_the_crop(crop):
     crop[4, 4] = 1
-    assert np.isfinite(list(measure(crop, PARAMS).values())).all()
+    assert np.isfinite(list(features_of(crop, PARAMS).values())).all()
 
 
 # --- the table ---
@@ -257,7 +260,7 @@ def nuclei(tmp_path):
             "shard": ["0.npy"] * 3 + [""] + ["0.npy"] * 4,
             "row": [0, 1, 2, -1, 6, 5, 4, 3],
         }
-    ).reindex(columns=list(COLUMNS))
+    ).reindex(columns=list(NUCLEUS_COLUMNS))
     write_nuclei(tmp_path / "nuclei", table, {"0.npy": crops})
     return read_nuclei(tmp_path / "nuclei")
 
@@ -268,7 +271,7 @@ def test_the_table_has_a_row_a_kept_nucleus_in_order(nuclei):
     assert table["nucleus"].tolist() == nuclei.kept["nucleus"].tolist()
     features = table.drop(columns=list(IDENTITY))
     assert (features.dtypes == np.float64).all()
-    expected = [measure(crop, PARAMS) for crop in nuclei.crops()]
+    expected = [features_of(crop, PARAMS) for crop in nuclei.crops()]
     pd.testing.assert_frame_equal(features, pd.DataFrame(expected))
 
 

@@ -15,11 +15,11 @@ from fathom.datasets.dataset import labels_path, read_dataset
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, write_picture
 from fathom.imaging.find_nuclei import finder, network_file
+from fathom.imaging.params import Segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
-from fathom.imaging.segmentation_score import score, score_dataset
-from fathom.params.data import Segmentation
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.imaging.segmentation_score import agreement, score
+from fathom.models.onnx_model import OnnxModel
 from fathom.scoring.predict import Reading, predict, predict_slides
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide, write_dataset
 from fathom.simulation.simulation import DEFAULT
@@ -50,7 +50,7 @@ def test_a_whole_data_set_is_segmented_by_a_network(net, tmp_path):
     write_dataset(tmp_path / "data", SIMULATION, FIELD, seed=0)
     dataset = read_dataset(tmp_path / "data")
     segment_dataset(dataset, network_params(net), tmp_path / "labels")
-    measured = score_dataset(dataset, tmp_path / "labels")
+    measured = agreement(dataset, tmp_path / "labels")
     assert measured["nuclei_true"] == 60
     assert measured["f1_iou50"] > 0.9
     image = dataset.images["image"].iloc[0]

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from fathom.audit.checks import CHECKS
 from fathom.audit.findings import (
-    COLUMNS,
+    FINDING_COLUMNS,
     Finding,
     finding_metrics,
     finding_table,
-    markdown,
+    findings_markdown,
     refuse_errors,
     write_findings,
 )
@@ -23,7 +23,7 @@ COPY = Finding("duplicate_images_across_patients", "a|b", "show one field", 1.0,
 
 def test_errors_stand_first_and_are_those_of_the_params():
     table = finding_table([BLURRED, COPY], audit_params())
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == FINDING_COLUMNS
     assert table["severity"].tolist() == ["error", "warning"]
     assert table["check"].tolist() == [COPY.check, BLURRED.check]
     assert table["rows"].tolist() == [["a", "b"], ["images/a.tif"]]
@@ -44,7 +44,7 @@ def test_an_error_stops_unless_it_is_waived_and_the_waiver_stays_visible(tmp_pat
     waived = finding_table([BLURRED, COPY], audit_params(waivers={COPY.name: "a control"}))
     refuse_errors(waived, tmp_path)
     assert waived["waived"].tolist() == ["a control", ""]
-    assert "*Waived: a control*" in markdown(waived)
+    assert "*Waived: a control*" in findings_markdown(waived)
     metrics = finding_metrics(waived)
     assert (metrics["errors"], metrics["errors_waived"]) == (0, 1)
     assert (metrics["warnings"], metrics["warnings_waived"]) == (1, 0)

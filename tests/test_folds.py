@@ -8,11 +8,10 @@ from hypothesis import event, given, settings
 from sklearn.model_selection import StratifiedGroupKFold
 
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import read_nuclei, write_nuclei
-from fathom.params.data import Split
-from fathom.splitting.bonds import NOT_LOOKED_FOR, Duplicates, pair_table
 from fathom.splitting.folds import make_splits, write_splits
-from fathom.splitting.splits import FINAL, check_splits, part_rows, read_splits
+from fathom.study.duplicates import NOT_LOOKED_FOR, Duplicates, pair_table
+from fathom.study.nuclei import read_nuclei, write_nuclei
+from fathom.study.splits import FINAL, Split, check_splits, part_rows, read_splits
 
 NO_PAIRS = NOT_LOOKED_FOR.pairs
 

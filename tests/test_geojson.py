@@ -7,8 +7,8 @@ import pytest
 from nuclei_batches import grid_batches, make_batch
 from shapely.geometry import shape as shapely_shape
 
-from fathom.scoring.frame import Frame
-from fathom.scoring.geojson import GeoJsonWriter, detections
+from fathom.results.coordinates import Frame
+from fathom.results.geojson import GeoJsonWriter, detections
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
 FRAME = Frame(100, 100)

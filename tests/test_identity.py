@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from simulated_crops import cell_of, shown_of
 
-from fathom.params.recipe import Probes
+from fathom.networks.recipe import Probes
 from fathom.training import identity
 from fathom.training.cell import Shown
 from fathom.training.identity import closure, code, fingerprint, gpu, keys_of

@@ -10,7 +10,7 @@ from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, projections, unit_variance
 from fathom.networks.network import build
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
 DEEP = "8conv3x3 - 8conv3x3 - 16conv3x3 - 16conv3x3/2 - fc32 - fc32 - o"

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 from simulated_crops import assert_same, cell_of, shown_of
 
-from fathom.params.recipe import Probes
+from fathom.networks.recipe import Probes
 from fathom.training import training
 from fathom.training.store import Store
 from fathom.training.training import train_cell

@@ -13,11 +13,11 @@ from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
 from fathom.ground.streams import Streams
 from fathom.networks.architecture import format, parse
+from fathom.networks.interventions import REWRITES, Plan, planned
 from fathom.networks.network import build
-from fathom.params.recipe import Recipe
-from fathom.params.runs import Run
+from fathom.networks.recipe import Recipe
+from fathom.study.rows import Run
 from fathom.training.cell import Shown
-from fathom.training.interventions import REWRITES, Plan, planned
 from fathom.training.training import _Training
 
 FILE = Path(__file__).parents[1] / "params.yaml"

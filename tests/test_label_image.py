@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from nuclei_batches import grid_batches, make_batch
 
 from fathom.ground.errors import FathomError
-from fathom.scoring.frame import Frame
-from fathom.scoring.label_image import TILE_PX, LabelImageWriter
-from fathom.scoring.tile_scratch import TileScratch
+from fathom.results.coordinates import Frame
+from fathom.results.label_image import TILE_PX, LabelImageWriter, TileScratch
 
 
 def written(path, frame, *batches, image="a.tif"):

@@ -7,7 +7,7 @@ from test_diagnosis import ROWS
 from test_verdict import LIMITS
 
 from fathom.diagnosis.diagnosis import diagnose
-from fathom.diagnosis.layer_plots import draw_verdicts, layers_of
+from fathom.reports.layer_plots import draw_verdicts, layers_of
 
 
 def probes(scale=1.0):

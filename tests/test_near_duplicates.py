@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from fathom.audit.near_duplicate_check import SYMMETRIES, compare, symmetry
-from fathom.audit.near_duplicates import describe, near_duplicates
+from fathom.audit.near_duplicate_check import SYMMETRIES, compare_all, symmetry
+from fathom.audit.near_duplicates import describe_pairs, near_duplicates
 
 CORRELATION, Z = 0.8, 7.0
 
@@ -70,7 +70,7 @@ def test_the_symmetry_that_is_named_turns_the_second_into_the_first(turns, mirro
     crops = textured(2)
     second = symmetry(crops[:1, ..., 0], turns, mirrored)[..., None]
     pair = np.concatenate([second, crops[:1]])
-    found = compare(pair, np.array([[0, 1]]), CORRELATION, Z).iloc[0]
+    found = compare_all(pair, np.array([[0, 1]]), CORRELATION, Z).iloc[0]
     assert (found["turned"], found["mirrored"]) == (turns, mirrored)
     assert found["correlation"] == pytest.approx(1, abs=1e-4)
 
@@ -91,10 +91,10 @@ def test_many_copies_of_one_nucleus_hang_together():
 
 def test_the_description_of_a_nucleus_does_not_change_when_it_is_turned():
     crops = textured(20)
-    described = describe(crops)
+    described = describe_pairs(crops)
     for turns, mirrored in SYMMETRIES:
         turned = symmetry(crops[..., 0], turns, mirrored)[..., None]
-        np.testing.assert_allclose(describe(turned), described, rtol=1e-3, atol=0.1)
+        np.testing.assert_allclose(describe_pairs(turned), described, rtol=1e-3, atol=0.1)
     assert np.abs(described[:10] - described[10:]).max() > 10
 
 
@@ -105,8 +105,8 @@ def test_a_small_nucleus_needs_a_better_match():
     blurred = ndimage.gaussian_filter(small.astype(float), 1, axes=(1, 2))
     pairs = np.array([[0, 2], [1, 3]])
     stack = np.concatenate([small, np.where(small > 0, np.maximum(blurred, 1), 0).astype(np.uint8)])
-    assert (compare(stack, pairs, 0.0, 0.0)["correlation"] > CORRELATION).all()
-    assert compare(stack, pairs, CORRELATION, Z).empty
+    assert (compare_all(stack, pairs, 0.0, 0.0)["correlation"] > CORRELATION).all()
+    assert compare_all(stack, pairs, CORRELATION, Z).empty
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])

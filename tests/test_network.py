@@ -15,7 +15,7 @@ from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse, shapes
 from fathom.networks.layers import Convolution, Shape
 from fathom.networks.network import ConvolutionBlock, ResidualBlock, build, scale_input
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 
 PARAMS_FILE = Path(__file__).parents[1] / "params.yaml"
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"

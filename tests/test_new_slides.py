@@ -7,10 +7,10 @@ from tiny_model import PARAMS, make_card, write_model
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.errors import FathomError
 from fathom.ground.images import write_labels
-from fathom.params.comparison import Comparison
-from fathom.params.data import Segmentation
+from fathom.imaging.params import Segmentation
+from fathom.models.onnx_model import OnnxModel
 from fathom.scoring.new_slides import score_dataset, travel
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.statistics.params import Comparison
 
 SLIDES = 8  # of the simulated data set
 COMPARISON = Comparison.model_validate({**PARAMS["comparison"], "resamples": 200})

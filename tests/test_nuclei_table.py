@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from nuclei_batches import grid_batches, make_batch
 
-from fathom.scoring.frame import Frame
-from fathom.scoring.nuclei_scores import COLUMNS
-from fathom.scoring.nuclei_table import MEASURED, PLACED, ParquetWriter
-from fathom.scoring.nuclei_writer import ROWS
+from fathom.results.coordinates import Frame
+from fathom.results.nuclei_table import MEASURED, PLACED, ParquetWriter
+from fathom.results.nuclei_writer import ROWS
+from fathom.scoring.nuclei_scores import SCORE_COLUMNS
 
 FRAME = Frame(100, 100)
 
@@ -22,7 +22,7 @@ def written(path, *batches, frame=FRAME, about=None):
 
 
 def test_the_columns_are_those_of_the_prediction_and_those_of_the_place():
-    assert set(MEASURED) == set(COLUMNS)
+    assert set(MEASURED) == set(SCORE_COLUMNS)
 
 
 def test_every_measurement_comes_back(tmp_path):

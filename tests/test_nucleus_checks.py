@@ -6,11 +6,15 @@ import pytest
 from audit_params import audit_params, kept_of
 from test_near_duplicates import textured
 
-from fathom.audit.duplicate_table import read_duplicates, write_pairs
-from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
+from fathom.audit.nucleus_checks import (
+    audit_nuclei,
+    audit_pairs,
+    how_looked_for,
+    near_duplicate_table,
+)
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import Nuclei
-from fathom.splitting.bonds import pair_table
+from fathom.study.duplicates import pair_table, read_duplicates, write_pairs
+from fathom.study.nuclei import Nuclei
 
 EACH, SLIDES = 20, 6
 
@@ -85,7 +89,7 @@ def test_pairs_are_read_as_they_were_written_and_not_for_other_nuclei(study, tmp
     nuclei, crops = study
     crops[70] = crops[2]
     pairs = near_duplicate_table(nuclei, crops, audit_params())
-    write_pairs(tmp_path, pairs, audit_params())
+    write_pairs(tmp_path, pairs, how_looked_for(audit_params()))
     read = read_duplicates(tmp_path, nuclei)
     assert read.pairs.to_dict("list") == {"first": ["n2"], "second": ["n70"]}
     assert read.how["nucleus_z"] == audit_params().nucleus_z
@@ -98,5 +102,9 @@ def test_pairs_are_read_as_they_were_written_and_not_for_other_nuclei(study, tmp
 
 def test_no_pairs_are_pairs_too(study, tmp_path):
     nuclei, crops = study
-    write_pairs(tmp_path, near_duplicate_table(nuclei, crops, audit_params()), audit_params())
+    write_pairs(
+        tmp_path,
+        near_duplicate_table(nuclei, crops, audit_params()),
+        how_looked_for(audit_params()),
+    )
     assert pair_table(read_duplicates(tmp_path, nuclei).pairs).empty

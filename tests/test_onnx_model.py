@@ -6,7 +6,7 @@ import pytest
 from tiny_model import make_card, make_crops, write_model
 
 from fathom.ground.errors import FathomError
-from fathom.scoring.onnx_model import BATCH, ModelCard, OnnxModel
+from fathom.models.onnx_model import BATCH, ModelCard, OnnxModel
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from simulated_crops import PARAMS
 
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 from fathom.training.optimisers import AT_ONCE, Optimiser, warm_up
 
 RATE = 0.003

@@ -6,7 +6,7 @@ from shapely.geometry import shape as shapely_shape
 from shapely.validation import explain_validity
 from skimage.measure import points_in_poly
 
-from fathom.scoring.outlines import geometry
+from fathom.results.geojson import geometry
 
 shapes = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(np.any)
 

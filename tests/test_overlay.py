@@ -4,10 +4,10 @@ import pytest
 from nuclei_batches import grid_batches
 from PIL import Image
 
-from fathom.scoring.colours import NOT_SCORED
-from fathom.scoring.frame import Frame
-from fathom.scoring.nuclei_batch import NucleiBatch
-from fathom.scoring.overlay import (
+from fathom.models.onnx_model import NOT_SCORED
+from fathom.results.coordinates import Frame
+from fathom.results.nuclei_batch import NucleiBatch
+from fathom.results.overlay import (
     ENLARGED_PX,
     LONGEST_PX,
     OverlayWriter,

@@ -21,16 +21,15 @@ from tiny_model import PARAMS, RECIPE, make_card, make_crops, write_model
 from fathom import cli
 from fathom.ground.errors import FathomError
 from fathom.ground.streams import Streams
-from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
-from fathom.imaging.nuclei_hash import data_sha256
+from fathom.imaging.params import Crop
+from fathom.models.export import Graph, export
+from fathom.models.onnx_model import OnnxModel
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.params.data import Crop
-from fathom.params.package import Package
-from fathom.scoring.export import Graph, export
-from fathom.scoring.onnx_model import OnnxModel
-from fathom.scoring.package import write_model_card, write_package
-from fathom.scoring.package_description import package_name
+from fathom.packaging.description import package_name
+from fathom.packaging.package import write_model_card, write_package
+from fathom.packaging.params import Package
+from fathom.study.nuclei import NUCLEUS_COLUMNS, data_sha256, read_nuclei, write_nuclei
 
 FILES = {
     "bioimageio.yaml",
@@ -148,7 +147,7 @@ def test_crops_that_are_small_and_have_colour(tmp_path):
 @pytest.fixture
 def nuclei(tmp_path):
     n = 20
-    rest = dict.fromkeys(COLUMNS, 0) | {"left_out": "", "shard": "00000.npy"}
+    rest = dict.fromkeys(NUCLEUS_COLUMNS, 0) | {"left_out": "", "shard": "00000.npy"}
     table = pd.DataFrame({**rest, "nucleus": [f"a.tif#{i}" for i in range(n)], "row": range(n)})
     write_nuclei(tmp_path / "nuclei", table, {"00000.npy": make_crops(n)})
     return read_nuclei(tmp_path / "nuclei")

@@ -1,19 +1,19 @@
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import pytest
 import yaml
 
-from fathom import params
+import fathom
 from fathom.ground.errors import FathomError
 from fathom.ground.section import Section, read_section
-from fathom.params.abstention import AbstentionLevel
-from fathom.params.data import Crop, Split
-from fathom.params.recipe import Recipe
-from fathom.params.runs import read_row
-from fathom.params.segmenter import NetworkSegmentation
-from fathom.training.interventions import Plan, planned
+from fathom.imaging.params import Crop, NetworkSegmentation
+from fathom.models.abstention import AbstentionLevel
+from fathom.networks.interventions import Plan, planned
+from fathom.networks.recipe import Recipe
+from fathom.study.rows import read_row
+from fathom.study.splits import Split
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -30,8 +30,8 @@ def edited(tmp_path):
 
 
 # A section is known once its module is loaded, whichever tests ran before.
-for module in ("diagnosis.causes", *(f"params.{m.name}" for m in iter_modules(params.__path__))):
-    import_module(f"fathom.{module}")
+for module in walk_packages(fathom.__path__, "fathom."):
+    import_module(module.name)
 # Of the two sections `segmentation`, the file has the one for `method: threshold`.
 IN_FILE = [s for s in Section.__subclasses__() if s.key != "runs" and s is not NetworkSegmentation]
 

@@ -5,8 +5,7 @@ import yaml
 from segmenter_networks import DEFAULTS
 
 from fathom.ground.errors import FathomError
-from fathom.params.data import Segmentation
-from fathom.params.segmenter import NetworkSegmentation, read_segmentation
+from fathom.imaging.params import NetworkSegmentation, Segmentation, read_segmentation
 
 ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

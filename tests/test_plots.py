@@ -9,10 +9,10 @@ from PIL import Image
 
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
-from fathom.params.runs import Run
 from fathom.reports import plot_tables, plots
 from fathom.statistics.comparison import compare
 from fathom.statistics.scores import ScoredCell, Scores, read_cells
+from fathom.study.rows import Run
 
 RUNS = {name: Run.model_validate(run) for name, run in simulated.RUNS.items()}
 

@@ -16,14 +16,14 @@ from conftest import nuclei_of
 from simulated_crops import PARAMS, assert_same, cell_of, crops_of, half_positive, shown_of
 
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import COLUMNS, read_nuclei, write_nuclei
-from fathom.params.data import Split
 from fathom.splitting.folds import write_splits
+from fathom.study.nuclei import NUCLEUS_COLUMNS, read_nuclei, write_nuclei
+from fathom.study.splits import Split
 from fathom.training import pool
 from fathom.training.cell import Epoch
 from fathom.training.pool import FIELDS, _Reporter, train_cells
-from fathom.training.runs import HISTORY, PREDICTIONS, PROBES, WEIGHTS
 from fathom.training.store import Store
+from fathom.training.trained_rows import HISTORY, PREDICTIONS, PROBES, WEIGHTS
 
 STAGE = Path(__file__).parents[1] / "stages" / "train.py"
 SHOWN = shown_of(60)
@@ -58,7 +58,7 @@ def study(tmp_path_factory):
     positive = half_positive(96)
     slides = [f"s{number // 16}" for number in range(96)]
     table = nuclei_of(slides, positive.tolist()).table.assign(shard="all.npy", row=np.arange(96))
-    table = table.assign(**{name: 0 for name in COLUMNS if name not in table})
+    table = table.assign(**{name: 0 for name in NUCLEUS_COLUMNS if name not in table})
     write_nuclei(folder / "nuclei", table, {"all.npy": crops_of(positive)})
     split = Split(group="slide", folds=2, validation_share=0.3, seed=0)
     write_splits(read_nuclei(folder / "nuclei"), split, folder / "splits")
@@ -287,7 +287,7 @@ def test_no_cells_are_no_work(store):
 def test_handing_out_cells_needs_no_torch():
     script = """
 import sys
-import fathom.training.pool, fathom.training.runs, fathom.training.store
+import fathom.training.pool, fathom.training.trained_rows, fathom.training.store
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

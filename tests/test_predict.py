@@ -13,14 +13,13 @@ from PIL import Image
 from tiny_model import PARAMS, write_model
 
 from fathom.ground.errors import FathomError
+from fathom.imaging.params import Crop, Segmentation
 from fathom.imaging.segmentation import segment
-from fathom.params.data import Crop, Segmentation
-from fathom.scoring.colours import NEGATIVE, POSITIVE
-from fathom.scoring.nuclei_scores import COLUMNS, score_nuclei
-from fathom.scoring.nuclei_table import PLACED
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.models.onnx_model import NEGATIVE, POSITIVE, OnnxModel
+from fathom.results.nuclei_table import PLACED
+from fathom.results.slide_files import Formats
+from fathom.scoring.nuclei_scores import SCORE_COLUMNS, score_nuclei
 from fathom.scoring.predict import Reading, predict, predict_slides
-from fathom.scoring.slide_files import Formats
 
 NUCLEI = 12
 KINDS = ("geojson", "parquet", "png")
@@ -70,7 +69,7 @@ def test_the_files_of_an_image_agree(model_file, images, tmp_path):
     row = predict_slides(model_file, images[:1], out).iloc[0]
     table = pd.read_parquet(out / "a.parquet")
     features = json.loads((out / "a.geojson").read_text(encoding="utf-8"))["features"]
-    assert table.columns.tolist() == [*COLUMNS, *PLACED]
+    assert table.columns.tolist() == [*SCORE_COLUMNS, *PLACED]
     scored = table[table["left_out"] == ""]
     assert row["scored"] == len(scored) > 0
     assert row["positive"] == (scored["class"] == "ill").sum()
@@ -205,7 +204,7 @@ def test_python_returns_what_the_command_writes(model_file, images, tmp_path):
 def test_an_array_without_nuclei_has_an_empty_table(model_file):
     found = predict(np.full((50, 60), 7, dtype=np.uint8), model_file)
     assert found.empty
-    assert found.columns.tolist() == [*COLUMNS, *PLACED]
+    assert found.columns.tolist() == [*SCORE_COLUMNS, *PLACED]
 
 
 def test_an_array_of_another_kind_is_refused(model_file):

@@ -12,8 +12,14 @@ from fathom.ground.section import read_section
 from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.params.recipe import Recipe
-from fathom.training.probes import effective_rank, measure, points_of, relative_changes, weights_of
+from fathom.networks.recipe import Recipe
+from fathom.training.probes import (
+    effective_rank,
+    points_of,
+    probe_layers,
+    relative_changes,
+    weights_of,
+)
 from fathom.training.readability import activations, readability
 
 RECIPE = read_section(Recipe, Path(__file__).parents[1] / "params.yaml")
@@ -32,7 +38,7 @@ def batch(n=6, side=8, seed=0):
 
 
 def rows_of(network, epoch=0, *, jacobians=False):
-    return measure(network, *batch(), epoch, jacobians=jacobians)
+    return probe_layers(network, *batch(), epoch, jacobians=jacobians)
 
 
 def by_hand(network, inputs):
@@ -144,7 +150,7 @@ def test_identity_distance_is_that_of_each_block_and_of_no_other_layer():
 def test_jacobians_have_the_root_mean_square_singular_value():
     network = network_of().eval()
     inputs = batch(n=256)[0]
-    rows = measure(network, inputs, torch.zeros(256), 0, jacobians=True)
+    rows = probe_layers(network, inputs, torch.zeros(256), 0, jacobians=True)
     maps = inputs
     ends = {0: 1, 2: 3, 3: 5, 4: 6, 5: 7}  # entry of network.layers: place of its last layer
     for number, layer in enumerate(network.layers):
@@ -177,7 +183,7 @@ def test_probing_changes_nothing_and_takes_no_random_number(norm):
     network = network_of(norm=norm).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
-    measure(network, *batch(), 0, jacobians=True)
+    probe_layers(network, *batch(), 0, jacobians=True)
     assert torch.equal(torch.get_rng_state(), state)
     assert network.training
     assert all(module.training for module in network.modules())

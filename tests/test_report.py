@@ -10,7 +10,7 @@ import yaml
 from audit_params import PARAMS
 
 from fathom.ground.errors import FathomError
-from fathom.ground.numerals import decimal, difference, signed
+from fathom.ground.number_text import decimal, difference, signed
 from fathom.reports.report import print_comparison, print_verdicts
 
 LONGEST = "vgg-13-batchnorm"

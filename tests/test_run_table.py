@@ -7,9 +7,9 @@ import yaml
 from fathom.ground.section import read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.params.recipe import Recipe
+from fathom.networks.interventions import Plan
+from fathom.networks.recipe import Recipe
 from fathom.reports.run_table import price_of, print_runs
-from fathom.training.interventions import Plan
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))

@@ -14,12 +14,12 @@ from fathom.datasets.dataset import DataSet, labels_path, read_dataset
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, read_labels, read_micrograph, write_labels, write_picture
 from fathom.imaging.foreground import measure_foreground
+from fathom.imaging.params import Segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
 from fathom.imaging.separation import fill_from_all_sides, fill_from_nearest
 from fathom.imaging.stain import nuclear_stain
-from fathom.params.data import Segmentation
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text())["segmentation"]

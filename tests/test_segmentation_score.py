@@ -6,7 +6,7 @@ import pytest
 from fathom.datasets.dataset import DataSet, labels_path, read_dataset
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, write_labels, write_picture
-from fathom.imaging.segmentation_score import THRESHOLDS, score, score_dataset
+from fathom.imaging.segmentation_score import THRESHOLDS, agreement, score
 
 
 def labels(
@@ -112,7 +112,7 @@ def test_a_data_set_is_scored_by_the_mean_over_its_masked_images(tmp_path: Path)
     dataset = dataset_of(tmp_path / "data", {"a": many, "b": SQUARE, "c": None})
     for name, found in {"a": many, "b": NONE, "c": SQUARE}.items():
         write_labels(labels_path(tmp_path / "labels", f"images/{name}.png"), found)
-    assert score_dataset(dataset, tmp_path / "labels") == {
+    assert agreement(dataset, tmp_path / "labels") == {
         "images_with_masks": 2,
         "nuclei_true": 4,
         "nuclei_found": 3,
@@ -126,10 +126,10 @@ def test_a_data_set_is_scored_by_the_mean_over_its_masked_images(tmp_path: Path)
 
 def test_a_data_set_without_masks_has_no_score(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path / "data", {"a": None})
-    assert score_dataset(dataset, tmp_path / "labels") == {"images_with_masks": 0}
+    assert agreement(dataset, tmp_path / "labels") == {"images_with_masks": 0}
 
 
 def test_a_missing_label_image_is_named(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path / "data", {"a": SQUARE})
     with pytest.raises(FathomError, match=r"labels/a\.tif is missing: run the stage 'segment'"):
-        score_dataset(dataset, tmp_path / "labels")
+        agreement(dataset, tmp_path / "labels")

@@ -11,11 +11,11 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fathom.baselines.features import measure
+from fathom.baselines.features import features_of
+from fathom.baselines.params import Features
 from fathom.imaging.crops import Scale, cut, describe
-from fathom.imaging.nuclei import COLUMNS, read_nuclei
-from fathom.params.data import Crop, Features
-from fathom.simulation.simulated_chromatin import draw, emit, random_field, spots
+from fathom.imaging.params import Crop
+from fathom.simulation.simulated_chromatin import draw_chromatin, emit, random_field, spots
 from fathom.simulation.simulated_nuclei import (
     READ_NOISE,
     expose,
@@ -23,6 +23,7 @@ from fathom.simulation.simulated_nuclei import (
     write_simulated_nuclei,
 )
 from fathom.simulation.simulation import CUES, DEFAULT, LATENTS
+from fathom.study.nuclei import NUCLEUS_COLUMNS, read_nuclei
 
 SMALL = replace(DEFAULT, patients=4, nuclei_per_patient=40, slides_per_patient=2)
 CROP = Crop.model_validate(PARAMS["crop"])
@@ -73,7 +74,7 @@ def test_nuclei_clear_the_border_even_where_they_are_all_large():
 
 
 def test_the_table_serves_the_stages_and_holds_the_latents(small, tmp_path):
-    assert set(COLUMNS) <= set(small.table)
+    assert set(NUCLEUS_COLUMNS) <= set(small.table)
     assert {f"latent_{name}" for name in LATENTS} <= set(small.table)
     write_simulated_nuclei(tmp_path, small)
     nuclei = read_nuclei(tmp_path)
@@ -122,7 +123,7 @@ def test_chromocentres_lie_as_far_out_as_the_table_says():
     scores = np.zeros((60, len(LATENTS)))
     scores[:, LATENTS.index("texture")] = -9  # even
     scores[:, LATENTS.index("chromocentres")] = -2  # 6 - 2.5 * 2 = 1
-    nuclei = emit(DEFAULT, scores, draw(streams, DEFAULT.crop_px))
+    nuclei = emit(DEFAULT, scores, draw_chromatin(streams, DEFAULT.crop_px))
     assert (nuclei.measures["chromocentres"] == 1).all()
     depth = []
     for emission, mask in zip(nuclei.emission, nuclei.mask, strict=True):
@@ -158,7 +159,7 @@ def balanced_accuracy(cue, separation):
     """Return that of logistic regression on the features, across patients: 6 of 40 nuclei."""
     simulation = replace(DEFAULT, cue=cue, separation=separation, patients=6, nuclei_per_patient=40)
     simulated = simulate_nuclei(simulation, 0)
-    features = pd.DataFrame([measure(crop, FEATURES) for crop in simulated.crops])
+    features = pd.DataFrame([features_of(crop, FEATURES) for crop in simulated.crops])
     positive = simulated.table["positive"].to_numpy()
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
     groups = simulated.table["patient"]

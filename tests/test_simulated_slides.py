@@ -11,10 +11,9 @@ from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph
 from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.crops import describe
-from fathom.imaging.nuclei import read_nuclei
+from fathom.imaging.params import Classes, Crop, Segmentation
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.params.data import Classes, Crop, Segmentation
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulated_slides import (
     DEFAULT_FIELD,
@@ -24,6 +23,7 @@ from fathom.simulation.simulated_slides import (
     write_dataset,
 )
 from fathom.simulation.simulation import DEFAULT, draw_patients
+from fathom.study.nuclei import read_nuclei
 
 SMALL = replace(DEFAULT, patients=2, slides_per_patient=2, nuclei_per_patient=50)
 FIELD = replace(DEFAULT_FIELD, field_px=400)

@@ -12,8 +12,8 @@ from model_cards import make_card
 from nuclei_batches import grid_batches, make_batch
 
 from fathom.ground.errors import FathomError
-from fathom.scoring.frame import Frame
-from fathom.scoring.slide_files import Formats, slide_files
+from fathom.results.coordinates import Frame
+from fathom.results.slide_files import Formats, slide_files
 
 ALL = Formats(gzip=True, labels=True, anndata=True)
 ENDINGS = {".geojson.gz", ".parquet", ".png", ".labels.ome.tif", ".h5ad"}
@@ -120,7 +120,7 @@ import resource, sys
 from pathlib import Path
 from test_slide_files import ALL, write
 from fathom.ground.errors import FathomError
-from fathom.scoring.slide_files import Formats
+from fathom.results.slide_files import Formats
 cases = [(Formats(), 20_000), (Formats(labels=True), 200_000), (ALL, 5_000), (ALL, 200_000)]
 for formats, room in [*cases, (Formats(anndata=True), 900_000)]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))

@@ -11,8 +11,8 @@ import pytest
 from simulated_crops import assert_same, cell_of
 
 from fathom.ground.errors import FathomError
+from fathom.study.trained import PROBE_COLUMNS
 from fathom.training.cell import Epoch, Trained
-from fathom.training.probe_table import COLUMNS
 from fathom.training.store import DAYS_KEPT, NAMED_BY, State, Store
 
 KEY, OTHER = "a1" * 32, "b2" * 32
@@ -30,8 +30,8 @@ def trained(probability=0.25):
         "layers.1.convolution.weight": np.ones((3, 2, 2, 2), np.float32).transpose(0, 3, 1, 2),
     }
     probabilities = {"train": rng.random(5), "validation": np.full(3, probability)}
-    row = (0, 1, "1 8conv3x3", *(0.1 + number for number in range(len(COLUMNS) - 4)), nan)
-    assert len(row) == len(COLUMNS)
+    row = (0, 1, "1 8conv3x3", *(0.1 + number for number in range(len(PROBE_COLUMNS) - 4)), nan)
+    assert len(row) == len(PROBE_COLUMNS)
     history = [Epoch(1, 0.1 + 0.2, 0.5, nan, 0.75), Epoch(2, nan, 1.0, 1 / 3, 0.5)]
     return Trained(history, probabilities, weights, [row])
 

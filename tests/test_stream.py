@@ -9,12 +9,12 @@ from tiny_model import PARAMS, write_model
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph
 from fathom.imaging.crops import cut, describe, scale_of
+from fathom.imaging.params import Crop
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.params.data import Crop
-from fathom.scoring import slide_tiles
-from fathom.scoring.onnx_model import OnnxModel
-from fathom.scoring.slide_segmenter import LARGEST_DIAMETERS
+from fathom.models.onnx_model import OnnxModel
+from fathom.scoring import tiles
+from fathom.scoring.segmenter import LARGEST_DIAMETERS
 from fathom.scoring.stream import measure_slide, stream
 from fathom.slides.slide import ArraySlide
 
@@ -83,14 +83,14 @@ def test_the_size_of_tiles_changes_nothing(slide, model, in_one, tile_px):
 
 @pytest.mark.parametrize("tile_px", [200, 111])
 def test_a_measured_sample_does_not_depend_on_tiles_either(slide, model, tile_px, monkeypatch):
-    monkeypatch.setattr(slide_tiles, "SAMPLES", 4)
-    monkeypatch.setattr(slide_tiles, "SAMPLE_PX", 130)
+    monkeypatch.setattr(tiles, "SAMPLES", 4)
+    monkeypatch.setattr(tiles, "SAMPLE_PX", 130)
     require_same(nuclei(slide, model, tile_px), nuclei(slide, model, 2048))
 
 
 @pytest.mark.parametrize("batch", [1, 7])
 def test_the_size_of_batches_changes_no_probability(slide, model, in_one, batch, monkeypatch):
-    monkeypatch.setattr("fathom.scoring.onnx_model.BATCH", batch)
+    monkeypatch.setattr("fathom.models.onnx_model.BATCH", batch)
     require_same(nuclei(slide, model, 150), in_one)
 
 
@@ -182,21 +182,21 @@ def test_a_tile_of_a_few_pixels_is_refused(slide, model):
 
 
 def test_as_many_tiles_at_once_as_cores_and_memory_allow(monkeypatch):
-    monkeypatch.setattr("fathom.scoring.slide_tiles.cores", lambda: 64)
-    several = slide_tiles.at_once(2048, 350)
+    monkeypatch.setattr("fathom.scoring.tiles.cores", lambda: 64)
+    several = tiles.at_once(2048, 350)
     assert 1 < several < 64
-    assert slide_tiles.at_once(512, 100) == 49
-    assert slide_tiles.at_once(2048, 3000) == 1
-    monkeypatch.setattr("fathom.scoring.slide_tiles.cores", lambda: 2)
-    assert slide_tiles.at_once(2048, 350) == 2
+    assert tiles.at_once(512, 100) == 49
+    assert tiles.at_once(2048, 3000) == 1
+    monkeypatch.setattr("fathom.scoring.tiles.cores", lambda: 2)
+    assert tiles.at_once(2048, 350) == 2
 
 
 def test_a_sample_is_spread_and_always_the_same():
     slide = ArraySlide(np.zeros((9_000, 9_000), dtype=np.uint8))
-    everywhere = slide_tiles.Everywhere()
-    parts = slide_tiles.sample(slide, everywhere)
-    assert parts == slide_tiles.sample(slide, everywhere)
-    assert len(set(parts)) == slide_tiles.SAMPLES
+    everywhere = tiles.Everywhere()
+    parts = tiles.sample(slide, everywhere)
+    assert parts == tiles.sample(slide, everywhere)
+    assert len(set(parts)) == tiles.SAMPLES
     assert (
         {part.top > 4_500 for part in parts}
         == {part.left > 4_500 for part in parts}
@@ -207,9 +207,9 @@ def test_a_sample_is_spread_and_always_the_same():
 def test_a_sample_has_no_slivers():
     for shape in ((2_309, 7_000), (800, 20_000), (500, 40_000)):
         slide = ArraySlide(np.zeros(shape, dtype=np.uint8))
-        for part in slide_tiles.sample(slide, slide_tiles.Everywhere()):
-            assert part.height == min(slide_tiles.SAMPLE_PX, slide.height)
-            assert part.width == slide_tiles.SAMPLE_PX
+        for part in tiles.sample(slide, tiles.Everywhere()):
+            assert part.height == min(tiles.SAMPLE_PX, slide.height)
+            assert part.width == tiles.SAMPLE_PX
             assert part.bottom <= slide.height
             assert part.right <= slide.width
 

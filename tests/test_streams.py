@@ -7,15 +7,14 @@ from conftest import nuclei_of
 from simulated_crops import PARAMS, cell_of, shown_of
 
 from fathom.ground.streams import PURPOSES, Streams
-from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
+from fathom.networks.interventions import Plan
 from fathom.networks.network import build
-from fathom.params.data import Split
-from fathom.params.recipe import Probes, Recipe
+from fathom.networks.recipe import Probes, Recipe
 from fathom.splitting.folds import make_splits
-from fathom.splitting.splits import FINAL
-from fathom.training.interventions import Plan
-from fathom.training.runs import cells_of
+from fathom.study.nuclei import Nuclei
+from fathom.study.splits import FINAL, Split
+from fathom.training.trained_rows import cells_of
 from fathom.training.training import _Training
 
 LINE = "4conv3x3 - mp2x2 - fc8 - o"

@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 from fathom.training.batches import batches, fewer, training_targets, turned
 from fathom.training.cell import Cell, Shown
 from fathom.training.pool import train_cells

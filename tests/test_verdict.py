@@ -13,11 +13,11 @@ from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.ladder import CURES, is_cure
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
-from fathom.diagnosis.verdict_text import markdown
 from fathom.ground.section import read_section
-from fathom.params.recipe import Recipe
-from fathom.params.runs import Run
-from fathom.training.interventions import planned
+from fathom.networks.interventions import planned
+from fathom.networks.recipe import Recipe
+from fathom.reports.verdict_text import verdict_markdown
+from fathom.study.rows import Run
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -229,8 +229,8 @@ def test_faults_of_the_data_come_first():
     assert [cause.name for cause in found.causes[1:]] == [
         cause.name for cause in verdict(base, *ladder).causes
     ]
-    assert "12 duplicates" in markdown(found)
-    assert "*The audit warns of the data: 5 labels.*" in markdown(found)
+    assert "12 duplicates" in verdict_markdown(found)
+    assert "*The audit warns of the data: 5 labels.*" in verdict_markdown(found)
 
 
 def test_a_healthy_network_has_no_depth_effect_and_the_smallest_visible_one_is_said():

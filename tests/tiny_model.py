@@ -4,9 +4,9 @@ import numpy as np
 from model_cards import LINE, PARAMS, RECIPE, ROOT, make_card
 
 from fathom.ground.streams import Streams
+from fathom.models.export import Graph, export
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.scoring.export import Graph, export
 
 __all__ = ["LINE", "PARAMS", "RECIPE", "ROOT", "make_card"]
 

@@ -30,7 +30,7 @@ def check(
     ] = False,
 ) -> None:
     """Name every fault of a data set by file, row and column; exit with 2 if there is one."""
-    from fathom.datasets.dataset_check import check_dataset
+    from fathom.datasets.check import check_dataset
 
     faults = check_dataset(folder, require_labels=not new_slides)
     for fault in faults:
@@ -107,8 +107,8 @@ def predict(
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
     from fathom.ground.heap import share_one_heap
+    from fathom.results.slide_files import Formats
     from fathom.scoring.predict import Reading, predict_slides
-    from fathom.scoring.slide_files import Formats
 
     share_one_heap()
     number_or_name = int(channel) if channel is not None and channel.isdecimal() else channel
@@ -156,11 +156,11 @@ def package(
 ) -> None:
     """Pack a model for bioimage.io: weights, test crops, model card, licence and citations."""
     from fathom.ground.section import read_section
-    from fathom.imaging.nuclei import read_nuclei
-    from fathom.params.package import Package
+    from fathom.packaging.params import Package
+    from fathom.study.nuclei import read_nuclei
 
     try:
-        from fathom.scoring.package import write_package
+        from fathom.packaging.package import write_package
     except ModuleNotFoundError as error:
         raise FathomError(
             f"`fathom package` needs {error.name}, which comes with the extra 'train': "
@@ -208,8 +208,8 @@ def lines(
 ) -> None:
     """Print networks as lines, with their parameters, multiply-adds and receptive field."""
     from fathom.ground.section import PARAMS_FILE, read_section
+    from fathom.imaging.params import Crop
     from fathom.networks.line_table import line_table, lines_to_print
-    from fathom.params.data import Crop
 
     if crop_px is None:
         crop_px = read_section(Crop).crop_px if PARAMS_FILE.exists() else 48

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from fathom.audit.class_checks import audit_acquisition, audit_brightness, audit_marks
-from fathom.audit.duplicate_table import write_pairs
 from fathom.audit.findings import (
     Finding,
     finding_metrics,
@@ -18,10 +17,16 @@ from fathom.audit.findings import (
 from fathom.audit.group_checks import audit_patients, class_counts
 from fathom.audit.image_audit import AuditedImages
 from fathom.audit.label_checks import audit_labels, label_errors, out_of_fold_scores
-from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
+from fathom.audit.nucleus_checks import (
+    audit_nuclei,
+    audit_pairs,
+    how_looked_for,
+    near_duplicate_table,
+)
+from fathom.audit.params import Audit
 from fathom.ground.output import write_table
-from fathom.imaging.nuclei import Crops, Nuclei
-from fathom.params.audit import Audit
+from fathom.study.duplicates import write_pairs
+from fathom.study.nuclei import Crops, Nuclei
 
 COUNTS = "class_counts.parquet"
 
@@ -30,7 +35,7 @@ COUNTS = "class_counts.parquet"
 class Audited:
     """What an audit found, and what it measured on the way."""
 
-    findings: pd.DataFrame  # fathom.audit.findings.COLUMNS
+    findings: pd.DataFrame  # fathom.audit.findings.FINDING_COLUMNS
     pairs: pd.DataFrame  # fathom.audit.nucleus_checks.near_duplicate_table
     counts: pd.DataFrame  # group, name, a column a class
     metrics: Mapping[str, float | int]
@@ -80,7 +85,7 @@ def audit(
 def write_audit(out: Path, audited: Audited, params: Audit) -> None:
     """Write the findings (three forms), the near-duplicates for the splits, and the counts."""
     write_findings(out, audited.findings)
-    write_pairs(out, audited.pairs, params)
+    write_pairs(out, audited.pairs, how_looked_for(params))
     write_table(out / COUNTS, audited.counts)
 
 

@@ -2,8 +2,8 @@
 
 from typing import Literal, get_args
 
+from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
-from fathom.params.audit import Audit
 
 Check = Literal[
     "unreadable_image",

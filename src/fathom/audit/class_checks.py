@@ -9,10 +9,9 @@ from scipy.stats import fisher_exact, norm, rankdata, t
 
 from fathom.audit.findings import Finding
 from fathom.audit.image_traits import MARKS
-from fathom.imaging.nuclei import Crops
-from fathom.params.audit import Audit
-
-Bools = npt.NDArray[np.bool_]
+from fathom.audit.params import Audit
+from fathom.ground.arrays import Bools
+from fathom.study.nuclei import Crops
 
 _FEWEST_NUCLEI = 5  # of either class in a slide, to compare them there
 _FEWEST_SLIDES = 6

@@ -12,14 +12,14 @@ from typing import Literal
 import pandas as pd
 
 from fathom.audit.checks import CHECKS, Check, check_grades
+from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table, written_whole
-from fathom.params.audit import Audit
 
 Severity = Literal["error", "warning"]
 
 PARQUET, CSV, MARKDOWN = "findings.parquet", "findings.csv", "findings.md"
-COLUMNS = (
+FINDING_COLUMNS = (
     "name",  # str, unique: "<check>:<where>"
     "check",  # str, one of CHECKS
     "where",  # str: an image, a slide, a patient, a pair of them, a class
@@ -52,7 +52,7 @@ class Finding:
 def finding_table(
     findings: Iterable[Finding], params: Audit, *, complete: bool = True
 ) -> pd.DataFrame:
-    """Grade the findings and mark those that are waived: `COLUMNS`, errors first.
+    """Grade the findings and mark those that are waived: `FINDING_COLUMNS`, errors first.
 
     Where the findings are `complete`, a waiver that fits none is a finding itself: either it is
     misspelt, or what it excused has been mended and nobody should believe that it is still there.
@@ -86,7 +86,7 @@ def finding_table(
         }
         for one in found
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(FINDING_COLUMNS))
     return table.sort_values("severity", kind="stable", ignore_index=True)
 
 
@@ -111,7 +111,7 @@ def write_findings(folder: Path, table: pd.DataFrame) -> None:
     with written_whole(folder / CSV) as part:
         flat.to_csv(part, index=False, lineterminator="\n")
     with written_whole(folder / MARKDOWN) as part:
-        part.write_text(markdown(table), encoding="utf-8")
+        part.write_text(findings_markdown(table), encoding="utf-8")
 
 
 def read_findings(folder: Path) -> pd.DataFrame:
@@ -120,7 +120,7 @@ def read_findings(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         raise FathomError(f"{path} is missing: run the stage '{folder.name}' first")
     table = pd.read_parquet(path)
-    if tuple(table.columns) != COLUMNS:
+    if tuple(table.columns) != FINDING_COLUMNS:
         raise FathomError(
             f"{path} is not a table of findings of this version of fathom: run the stage "
             f"'{folder.name}' again"
@@ -136,7 +136,7 @@ def findings_of(table: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def markdown(table: pd.DataFrame) -> str:
+def findings_markdown(table: pd.DataFrame) -> str:
     """Return the findings as a Markdown table, waived ones with their reasons."""
     if table.empty:
         return "The audit found nothing.\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from fathom.audit.findings import Finding, in_words
-from fathom.params.audit import Audit
+from fathom.audit.params import Audit
 
 _LOOKALIKES = str.maketrans("oilz", "0112")
 

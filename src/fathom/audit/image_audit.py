@@ -12,11 +12,11 @@ from fathom.audit.findings import finding_table, write_findings
 from fathom.audit.group_checks import audit_spellings
 from fathom.audit.image_checks import audit_images
 from fathom.audit.image_traits import image_traits
+from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_images
-from fathom.datasets.dataset_layout import IMAGES
+from fathom.datasets.layout import IMAGES
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
-from fathom.params.audit import Audit
 
 TRAITS = "images.parquet"
 _COLUMNS = ["image", "patient"]
@@ -26,8 +26,8 @@ _COLUMNS = ["image", "patient"]
 class AuditedImages:
     """What was found in the images of a data set, and what was measured of them."""
 
-    findings: pd.DataFrame  # fathom.audit.findings.COLUMNS
-    traits: pd.DataFrame  # fathom.audit.image_traits.COLUMNS
+    findings: pd.DataFrame  # fathom.audit.findings.FINDING_COLUMNS
+    traits: pd.DataFrame  # fathom.audit.image_traits.TRAIT_COLUMNS
 
 
 def audit_image_files(folder: Path, params: Audit) -> AuditedImages:

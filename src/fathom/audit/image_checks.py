@@ -11,7 +11,7 @@ from fathom.audit.checks import Check
 from fathom.audit.findings import Finding
 from fathom.audit.image_traits import ImageTraits
 from fathom.audit.near_duplicate_images import near_duplicate_images
-from fathom.params.audit import Audit
+from fathom.audit.params import Audit
 
 _FEWEST = 4  # images: of fewer there is no rest of the set to differ from
 
@@ -33,7 +33,7 @@ def audit_images(traits: ImageTraits, images: pd.DataFrame, params: Audit) -> It
 
 
 Judge = Callable[[pd.DataFrame, Audit], npt.NDArray[np.float64]]  # confidence, 0 = nothing is wrong
-Traits = dict[Hashable, Any]  # a row of `fathom.audit.image_traits.COLUMNS`
+Traits = dict[Hashable, Any]  # a row of `fathom.audit.image_traits.TRAIT_COLUMNS`
 
 
 def _truncated(sound: pd.DataFrame, params: Audit) -> npt.NDArray[np.float64]:
@@ -70,10 +70,10 @@ def _black(sound: pd.DataFrame, params: Audit) -> npt.NDArray[np.float64]:
 
 
 def _blurred(sound: pd.DataFrame, params: Audit) -> npt.NDArray[np.float64]:
-    return blurred(sound["sharpness"].to_numpy(dtype=np.float64), params)
+    return blurred_images(sound["sharpness"].to_numpy(dtype=np.float64), params)
 
 
-def blurred(sharpness: npt.NDArray[np.float64], params: Audit) -> npt.NDArray[np.float64]:
+def blurred_images(sharpness: npt.NDArray[np.float64], params: Audit) -> npt.NDArray[np.float64]:
     """Return how surely each of a set is out of focus, 0 where it is not.
 
     Both must hold: the logarithm lies `blur_z` robust SDs (1.4826 MAD) below the median, and the

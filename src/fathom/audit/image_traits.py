@@ -25,7 +25,7 @@ Thumbnails = npt.NDArray[np.float32]  # (n, THUMBNAIL_PX, THUMBNAIL_PX)
 THUMBNAIL_PX = 128
 MARKS = ("mark_upper_left", "mark_upper_right", "mark_lower_left", "mark_lower_right")
 _MARK_SHARE = 40  # a corner is a 40th of the shorter side
-COLUMNS = (
+TRAIT_COLUMNS = (
     "image",  # str
     "error",  # str, why it cannot be read; "" where it can, and only then the rest has a value
     "bits",  # 8 or 16
@@ -47,7 +47,7 @@ COLUMNS = (
 class ImageTraits:
     """The measures of all images and small pictures of those that can be read."""
 
-    table: pd.DataFrame  # COLUMNS, a row an image in the order asked for
+    table: pd.DataFrame  # TRAIT_COLUMNS, a row an image in the order asked for
     thumbnails: Thumbnails  # a row each, 0 throughout where the image cannot be read
 
 
@@ -56,7 +56,7 @@ def image_traits(folder: Path, images: Sequence[str]) -> ImageTraits:
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders and filters release the lock
         work = pool.map(lambda image: _measured(folder, image), images)
         measured = list(track(work, "measuring images", len(images)))
-    table = pd.DataFrame([row for row, _ in measured], columns=list(COLUMNS))
+    table = pd.DataFrame([row for row, _ in measured], columns=list(TRAIT_COLUMNS))
     empty = np.empty((0, THUMBNAIL_PX, THUMBNAIL_PX), dtype=np.float32)
     return ImageTraits(table, np.stack([small for _, small in measured]) if measured else empty)
 
@@ -78,7 +78,7 @@ def grey_of(micrograph: Micrograph) -> Grey:
 
 
 def traits(micrograph: Micrograph) -> dict[str, float]:
-    """Return what `COLUMNS` lists of one micrograph that could be read."""
+    """Return what `TRAIT_COLUMNS` lists of one micrograph that could be read."""
     grey = grey_of(micrograph)
     histogram = np.bincount(micrograph.ravel())  # 4 times faster than to sort the pixels
     values = np.flatnonzero(histogram)

@@ -20,11 +20,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from fathom.audit.findings import Finding
-from fathom.baselines.baseline import build
-from fathom.params.audit import Audit
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from fathom.audit.params import Audit
+from fathom.baselines.baseline import build_classifier
+from fathom.ground.arrays import Bools, Floats
 
 _FOLDS = 5
 _PENALTY = {"C": 1.0}
@@ -62,7 +60,7 @@ def out_of_fold_scores(
         if len(set(positive[train].tolist())) < 2:
             return None
         with threadpool_limits(1):
-            model = build("logistic", _PENALTY, seed).fit(matrix[train], positive[train])
+            model = build_classifier("logistic", _PENALTY, seed).fit(matrix[train], positive[train])
             scores[test] = model.decision_function(matrix[test])
     return scores
 

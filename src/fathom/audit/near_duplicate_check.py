@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import fft, ndimage
 
 from fathom.ground.progress import track
-from fathom.imaging.nuclei import Crops
+from fathom.study.nuclei import Crops
 
 Planes = npt.NDArray[np.float32]  # (n, side, side)
 Masks = npt.NDArray[np.bool_]  # (n, side, side)
@@ -36,7 +36,9 @@ def symmetry(planes: npt.NDArray[np.generic], turns: int, mirrored: bool) -> Pla
     return np.asarray(np.rot90(planes[:, :, ::-1] if mirrored else planes, turns, axes=(1, 2)))
 
 
-def compare(crops: Crops, pairs: Pairs, least_correlation: float, least_z: float) -> pd.DataFrame:
+def compare_all(
+    crops: Crops, pairs: Pairs, least_correlation: float, least_z: float
+) -> pd.DataFrame:
     """Return the pairs that show one nucleus: first, second, correlation, z, turned, mirrored.
 
     `z` is Fisher's: arctanh(correlation) in standard errors of as many independent pixels as the

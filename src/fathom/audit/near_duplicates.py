@@ -23,9 +23,9 @@ import pandas as pd
 from scipy import linalg, ndimage
 from scipy.spatial import cKDTree
 
-from fathom.audit.near_duplicate_check import compare
+from fathom.audit.near_duplicate_check import compare_all
 from fathom.ground.progress import track
-from fathom.imaging.nuclei import Crops
+from fathom.study.nuclei import Crops
 
 Masks = npt.NDArray[np.bool_]  # (n, side, side)
 Planes = npt.NDArray[np.float32]  # (n, side, side)
@@ -52,7 +52,7 @@ def near_duplicates(
     crops : (n, crop_px, crop_px, channels) uint8, background 0
     least_correlation : of the fine structure of two crops that are one nucleus
     least_z : how far beyond chance, in standard errors; what stands between 100,000 nuclei and a
-        false alarm (`fathom.audit.near_duplicate_check.compare`)
+        false alarm (`fathom.audit.near_duplicate_check.compare_all`)
 
     Returns
     -------
@@ -65,7 +65,7 @@ def near_duplicates(
     exact = _same_pixels(crops, rows)
     once = np.setdiff1d(rows, exact["second"])
     pairs = candidates(crops, once, seed) if len(once) > 1 else np.empty((0, 2), dtype=np.intp)
-    found = compare(crops, pairs, least_correlation, least_z).assign(exact=False)
+    found = compare_all(crops, pairs, least_correlation, least_z).assign(exact=False)
     table = pd.concat([exact, found], ignore_index=True)
     return table.sort_values(["first", "second"], ignore_index=True)
 
@@ -95,11 +95,11 @@ def candidates(crops: Crops, rows: npt.NDArray[np.intp], seed: int) -> Pairs:
     """Return the pairs of `rows` that lie as near to each other as copies do."""
     batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy releases the lock
-        work = pool.map(lambda batch: describe(crops[batch]), batches)
+        work = pool.map(lambda batch: describe_pairs(crops[batch]), batches)
         described = np.concatenate(list(track(work, "describing nuclei", len(batches))))
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(rows))[:_SAMPLE])
-    differences = describe(imitate(crops[rows[sample]], rng)) - described[sample]
+    differences = describe_pairs(imitate(crops[rows[sample]], rng)) - described[sample]
     directions = discriminant(described, differences)
     points, copied = described @ directions, differences @ directions
     looked_up = points[:, :_LOOKED_UP]
@@ -173,7 +173,7 @@ def _taken(planes: Planes, by: npt.NDArray[np.intp], axis: int) -> Planes:
     return np.asarray(taken * there.reshape(shape), dtype=np.float32)
 
 
-def describe(crops: Crops) -> Descriptors:
+def describe_pairs(crops: Crops) -> Descriptors:
     """Return what does not change when a nucleus is turned or mirrored, (n, d)."""
     planes, silhouettes = standardised(crops)
     side = planes.shape[1]

@@ -6,13 +6,22 @@ import numpy as np
 import pandas as pd
 
 from fathom.audit.findings import Finding
-from fathom.audit.image_checks import blurred
+from fathom.audit.image_checks import blurred_images
 from fathom.audit.near_duplicates import near_duplicates
-from fathom.imaging.nuclei import Crops, Nuclei
-from fathom.params.audit import Audit
+from fathom.audit.params import Audit
+from fathom.study.nuclei import CONFLICT, Crops, Nuclei
 
-CONFLICT = "two labels inside"  # `left_out` of fathom.imaging.crop_dataset
 _IDENTITY = ("nucleus", "slide", "patient", "label")
+
+
+def how_looked_for(params: Audit) -> dict[str, str | int | float]:
+    """Return what the certificate of a split says of the search for near-duplicates."""
+    return {
+        "method": "the audit's near-duplicates: exact, turned, mirrored, shifted, re-encoded, "
+        "of another brightness",
+        "nucleus_correlation": params.nucleus_correlation,
+        "nucleus_z": params.nucleus_z,
+    }
 
 
 def near_duplicate_table(nuclei: Nuclei, crops: Crops, params: Audit) -> pd.DataFrame:
@@ -58,7 +67,7 @@ def _blurred(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:
     """Find slides most of whose nuclei are blurred: single nuclei differ in texture too much."""
     focus = kept.groupby("slide", sort=True)["focus"].median()
     usual = float(focus.median())
-    sure = blurred(focus.to_numpy(dtype=np.float64), params)
+    sure = blurred_images(focus.to_numpy(dtype=np.float64), params)
     for slide, value, certain in zip(focus.index, focus, sure, strict=True):
         if certain > 0:
             here = kept[(kept["slide"] == slide) & (kept["focus"] < params.blurred_share * usual)]

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from fathom.audit.image_traits import Grey, grey_of
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph, write_picture
-from fathom.imaging.nuclei import Crops, Nuclei
+from fathom.study.nuclei import Crops, Nuclei
 
 Picture = npt.NDArray[np.uint8]  # (h, w), grey
 

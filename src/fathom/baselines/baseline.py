@@ -25,11 +25,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from fathom.baselines.params import Baseline
 from fathom.ground.output import write_json, write_table
 from fathom.ground.progress import track
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.baseline import CLASSIFIERS, Baseline, Classifier
-from fathom.splitting.splits import FINAL, PARTS, part_rows
+from fathom.study.nuclei import Nuclei
+from fathom.study.run_names import CLASSIFIERS, Classifier
+from fathom.study.splits import FINAL, PARTS, part_rows
 
 Matrix = npt.NDArray[np.float64]  # (nuclei, features)
 
@@ -85,7 +86,7 @@ def classify(
     }
 
 
-def write_results(out: Path, results: Mapping[Classifier, Result]) -> None:
+def write_baseline(out: Path, results: Mapping[Classifier, Result]) -> None:
     """Write `<classifier>.parquet`, the predictions, and chosen.json, the hyperparameters."""
     for classifier, result in results.items():
         write_table(out / f"{classifier}.parquet", result.predictions)
@@ -132,7 +133,7 @@ def choose(classifier: Classifier, params: Baseline, train: Part, validation: Pa
     """
 
     def fitted(hyperparameters: dict[str, float]) -> Choice:
-        model = build(classifier, hyperparameters, params.seed)
+        model = build_classifier(classifier, hyperparameters, params.seed)
         model.fit(train.features, train.positive)
         scores = probability(model, validation.features)
         return Choice(hyperparameters, float(roc_auc_score(validation.positive, scores)), model)
@@ -141,7 +142,9 @@ def choose(classifier: Classifier, params: Baseline, train: Part, validation: Pa
     return max(map(fitted, grid), key=lambda choice: choice.validation_auroc)
 
 
-def build(classifier: Classifier, hyperparameters: Mapping[str, float], seed: int) -> BaseEstimator:
+def build_classifier(
+    classifier: Classifier, hyperparameters: Mapping[str, float], seed: int
+) -> BaseEstimator:
     """Return an unfitted scikit-learn estimator; only the forest draws on `seed`."""
     if classifier == "forest":  # its splits do not depend on the features' units
         return RandomForestClassifier(**hyperparameters, random_state=seed)

@@ -21,10 +21,10 @@ from skimage.feature import graycomatrix, graycoprops
 from skimage.filters import sobel_h, sobel_v
 from skimage.measure import regionprops
 
+from fathom.baselines.params import Features
 from fathom.ground.errors import FathomError
 from fathom.ground.progress import track
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.data import Features
+from fathom.study.nuclei import Nuclei
 
 IDENTITY = ("nucleus", "slide", "patient", "image", "label")  # the first columns of the table
 COLOURS = ("red", "green", "blue")
@@ -48,7 +48,7 @@ def feature_table(nuclei: Nuclei, params: Features) -> pd.DataFrame:
             f"{nuclei.kept['nucleus'].iloc[blank[0]]!r}; run the stage 'crop' again"
         )
     measured = Parallel(n_jobs=-1, return_as="generator")(
-        delayed(measure)(crop, params) for crop in crops
+        delayed(features_of)(crop, params) for crop in crops
     )
     features = pd.DataFrame(list(track(measured, "features", len(crops))))
     return pd.concat([nuclei.kept[list(IDENTITY)], features], axis="columns")
@@ -70,7 +70,7 @@ def read_features(path: Path, nuclei: Nuclei) -> pd.DataFrame:
     return table.drop(columns=list(IDENTITY))
 
 
-def measure(crop: npt.NDArray[np.uint8], params: Features) -> dict[str, float]:
+def features_of(crop: npt.NDArray[np.uint8], params: Features) -> dict[str, float]:
     """Return the features of one crop, (crop_px, crop_px, 1 or 3), the background 0.
 
     In a colour crop, grey is the mean of the channels. All features are defined down to a nucleus

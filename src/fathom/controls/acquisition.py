@@ -13,17 +13,19 @@ import numpy.typing as npt
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import mutual_info_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fathom.baselines.baseline import classify
+from fathom.baselines.params import Baseline
+from fathom.controls.params import Shortcuts
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.baseline import Baseline, Classifier
-from fathom.params.data import Split
-from fathom.params.shortcuts import Shortcuts
-from fathom.splitting.bonds import Duplicates, bind
-from fathom.splitting.certificate import DUPLICATES
 from fathom.splitting.folds import make_folds, write_splits
+from fathom.study.certificate import DUPLICATES
+from fathom.study.duplicates import Duplicates, bind
+from fathom.study.nuclei import Nuclei
+from fathom.study.run_names import Classifier
+from fathom.study.splits import Split
 
 FEWEST = 3  # acquisitions: one to test on, and one each to train and to validate on
 _COARSER = ("image", "slide", "patient")
@@ -33,7 +35,7 @@ def leave_one_out(nuclei: Nuclei, split: Split, shortcuts: Shortcuts, pairs: pd.
     """Return the params of splits of which each fold tests on one acquisition that no other has.
 
     Where an acquisition has one class only, or `pairs` of duplicates bind two, several are tested
-    together: the folds keep every promise of `fathom.splitting.splits`.
+    together: the folds keep every promise of `fathom.study.splits`.
 
     Raises `FathomError` where there are too few of them, or where the study's groups are larger
     than acquisitions, for then a fold that leaves out one would cut a group.
@@ -136,3 +138,14 @@ def _named(
     )
     names: npt.NDArray[np.str_] = forest.fit(train, truth).predict(test)
     return names
+
+
+def mutual_information(nuclei: Nuclei, column: str) -> tuple[float, float]:
+    """Return how many bits `column` tells of the label, and how many it would by chance.
+
+    Chance is the plug-in estimate's bias for independent nuclei, (k - 1) / 2n ln 2 of k values
+    and n nuclei with two classes (Miller 1955).
+    """
+    kept = nuclei.kept
+    bits = float(mutual_info_score(kept[column], kept["positive"]) / np.log(2))
+    return bits, (kept[column].nunique() - 1) / (2 * len(kept) * np.log(2))

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from fathom.baselines.params import Baseline
 from fathom.controls.acquisition import classify_across, recognised
+from fathom.controls.catalogue import ACQUISITION, ACROSS, LABEL_PIXELS, RECOGNISED
 from fathom.controls.feature_controls import feature_controls
-from fathom.controls.names import ACQUISITION, ACROSS, LABEL_PIXELS, RECOGNISED
-from fathom.controls.one_number import by_acquisition, by_label_pixels
+from fathom.controls.params import Shortcuts
+from fathom.controls.threshold_controls import by_acquisition, by_label_pixels
 from fathom.ground.output import write_table
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.baseline import Baseline
-from fathom.params.data import Split
-from fathom.params.shortcuts import Shortcuts
+from fathom.study.nuclei import Nuclei
+from fathom.study.splits import Split
 
 
 def write_control_classifiers(

@@ -17,15 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fathom.controls.names import BACKGROUND, SHUFFLED, SILHOUETTE
+from fathom.controls.catalogue import BACKGROUND, SHUFFLED, SILHOUETTE
 from fathom.datasets.dataset import DataSet, labels_path
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.ground.output import write_table
 from fathom.ground.progress import track
 from fathom.imaging.crops import Scale
-from fathom.imaging.nuclei import Crops, Nuclei, write_nuclei
-from fathom.params.data import Crop
+from fathom.imaging.params import Crop
+from fathom.study.nuclei import Crops, Nuclei, write_nuclei
 
 COUNTS = "label_pixels.parquet"
 WIDER = 2  # the surroundings are so many crops wide, and shrunk by as much

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from fathom.ground.arrays import Bools, Floats
 from fathom.statistics.intervals import (
     Design,
     Numbers,
@@ -17,10 +18,10 @@ from fathom.statistics.intervals import (
     share_interval,
     spread,
 )
-from fathom.statistics.measures import measure
-from fathom.statistics.metrics import Bools, Floats, balanced_accuracy, share
+from fathom.statistics.measures import measures_of
+from fathom.statistics.metrics import balanced_accuracy, share
 from fathom.statistics.scores import Cells, Study
-from fathom.statistics.strata import Strata, stratified
+from fathom.statistics.stratified_counts import Strata, stratified
 
 
 def control_scores(
@@ -37,7 +38,7 @@ def control_scores(
     weights = leave_out(design)
     numbers: Numbers = {}
     for name, cells in controls.items():
-        own, other = measure(cells, weights), measure(references[name], weights)
+        own, other = measures_of(cells, weights), measures_of(references[name], weights)
         for of in ("balanced_accuracy", "auroc"):
             numbers |= share_interval(own[of], design, confidence).named(f"{name}.{of}")
         beyond = other["balanced_accuracy"] - own["balanced_accuracy"]

@@ -7,6 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fathom.controls.acquisition import mutual_information
+from fathom.controls.catalogue import (
+    ACROSS,
+    CLASSIFIER_CONTROLS,
+    LABEL_PIXELS,
+    NETWORK_CONTROLS,
+    RECOGNISED,
+    reference_of,
+)
 from fathom.controls.control_scores import (
     batch_effect,
     control_scores,
@@ -14,30 +23,19 @@ from fathom.controls.control_scores import (
     recognition,
     shows_label,
 )
-from fathom.controls.mutual_information import mutual_information
-from fathom.controls.names import (
-    ACROSS,
-    CLASSIFIERS,
-    LABEL_PIXELS,
-    NETWORKS,
-    RECOGNISED,
-    reference_of,
-)
+from fathom.controls.params import Shortcuts
+from fathom.ground.arrays import Ints
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import Nuclei
-from fathom.params import baseline
-from fathom.params.comparison import Comparison
-from fathom.params.names import baseline_name
-from fathom.params.runs import Run
-from fathom.params.shortcuts import Shortcuts
 from fathom.statistics.comparison import read_all_cells
 from fathom.statistics.intervals import Design, Numbers, design_of
 from fathom.statistics.measures import seeds_of
-from fathom.statistics.metrics import Ints
+from fathom.statistics.params import Comparison
 from fathom.statistics.scores import Cells, Study, read_cells, study_of
-from fathom.statistics.strata import stratified
-
-PREDICTIONS = "predictions.parquet"  # of `fathom.training.runs`, which imports torch
+from fathom.statistics.stratified_counts import stratified
+from fathom.study.nuclei import Nuclei
+from fathom.study.rows import Run
+from fathom.study.run_names import CLASSIFIERS, baseline_name
+from fathom.study.trained import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,9 @@ class Rows:
     def __post_init__(self) -> None:
         """Refuse a control for which nothing writes crops."""
         for name in self.controls:
-            if name not in NETWORKS:
+            if name not in NETWORK_CONTROLS:
                 raise FathomError(
-                    f"params.yaml: 'controls.{name}' is not one of {', '.join(NETWORKS)}"
+                    f"params.yaml: 'controls.{name}' is not one of {', '.join(NETWORK_CONTROLS)}"
                 )
 
 
@@ -114,7 +112,7 @@ def _read_controls(rows: Rows, tables: Tables, study: Study) -> dict[str, Cells]
     """Read the predictions of the controls; that by the label's pixels may be missing."""
     files = {name: tables.control_runs / name / PREDICTIONS for name in rows.controls}
     folder = tables.control_classifiers
-    files |= {name: folder / f"{name}.parquet" for name in (*CLASSIFIERS, LABEL_PIXELS)}
+    files |= {name: folder / f"{name}.parquet" for name in (*CLASSIFIER_CONTROLS, LABEL_PIXELS)}
     if not files[LABEL_PIXELS].is_file():
         del files[LABEL_PIXELS]
     return {name: read_cells(file, study) for name, file in files.items()}
@@ -142,7 +140,7 @@ def _batch(
     folder = tables.control_classifiers / ACROSS
     across = {
         baseline_name(name): read_cells(file, strata.study)
-        for name in baseline.CLASSIFIERS
+        for name in CLASSIFIERS
         if (file := folder / f"{name}.parquet").is_file()
     }
     return numbers | batch_effect(everyone(strata.study), across, strata, design, confidence)

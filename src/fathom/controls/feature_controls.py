@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from fathom.baselines.baseline import Result, classify
-from fathom.controls.names import HISTOGRAM, SHAPE, SHUFFLED_CLASSIFIER, SIZE
+from fathom.baselines.params import Baseline
+from fathom.controls.catalogue import HISTOGRAM, SHAPE, SHUFFLED_CLASSIFIER, SIZE
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.baseline import CLASSIFIERS, Baseline, Classifier
-from fathom.splitting.splits import FINAL, part_rows
+from fathom.study.nuclei import Nuclei
+from fathom.study.run_names import CLASSIFIERS, Classifier
+from fathom.study.splits import FINAL, part_rows
 
 _SHAPE = (
     "area_px",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.datasets.dataset_check import examine
-from fathom.datasets.dataset_layout import (
+from fathom.datasets.check import examine
+from fathom.datasets.layout import (
     ANNOTATION_COLUMNS,
     IMAGE_COLUMNS,
     LABEL_MASKS,
@@ -15,7 +15,7 @@ from fathom.datasets.dataset_layout import (
     mask_paths,
     stem,
 )
-from fathom.datasets.dataset_tables import Row
+from fathom.datasets.tables import CsvRow
 from fathom.ground.errors import FathomError
 
 __all__ = ["DataSet", "labels_path", "read_dataset", "stem"]
@@ -70,7 +70,7 @@ def read_dataset(folder: Path, *, require_labels: bool = True) -> DataSet:
     return DataSet(folder, _image_table(images), _annotation_table(annotations))
 
 
-def _image_table(rows: list[Row]) -> pd.DataFrame:
+def _image_table(rows: list[CsvRow]) -> pd.DataFrame:
     rows = sorted(rows, key=lambda row: row.get("image"))
     table = _text_table(rows, IMAGE_COLUMNS)
     scales = [float(row.get("um_per_px") or math.nan) for row in rows]
@@ -80,7 +80,7 @@ def _image_table(rows: list[Row]) -> pd.DataFrame:
     )
 
 
-def _annotation_table(rows: list[Row]) -> pd.DataFrame:
+def _annotation_table(rows: list[CsvRow]) -> pd.DataFrame:
     # float() reads what the check accepted; a cast of pandas has its own idea of a number.
     points = {
         axis: pd.Series([float(row.get(axis)) for row in rows], dtype="float64") for axis in "xy"
@@ -88,6 +88,6 @@ def _annotation_table(rows: list[Row]) -> pd.DataFrame:
     return _text_table(rows, ANNOTATION_COLUMNS).assign(**points)
 
 
-def _text_table(rows: list[Row], columns: tuple[str, ...]) -> pd.DataFrame:
+def _text_table(rows: list[CsvRow], columns: tuple[str, ...]) -> pd.DataFrame:
     cells = {column: [row.get(column) for row in rows] for column in columns}
     return pd.DataFrame(cells, dtype="str")

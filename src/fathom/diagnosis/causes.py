@@ -25,7 +25,7 @@ from fathom.ground.section import NonNegative, Positive, Section, Share
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 
-Numbers = dict[str, float]
+SymptomNumbers = dict[str, float]
 
 
 class Diagnosis(Section):
@@ -61,7 +61,7 @@ class Case:
     faults: DataFaults = NO_FAULTS
 
 
-Finding = Callable[[Case, Diagnosis], Numbers | None]
+Symptom = Callable[[Case, Diagnosis], SymptomNumbers | None]
 
 
 @dataclass(frozen=True)
@@ -69,24 +69,24 @@ class Cause:
     """A row of the table."""
 
     name: str
-    finding: Finding  # the numbers that show it, or None
+    finding: Symptom  # the numbers that show it, or None
     cures: tuple[str, ...]  # none: the finding is the cause
     refuted_by: str
     source: str
     cure_proves: bool = False  # a cure that repairs is proof, without the finding
 
 
-def _pooled_away(case: Case, _: Diagnosis) -> Numbers | None:
+def _pooled_away(case: Case, _: Diagnosis) -> SymptomNumbers | None:
     beyond = cost(parse(case.base.plan.line), 1, case.crop_px).kernels_beyond_map
     return {"kernels larger than their map": beyond} if beyond else None
 
 
-def _input_scale(case: Case, limits: Diagnosis) -> Numbers | None:
+def _input_scale(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     rms = case.base.median("input_rms")
     return {"RMS of the input": rms} if rms > limits.large_input else None
 
 
-def _no_signal(case: Case, limits: Diagnosis) -> Numbers | None:
+def _no_signal(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     signal, growth = case.base.median("signal"), case.base.median("growth")
     found = {
         "signal in the last hidden layer at the start": signal,
@@ -95,13 +95,13 @@ def _no_signal(case: Case, limits: Diagnosis) -> Numbers | None:
     return found if signal < limits.lost_signal or growth < limits.vanishing_growth else None
 
 
-def _explodes(case: Case, limits: Diagnosis) -> Numbers | None:
+def _explodes(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     growth = case.base.median("growth")
     found = {"growth of the signal through the layers at the start": growth}
     return found if growth > limits.exploding_growth else None
 
 
-def _rate_too_high(case: Case, limits: Diagnosis) -> Numbers | None:
+def _rate_too_high(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     base = case.base
     found = {
         "relative change of the weights in the first step": base.median("first_update"),
@@ -122,23 +122,23 @@ def _rate_too_high(case: Case, limits: Diagnosis) -> Numbers | None:
     return found if shown else None
 
 
-def _rate_too_low(case: Case, limits: Diagnosis) -> Numbers | None:
+def _rate_too_low(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     update = case.base.median("first_update")
     found = {"relative change of the weights in the first step": update}
     return found if update < limits.small_update else None
 
 
-def _dropout(case: Case, _: Diagnosis) -> Numbers | None:
+def _dropout(case: Case, _: Diagnosis) -> SymptomNumbers | None:
     rate = case.base.plan.recipe.dropout
     return {"dropout": rate} if rate > 0 else None
 
 
-def _weight_decay(case: Case, _: Diagnosis) -> Numbers | None:
+def _weight_decay(case: Case, _: Diagnosis) -> SymptomNumbers | None:
     decay = case.base.plan.recipe.weight_decay
     return {"weight decay": decay} if decay > 0 else None
 
 
-def _imbalance(case: Case, limits: Diagnosis) -> Numbers | None:
+def _imbalance(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     majority, constant = case.base.median("majority"), case.base.share("one_class")
     found = {
         "share of the larger class in training": majority,
@@ -147,7 +147,7 @@ def _imbalance(case: Case, limits: Diagnosis) -> Numbers | None:
     return found if majority > limits.majority and constant > 0 else None
 
 
-def _stopped_early(case: Case, limits: Diagnosis) -> Numbers | None:
+def _stopped_early(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     """Extrapolate the training loss to three times the epochs; see `extrapolated`."""
     curves = [extrapolated(np.array(cell.losses), 3, 0.95) for cell in case.base.cells]
     falls = [1 - high / now for now, _, high in curves if now > 0]
@@ -156,7 +156,7 @@ def _stopped_early(case: Case, limits: Diagnosis) -> Numbers | None:
     return found if fall > limits.falling_loss else None
 
 
-def _degradation(case: Case, limits: Diagnosis) -> Numbers | None:
+def _degradation(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     healthy = (
         case.base.median("signal") >= limits.lost_signal
         and case.base.median("growth") <= limits.exploding_growth
@@ -177,7 +177,7 @@ def _degradation(case: Case, limits: Diagnosis) -> Numbers | None:
     return numbers
 
 
-def _overfitting(case: Case, limits: Diagnosis) -> Numbers | None:
+def _overfitting(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     train, validation = case.base.median("train_accuracy"), case.base.median("validation")
     found = {"training accuracy": train, "validation balanced accuracy": validation}
     return found if train - validation > limits.overfitting_gap else None

@@ -15,19 +15,20 @@ from fathom.diagnosis.evidence import Evidence, evidence_of
 from fathom.diagnosis.ladder import changes, is_control
 from fathom.diagnosis.verdict import Verdict, depth_effect, is_worse, judge
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import Nuclei
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.params.recipe import Recipe
-from fathom.params.runs import Run
+from fathom.networks.interventions import Plan, planned
+from fathom.networks.recipe import Recipe
 from fathom.statistics.scores import read_cells, study_of
-from fathom.training.interventions import Plan, planned
+from fathom.study.nuclei import Nuclei
+from fathom.study.rows import Run
+from fathom.study.trained import PREDICTIONS
 
 TABLES = ("predictions", "history", "probes")
 
 
 @dataclass(frozen=True)
-class Row:
+class TrainedRow:
     """A row of params.yaml with its plan, its evidence and its table of probes."""
 
     run: Run
@@ -36,14 +37,14 @@ class Row:
     probes: pd.DataFrame
 
 
-def read_rows(
+def read_trained_rows(
     rows: Mapping[str, Run],
     folder: Path,
     lines: Mapping[str, str],
     recipe: Recipe,
     nuclei: Nuclei,
     group: str,
-) -> dict[str, Row]:
+) -> dict[str, TrainedRow]:
     """Read what the training of `rows` left in `folder`/<name>.
 
     `group` is the column of the nuclei's table that stands on one side of a split. Raises
@@ -60,10 +61,10 @@ def read_rows(
         layers = weight_layers(parse(plan.line))
         tables = [_read(folder / name / f"{table}.parquet") for table in TABLES]
         evidence = evidence_of(name, plan, layers, positive, *tables)
-        scored = read_cells(folder / name / "predictions.parquet", study)
+        scored = read_cells(folder / name / PREDICTIONS, study)
         counts = sum(cell.test.counts(cell.threshold, study.groups) for cell in scored)
         held_out = tuple(tuple(row) for row in np.asarray(counts).tolist())
-        found[name] = Row(run, plan, replace(evidence, held_out=held_out), tables[-1])
+        found[name] = TrainedRow(run, plan, replace(evidence, held_out=held_out), tables[-1])
     return found
 
 
@@ -74,7 +75,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def diagnose(
-    rows: Mapping[str, Row], limits: Diagnosis, crop_px: int, faults: DataFaults = NO_FAULTS
+    rows: Mapping[str, TrainedRow], limits: Diagnosis, crop_px: int, faults: DataFaults = NO_FAULTS
 ) -> list[Verdict]:
     """Return a verdict on each network that params name, in the order of the rows.
 
@@ -95,7 +96,7 @@ def diagnose(
     return verdicts
 
 
-def row_table(rows: Mapping[str, Row], confidence: float) -> pd.DataFrame:
+def row_table(rows: Mapping[str, TrainedRow], confidence: float) -> pd.DataFrame:
     """Return what every row came to, one a line: medians over cells, and held-out nuclei.
 
     Columns: row, layers, changes, epochs, cells, training_accuracy, validation_balanced_accuracy,
@@ -121,7 +122,7 @@ def row_table(rows: Mapping[str, Row], confidence: float) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def case_of(name: str, rows: Mapping[str, Row], crop_px: int) -> Case:
+def case_of(name: str, rows: Mapping[str, TrainedRow], crop_px: int) -> Case:
     """Return a network with its shallower relatives and its ladder.
 
     Shallower: fewer layers with weights, the same interventions. A rung: the same architecture and

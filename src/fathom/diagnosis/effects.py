@@ -18,6 +18,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from fathom.diagnosis.evidence import Evidence, paired
+from fathom.ground.arrays import Floats
 from fathom.statistics.intervals import (
     Design,
     Interval,
@@ -25,7 +26,7 @@ from fathom.statistics.intervals import (
     share_interval,
     spread,
 )
-from fathom.statistics.metrics import Floats, balanced_accuracy
+from fathom.statistics.metrics import balanced_accuracy
 
 TINY = 1e-16  # a variance of differences that are the same but for rounding
 MOST = 1e6  # half the degrees of freedom beyond which a prior is as good as certain

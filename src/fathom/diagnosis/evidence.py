@@ -12,9 +12,10 @@ from math import inf, log, nan
 import numpy as np
 import pandas as pd
 
-from fathom.statistics.metrics import EVEN, Bools, Floats
+from fathom.ground.arrays import Bools, Floats
+from fathom.networks.interventions import Plan
+from fathom.statistics.metrics import EVEN
 from fathom.statistics.scores import CONSTANT
-from fathom.training.interventions import Plan
 
 LAST_EPOCHS = 5  # accuracies of single epochs jump (.99, .53, 1.0 in a healthy net): their median
 LEAST_PROBABILITY = 1e-7  # a cross-entropy of a certain mistake is 16, not infinite, as in Keras
@@ -81,7 +82,7 @@ def evidence_of(
     history: pd.DataFrame,
     probes: pd.DataFrame,
 ) -> Evidence:
-    """Return the evidence of one row from its tables (`fathom.training.runs.train_run`).
+    """Return the evidence of one row from its tables (`fathom.training.trained_rows.train_run`).
 
     `positive` is bool and indexed by nucleus. The final model, fold -1, is left out.
     """

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from fathom.ground.errors import FathomError
 from fathom.networks.architecture import format, parse
+from fathom.networks.interventions import Layers, Plan
 from fathom.networks.rewrite import unpooled, with_residuals
-from fathom.training.interventions import Layers, Plan
 
 Changes = frozenset[str]  # keys of the recipe, and "line"
 

@@ -9,7 +9,7 @@ Nothing here is drawn at random: the same tables give the same verdict, byte for
 
 from dataclasses import dataclass, field
 
-from fathom.diagnosis.causes import CAUSES, Case, Cause, Diagnosis, Numbers
+from fathom.diagnosis.causes import CAUSES, Case, Cause, Diagnosis, SymptomNumbers
 from fathom.diagnosis.effects import (
     Effect,
     Prior,
@@ -44,7 +44,7 @@ class Established:
     """A cause that holds: the numbers that show it and the rung that repaired it."""
 
     name: str
-    numbers: Numbers
+    numbers: SymptomNumbers
     repaired_by: Rung | None
     refuted_by: str
     source: str
@@ -55,7 +55,7 @@ class Suspected:
     """A finding whose cures were not tried, or did not repair."""
 
     name: str
-    numbers: Numbers
+    numbers: SymptomNumbers
     tried: tuple[str, ...]  # rows that should have repaired it
     untried: tuple[str, ...]  # kinds of intervention that no row makes
 
@@ -217,7 +217,7 @@ def _tried(case: Case, cause: Cause, rungs: tuple[Rung, ...]) -> list[Rung]:
     ]
 
 
-def _suspicion(case: Case, cause: Cause, numbers: Numbers, tried: list[Rung]) -> Suspected:
+def _suspicion(case: Case, cause: Cause, numbers: SymptomNumbers, tried: list[Rung]) -> Suspected:
     untried = tuple(
         kind
         for kind in cause.cures
@@ -251,7 +251,7 @@ def _recovers(case: Case, gain: Effect, measure: str, limits: Diagnosis) -> bool
 
 
 def _no_effect(depth: Effect | None, limits: Diagnosis) -> Established:
-    numbers: Numbers = {}
+    numbers: SymptomNumbers = {}
     if depth:
         numbers = {
             "balanced accuracy against the shallower network": depth.estimate,

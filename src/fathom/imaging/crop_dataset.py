@@ -10,12 +10,10 @@ from fathom.datasets.dataset import DataSet, labels_path
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.ground.progress import track
-from fathom.imaging.crops import TOO_LARGE, TOUCHES_BORDER, cut, describe, scale_of
-from fathom.imaging.nuclei import Crops, write_nuclei
-from fathom.params.data import Classes, Crop
+from fathom.imaging.crops import cut, describe, scale_of
+from fathom.imaging.params import Classes, Crop
+from fathom.study.nuclei import CONFLICT, TOO_LARGE, TOUCHES_BORDER, UNLABELLED, Crops, write_nuclei
 
-CONFLICT = "two labels inside"
-UNLABELLED = "no label"
 REASONS = {
     "touches_border": TOUCHES_BORDER,
     "larger_than_crop": TOO_LARGE,

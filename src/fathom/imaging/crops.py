@@ -15,12 +15,9 @@ from scipy import ndimage
 from skimage.measure import regionprops_table
 
 from fathom.ground.images import Labels, Micrograph
-from fathom.imaging.nuclei import Crops
+from fathom.imaging.params import Crop
 from fathom.imaging.window import Rectangle
-from fathom.params.data import Crop
-
-TOUCHES_BORDER = "touches the border"
-TOO_LARGE = "larger than the crop"
+from fathom.study.nuclei import TOO_LARGE, TOUCHES_BORDER, Crops
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.map_instances import nuclei_of_maps
+from fathom.imaging.params import NetworkSegmentation, Segmentation
 from fathom.imaging.probability_map import InputScale, ProbabilityMap
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmenter_network import SegmenterNetwork
-from fathom.params.data import Segmentation
-from fathom.params.segmenter import NetworkSegmentation
 
 FindNuclei = Callable[[Micrograph], Labels]
 

@@ -14,8 +14,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from fathom.imaging.background import Origin, background, local_mean
+from fathom.imaging.params import Segmentation
 from fathom.imaging.stain import Plane
-from fathom.params.data import Segmentation
 
 Mask = npt.NDArray[np.bool_]  # (H, W)
 

@@ -11,9 +11,9 @@ from skimage.morphology import local_maxima, reconstruction, remove_small_holes
 from skimage.segmentation import relabel_sequential, watershed
 
 from fathom.ground.images import Labels
+from fathom.imaging.params import NetworkSegmentation
 from fathom.imaging.segmenter_network import Maps
 from fathom.imaging.stain import Plane
-from fathom.params.segmenter import NetworkSegmentation
 
 _STEPS = 16  # of the distance map a px, so that equal heights are equal
 

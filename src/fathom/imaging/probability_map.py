@@ -13,9 +13,9 @@ import numpy as np
 
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph
+from fathom.imaging.params import NetworkSegmentation
 from fathom.imaging.segmenter_network import Maps, Planes, SegmenterNetwork
 from fathom.imaging.stain import nuclear_stain
-from fathom.params.segmenter import NetworkSegmentation
 
 # Of (top, left, height, width), px, wholly inside the slide: `fathom.slides.slide.Slide.read`.
 Read = Callable[[int, int, int, int], Micrograph]

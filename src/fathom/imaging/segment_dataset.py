@@ -14,8 +14,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph, write_labels
 from fathom.ground.progress import track
 from fathom.imaging.find_nuclei import FindNuclei, finder
-from fathom.params.data import Segmentation
-from fathom.params.segmenter import NetworkSegmentation
+from fathom.imaging.params import NetworkSegmentation, Segmentation
 
 _NAMED = 5  # images without a mask that an error lists by name
 

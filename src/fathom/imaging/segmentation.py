@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from skimage.segmentation import relabel_sequential
 
+from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.foreground import (
@@ -35,6 +35,7 @@ from fathom.imaging.foreground import (
     measure_foreground,
     smoothed,
 )
+from fathom.imaging.params import Segmentation
 from fathom.imaging.separation import (
     Fill,
     fill_from_all_sides,
@@ -47,12 +48,9 @@ from fathom.imaging.separation import (
 )
 from fathom.imaging.stain import Plane, nuclear_stain
 from fathom.imaging.window import Window
-from fathom.params.data import Segmentation
 
 # What a nucleus' neighbours decide about its outline is decided within this many diameters.
 NUCLEUS_DIAMETERS = 6.0
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def segment(micrograph: Micrograph, params: Segmentation) -> Labels:
     return _without_debris(found, _debris(common, [found], params))
 
 
-def measure(
+def measure_traits(
     micrographs: Sequence[Micrograph], params: Segmentation
 ) -> tuple[NuclearTraits, list[Labels]] | None:
     """Measure an image, or parts of a slide as if they were one; None where there are no nuclei.

@@ -96,7 +96,7 @@ def _share(part: int, whole: int, *, both_empty: bool) -> float:
     return part / whole if whole else float(both_empty)
 
 
-def score_dataset(dataset: DataSet, labels: Path) -> dict[str, float | int]:
+def agreement(dataset: DataSet, labels: Path) -> dict[str, float | int]:
     """Score the label images in the folder `labels` where the data set has masks.
 
     Returns counts (sums over images) and measures (means over images, an image of three nuclei

@@ -14,7 +14,7 @@ import onnxruntime
 from scipy.special import expit, softmax
 
 from fathom.ground.errors import FathomError
-from fathom.params.segmenter import NetworkSegmentation
+from fathom.imaging.params import NetworkSegmentation
 
 Planes = npt.NDArray[np.float32]  # (channels, y, x)
 Maps = npt.NDArray[np.float32]  # (maps, y, x), probabilities

@@ -12,8 +12,8 @@ from skimage.segmentation import watershed
 from fathom.ground.images import Labels
 from fathom.imaging.background import Origin, local_mean
 from fathom.imaging.foreground import Mask, distance_inside
+from fathom.imaging.params import Segmentation
 from fathom.imaging.stain import Plane
-from fathom.params.data import Segmentation
 
 # From labels with holes, and the mask without them, to labels without holes: (H, W) each.
 Fill = Callable[[Labels, Mask], Labels]

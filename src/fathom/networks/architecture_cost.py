@@ -13,7 +13,7 @@ from math import prod
 
 from fathom.networks.architecture import expand, shapes, written_out
 from fathom.networks.layers import Convolution, Dense, Layer, MaxPool, Output, Residual, Shape
-from fathom.params.recipe import Norm
+from fathom.networks.recipe import Norm
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from fathom.ground.streams import Streams
-from fathom.params.recipe import Initialisation, Recipe
+from fathom.networks.recipe import Initialisation, Recipe
 
 Weighted = nn.Conv2d | nn.Linear
 PROJECTION = 1

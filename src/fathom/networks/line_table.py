@@ -8,8 +8,8 @@ from fathom.ground.section import PARAMS_FILE
 from fathom.networks.architecture import check_fits, parse
 from fathom.networks.architecture_cost import Cost, cost
 from fathom.networks.families import families
-from fathom.params.recipe import Norm
-from fathom.params.runs import read_architectures
+from fathom.networks.recipe import Norm
+from fathom.study.rows import read_architectures
 
 HEADINGS = ("layers", "parameters", "multiply-adds", "field px", "small maps")
 

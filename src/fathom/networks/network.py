@@ -24,8 +24,8 @@ from fathom.networks.layers import (
     Residual,
     Shape,
 )
+from fathom.networks.recipe import Norm, Recipe
 from fathom.networks.units import Add, Dropout, Linear, ReLU
-from fathom.params.recipe import Norm, Recipe
 
 WIDEST_NHWC = 3  # px; kernels wider than this are faster on NCHW (docs/performance.md)
 GROUPS = 4  # of group normalisation; fewer where they do not divide the filters

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fathom.controls.meaning import batch_sentences, leak_sentence, meaning
-from fathom.controls.names import ALL, CONTROLS, reference_of
-from fathom.ground.numerals import decimal, signed, with_interval
+from fathom.controls.catalogue import ALL, CONTROLS, reference_of
+from fathom.controls.params import Shortcuts
+from fathom.ground.number_text import decimal, signed, with_interval
 from fathom.ground.section import read_section
-from fathom.params.comparison import Comparison
-from fathom.params.names import names_in_order, short
-from fathom.params.runs import read_controls, read_runs
-from fathom.params.shortcuts import Shortcuts
+from fathom.reports.control_sentences import batch_sentences, leak_sentence, meaning
+from fathom.statistics.params import Comparison
+from fathom.study.rows import read_controls, read_runs
+from fathom.study.run_names import names_in_order, short
 
 Numbers = Mapping[str, float]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.output import written_whole
-from fathom.params.runs import Run
 from fathom.statistics.intervals import Numbers
-from fathom.statistics.metrics import Floats
 from fathom.statistics.scores import Cells, Study
+from fathom.study.rows import Run
+from fathom.study.trained import HISTORY
 
 FALSE_POSITIVE_RATES = np.linspace(0, 1, 51)
 HISTORY_PARTS = ("training", "validation")
@@ -26,7 +27,7 @@ def tables(
 ) -> dict[str, pd.DataFrame]:
     """Return every table by name; histories are read from `run_folder`/<run>/history.parquet."""
     return {
-        "curves": curves({name: run_folder / name / "history.parquet" for name in runs}),
+        "curves": curves({name: run_folder / name / HISTORY for name in runs}),
         "depth": depth(results, runs),
         "roc": roc(everyone),
         "confusion": confusion(everyone, study),

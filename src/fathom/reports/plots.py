@@ -17,10 +17,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fathom.ground.numerals import decimal, with_interval
+from fathom.ground.number_text import decimal, with_interval
 from fathom.ground.output import written_whole
-from fathom.params.names import is_classifier, short
 from fathom.statistics.intervals import Numbers
+from fathom.study.run_names import is_classifier, short
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 INK, GREY, PALE = "#222222", "#6B6B6B", "#D5D5D5"

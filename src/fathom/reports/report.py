@@ -10,19 +10,19 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
+from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
-from fathom.ground.numerals import decimal, difference, with_interval
+from fathom.ground.number_text import decimal, difference, with_interval
 from fathom.ground.section import PARAMS_FILE, read_section
-from fathom.params.audit import Audit
-from fathom.params.comparison import Comparison
-from fathom.params.names import baseline_name, names_in_order, short
-from fathom.params.runs import read_runs
 from fathom.reports.audit_notes import audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
+from fathom.statistics.params import Comparison
+from fathom.study.rows import read_runs
+from fathom.study.run_names import baseline_name, names_in_order, short
 
 Numbers = dict[str, float]
 
-VERDICTS = "verdicts.json"  # of `fathom.diagnosis.verdict_text.write_verdicts`
+VERDICTS = "verdicts.json"  # of `fathom.reports.verdict_text.write_verdicts`
 
 LOOK_AT = (
     ("docs/pictures/", "the comparison in pictures, as README shows them"),

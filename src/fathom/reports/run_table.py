@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from fathom.ground.section import PARAMS_FILE, read_section
+from fathom.imaging.params import Crop
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.params.data import Crop, Split
-from fathom.params.recipe import Recipe
-from fathom.params.runs import (
+from fathom.networks.interventions import Plan, planned
+from fathom.networks.recipe import Recipe
+from fathom.study.rows import (
     Run,
     read_architectures,
     read_controls,
@@ -20,12 +21,10 @@ from fathom.params.runs import (
     read_runs,
     read_study,
 )
-from fathom.params.runs import Table as TableName
-from fathom.training.interventions import Plan, planned
+from fathom.study.rows import Table as TableName
+from fathom.study.splits import Split
+from fathom.study.trained import PREDICTIONS
 
-DONE = (
-    "predictions.parquet"  # what `fathom.training.runs.train_run` leaves in <data>/<folder>/<row>
-)
 FOLDERS: dict[TableName, str] = {
     "runs": "runs",
     "experiments": "experiments",
@@ -56,7 +55,7 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
             ", ".join(run.interventions),
             f"{plan.recipe.epochs} x {cells}",
             f"{price / first:.1f}",
-            "yes" if (data / FOLDERS[place] / name / DONE).is_file() else "",
+            "yes" if (data / FOLDERS[place] / name / PREDICTIONS).is_file() else "",
         )
     console = Console(highlight=False, markup=False)
     console.print(table)

@@ -11,21 +11,20 @@ import numpy as np
 import pandas as pd
 
 from fathom.datasets.dataset import DataSet, labels_path, stem
+from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph
 from fathom.ground.progress import track
 from fathom.imaging.crop_dataset import REASONS, give_labels, nucleus_labels
 from fathom.imaging.segment_dataset import segment_dataset
-from fathom.params.comparison import Comparison
-from fathom.scoring.frame import Frame
-from fathom.scoring.nuclei_batch import NucleiBatch
+from fathom.models.onnx_model import ModelCard, OnnxModel
+from fathom.results.coordinates import Frame
+from fathom.results.nuclei_batch import NucleiBatch
+from fathom.results.slide_files import slide_files
+from fathom.results.summary import summary_of, write_summary
 from fathom.scoring.nuclei_scores import score_nuclei
-from fathom.scoring.onnx_model import ModelCard, OnnxModel
-from fathom.scoring.slide_files import slide_files
-from fathom.scoring.slide_summary import summary_of, write_summary
 from fathom.statistics.intervals import design_of, leave_out, share_interval
 from fathom.statistics.metrics import (
-    Floats,
     balanced_accuracy,
     counts_by_group,
     ordered_pairs,
@@ -33,6 +32,7 @@ from fathom.statistics.metrics import (
     share,
     specificity,
 )
+from fathom.statistics.params import Comparison
 
 
 def score_dataset(model: OnnxModel, dataset: DataSet, out: Path) -> pd.DataFrame:
@@ -43,8 +43,8 @@ def score_dataset(model: OnnxModel, dataset: DataSet, out: Path) -> pd.DataFrame
 
     Returns
     -------
-    The tables of all images (`fathom.scoring.nuclei_scores.COLUMNS`) with two more columns: slide,
-    and label, the class that is known. `left_out` also says of which nuclei none is known, or two.
+    The tables of all images (`fathom.scoring.nuclei_scores.SCORE_COLUMNS`) with two more columns:
+    slide, and label, the class that is known. `left_out` also says of which nuclei none is known, or two.
 
     Raises
     ------

@@ -6,9 +6,9 @@ import pandas as pd
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.crops import Scale, cut, describe, scale_of
 from fathom.imaging.window import Rectangle
-from fathom.scoring.onnx_model import OnnxModel
+from fathom.models.onnx_model import OnnxModel
 
-COLUMNS = [
+SCORE_COLUMNS = [
     "nucleus",  # "<image>#<label number>"
     "image",
     "label_number",
@@ -45,7 +45,7 @@ def score_labels(
 
     Returns
     -------
-    `COLUMNS` without nucleus and image, positions in pixels of the arrays.
+    `SCORE_COLUMNS` without nucleus and image, positions in pixels of the arrays.
     """
     card = model.card
     table = describe(micrograph, labels, card.crop, border)
@@ -55,21 +55,21 @@ def score_labels(
     table.loc[scored, ["logit", "probability"]] = np.column_stack(model.score(crops))
     named = np.where(table["probability"] >= card.threshold, card.positive, card.negative)
     table["class"] = pd.Series(named, index=table.index, dtype="str").where(scored)
-    return table[COLUMNS[2:]]
+    return table[SCORE_COLUMNS[2:]]
 
 
 def score_nuclei(
     model: OnnxModel, micrograph: Micrograph, labels: Labels, image: str
 ) -> pd.DataFrame:
-    """Score the nuclei of a whole image in memory: one row a nucleus, `COLUMNS`."""
+    """Score the nuclei of a whole image in memory: one row a nucleus, `SCORE_COLUMNS`."""
     scale = scale_of([(micrograph, labels)], model.card.crop)
     return named(score_labels(model, micrograph, labels, scale), image)
 
 
 def named(table: pd.DataFrame, image: str) -> pd.DataFrame:
-    """Return the table of `score_labels` with the nuclei's names and their image's: `COLUMNS`."""
+    """Return the table of `score_labels` with the names of nuclei and image: `SCORE_COLUMNS`."""
     names = (image + "#") + table["label_number"].astype("str")
     whole = table.assign(
         image=pd.Series(image, index=table.index, dtype="str"), nucleus=names.astype("str")
     )
-    return whole[COLUMNS]
+    return whole[SCORE_COLUMNS]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from fathom.ground.errors import FathomError
 
-COLUMNS = ("image", "patient")
+PATIENT_COLUMNS = ("image", "patient")
 
 
 def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
@@ -43,10 +43,10 @@ def _read(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise FathomError(f"{path}: cannot be read as CSV ({reason})") from None
-    if missing := [column for column in COLUMNS if column not in table.columns]:
+    if missing := [column for column in PATIENT_COLUMNS if column not in table.columns]:
         raise FathomError(
-            f"{path}: the column {missing[0]!r} is missing, of {' and '.join(COLUMNS)}; there is "
-            f"only: {', '.join(table.columns)}"
+            f"{path}: the column {missing[0]!r} is missing, of {' and '.join(PATIENT_COLUMNS)}; there "
+            f"is only: {', '.join(table.columns)}"
         )
     if (empty := table["patient"].str.strip() == "").any():
         image = table.loc[empty, "image"].iloc[0]

@@ -15,17 +15,12 @@ import pyarrow as pa
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph
 from fathom.imaging.segmenter_network import SegmenterNetwork
-from fathom.scoring.earlier import tallies_of_done
-from fathom.scoring.frame import Frame
-from fathom.scoring.nuclei_table import MEASURED, placed
-from fathom.scoring.onnx_model import ModelCard, OnnxModel
-from fathom.scoring.overlay import LONGEST_PX
-from fathom.scoring.patients import read_patients
-from fathom.scoring.result_paths import require_free, require_writable, result_base
-from fathom.scoring.slide_files import Formats, slide_files
-from fathom.scoring.slide_progress import SlideProgress
-from fathom.scoring.slide_segmenter import open_segmenter
-from fathom.scoring.slide_summary import (
+from fathom.models.onnx_model import ModelCard, OnnxModel
+from fathom.results.coordinates import Frame
+from fathom.results.nuclei_table import MEASURED, placed
+from fathom.results.overlay import LONGEST_PX
+from fathom.results.slide_files import Formats, slide_files
+from fathom.results.summary import (
     SUMMARY,
     Summary,
     Tally,
@@ -33,8 +28,17 @@ from fathom.scoring.slide_summary import (
     write_patients,
     write_summary,
 )
-from fathom.scoring.slide_tiles import TILE_PX, require_tile
+from fathom.scoring.output_folder import (
+    require_free,
+    require_writable,
+    result_base,
+    tallies_of_done,
+)
+from fathom.scoring.patients import read_patients
+from fathom.scoring.progress import SlideProgress
+from fathom.scoring.segmenter import open_segmenter
 from fathom.scoring.stream import measure_slide, stream
+from fathom.scoring.tiles import TILE_PX, require_tile
 from fathom.slides.opening import open_slide
 from fathom.slides.overview import overview
 from fathom.slides.slide import ArraySlide, Slide
@@ -76,7 +80,7 @@ def predict(
         A file of any kind that `fathom predict` reads, or an array, (H, W) grey or (H, W, 3) RGB,
         uint8 or uint16. A file is read a tile at a time, and can be larger than memory.
     model
-        A model file that fathom exported, or one that is open: `fathom.scoring.onnx_model`.
+        A model file that fathom exported, or one that is open: `fathom.models.onnx_model`.
     um_per_px
         Of the slide's full resolution, in place of what the file says. An array without it is
         taken to be at the model's resolution.

@@ -21,12 +21,12 @@ from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.crops import Scale, scale_of
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
-from fathom.scoring.in_order import read_and_work
-from fathom.scoring.nuclei_batch import NucleiBatch
+from fathom.models.onnx_model import ModelCard, OnnxModel
+from fathom.results.nuclei_batch import NucleiBatch
 from fathom.scoring.nuclei_scores import named, score_labels
-from fathom.scoring.onnx_model import ModelCard, OnnxModel
-from fathom.scoring.slide_segmenter import SlideSegmenter, measure_segmenter
-from fathom.scoring.slide_tiles import (
+from fathom.scoring.segmenter import SlideSegmenter, measure_segmenter
+from fathom.scoring.threads import read_and_work
+from fathom.scoring.tiles import (
     TILE_PX,
     Everywhere,
     Touches,

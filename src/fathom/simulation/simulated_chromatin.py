@@ -19,14 +19,8 @@ import pandas as pd
 from scipy import fft
 from scipy.special import ndtr
 
-from fathom.simulation.simulation import (
-    LATENTS,
-    Floats,
-    Patient,
-    Simulation,
-    latents,
-    nucleus_stream,
-)
+from fathom.ground.arrays import Floats
+from fathom.simulation.simulation import LATENTS, Patient, Simulation, latents, nucleus_stream
 
 Planes = npt.NDArray[np.float32]  # (n, crop_px, crop_px)
 Masks = npt.NDArray[np.bool_]  # (n, crop_px, crop_px)
@@ -52,7 +46,7 @@ class Draws:
     white: Planes  # standard normal, becomes texture
 
 
-def draw(streams: Sequence[np.random.Generator], crop_px: int) -> Draws:
+def draw_chromatin(streams: Sequence[np.random.Generator], crop_px: int) -> Draws:
     """Take from each nucleus' stream what it needs, in one fixed order."""
     n, most = len(streams), MOST_CHROMOCENTRES
     normals = np.empty((n, len(LATENTS) + 2 * len(_WAVES) + 2 * most))
@@ -107,7 +101,7 @@ def emit_nuclei(
 ) -> Emitted:
     """Return nuclei of a study; `rows` says of each its patient and its number there, from 0."""
     streams = [nucleus_stream(seed, patient, number) for patient, number in rows]
-    draws = draw(streams, simulation.crop_px)
+    draws = draw_chromatin(streams, simulation.crop_px)
     shifts = np.stack([patients[patient].shifts for patient, _ in rows])
     positive = np.array([patients[patient].positive[number] for patient, number in rows])
     scores = latents(simulation, shifts, positive, draws.own)

@@ -8,18 +8,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
+from fathom.ground.arrays import Floats
 from fathom.ground.output import write_table
 from fathom.imaging.crops import Scale
-from fathom.imaging.nuclei import Crops, write_nuclei
 from fathom.simulation.simulated_chromatin import Emitted, Masks, Planes, emit_nuclei
-from fathom.simulation.simulation import (
-    LATENTS,
-    Floats,
-    Patient,
-    Simulation,
-    draw_patients,
-    identity_table,
-)
+from fathom.simulation.simulation import LATENTS, Patient, Simulation, draw_patients, identity_table
+from fathom.study.nuclei import Crops, write_nuclei
 
 TRUTH = "truth.parquet"
 FIELD_CROPS = 10  # side of the microscope's field, in crops: how far the light changes over one
@@ -35,8 +29,7 @@ class SimulatedNuclei:
     crops: Crops
     """(n, crop_px, crop_px, 1) uint8, the background 0."""
     table: pd.DataFrame
-    """The columns of `fathom.imaging.nuclei.COLUMNS`, `latent_<name>` for each of `LATENTS` (z),
-    and the measures of `Chromatin`. Patient by patient; index 0..n-1."""
+    """`fathom.study.nuclei.NUCLEUS_COLUMNS`, `latent_<name>` for each of `LATENTS` (z), and the measures of `Chromatin`. Patient by patient; index 0..n-1."""
 
 
 def simulate_nuclei(simulation: Simulation, seed: int) -> SimulatedNuclei:

@@ -15,13 +15,14 @@ import pandas as pd
 import tifffile
 from scipy import ndimage
 
-from fathom.datasets.dataset_layout import ANNOTATIONS, IMAGES, MASKS, labels_path
+from fathom.datasets.layout import ANNOTATIONS, IMAGES, MASKS, labels_path
+from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, write_labels
 from fathom.ground.output import write_table, written_whole
 from fathom.simulation.simulated_chromatin import CROP_PX, Emitted, emit_nuclei, random_field, spots
 from fathom.simulation.simulated_nuclei import TRUTH, blurred, expose, places, truth
-from fathom.simulation.simulation import Floats, Patient, Simulation, draw_patients, identity_table
+from fathom.simulation.simulation import Patient, Simulation, draw_patients, identity_table
 
 Plane = npt.NDArray[np.float32]  # (field_px, field_px)
 

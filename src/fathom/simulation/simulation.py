@@ -25,9 +25,9 @@ import pandas as pd
 from scipy.special import ndtr
 from scipy.stats import beta
 
+from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 
-Floats = npt.NDArray[np.float64]
 Cue = Literal["texture", "chromocentres", "size", "placement"]
 CUES: tuple[Cue, ...] = get_args(Cue)
 NUISANCES = ("brightness",)  # latents that never carry the label

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from fathom.ground.errors import FathomError
-from fathom.ground.images import TIFF_SUFFIXES
+from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
+from fathom.slides.channels import picked_channel
 from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
-from fathom.slides.slide import Slide
+from fathom.slides.slide import ArraySource, Slide
 from fathom.slides.source import Source
 from fathom.slides.view import SlideView
 
@@ -88,8 +89,6 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
 
             return ZarrSource(path, channel, channels)
         if suffix in PICTURES:
-            from fathom.slides.pictures import picture_source
-
             return picture_source(path, channel, channels)
         if suffix == CZI:
             from fathom.slides.czi_source import CziSource
@@ -128,3 +127,15 @@ def _require_there(path: Path) -> None:
         raise FathomError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise FathomError(f"{path}: the file is empty (0 bytes)")
+
+
+def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> ArraySource:
+    """Return a decoded picture as a source."""
+    pixels = read_micrograph(path)
+    colour = pixels.ndim == 3
+    picked = picked_channel(
+        path, ("",) * (3 if colour else 1), colour=colour, channel=channel, channels=channels
+    )
+    if colour and picked is not None:
+        pixels = pixels[..., picked]
+    return ArraySource(pixels, path, None)

@@ -26,7 +26,7 @@ _LONGEST_PX = 2048  # bounds the memory, whatever the slide
 _WINDOW = 3  # px of the overview that a range is taken over
 _MARGIN = 2  # px of the overview around tissue that belong to it: nuclei at its edge stay whole
 
-# Tissue is rougher than glass by more: 8 times on the slide of `fathom.datasets.aperio_slide`, 17
+# Tissue is rougher than glass by more: 8 times on the slide of `aperio_slide`, 17
 # to 36 in the fields of `micronuclei`. What differs by less are two kinds of tissue.
 _LEAST_CONTRAST = 4.0
 # Above the mean roughness of flat places, in their SD: among the millions of a large slide, noise

@@ -27,12 +27,9 @@ from functools import cached_property
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
+from fathom.ground.arrays import Floats, Ints
 from fathom.ground.errors import FathomError
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 KINDS = 3  # negative, positive, all
 BROKEN = 1e6  # cost of a unit that a part lacks: more than any imbalance

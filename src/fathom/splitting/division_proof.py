@@ -18,7 +18,8 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 
-from fathom.splitting.division import KINDS, Division, Floats, Units, exchange, search
+from fathom.ground.arrays import Floats
+from fathom.splitting.division import KINDS, Division, Units, exchange, search
 
 BINARIES = 400  # units x parts of the largest program that is tried: a node of a larger one is slow
 NODES = 50_000  # of branch and bound in all rounds, over units x parts

@@ -7,18 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fathom.ground.arrays import Bools, Ints
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
-from fathom.imaging.nuclei import Nuclei
-from fathom.params.data import Split
 from fathom.splitting import division, division_proof
-from fathom.splitting.bonds import NOT_LOOKED_FOR, Bound, Duplicates, bind, pair_table
-from fathom.splitting.certificate import DUPLICATES, TABLE, write_certificate
 from fathom.splitting.division import Division, Units
 from fathom.splitting.division_proof import divide
-from fathom.splitting.splits import FINAL, PARTS, check_splits
+from fathom.study.certificate import DUPLICATES, TABLE, write_certificate
+from fathom.study.duplicates import NOT_LOOKED_FOR, Bound, Duplicates, bind, pair_table
+from fathom.study.nuclei import Nuclei
+from fathom.study.splits import FINAL, PARTS, Split, check_splits
 
-Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
 # Streams of chance: one a fold and purpose, so that a further fold changes no other's draw.
@@ -44,7 +43,7 @@ METHOD = {
 
 @dataclass(frozen=True)
 class Folds:
-    """The table of splits (see `fathom.splitting.splits`), and how each fold was divided."""
+    """The table of splits (see `fathom.study.splits`), and how each fold was divided."""
 
     table: pd.DataFrame
     outer: Division
@@ -120,9 +119,7 @@ def make_folds(nuclei: Nuclei, params: Split, pairs: pd.DataFrame) -> Folds:
     return Folds(pd.concat(tables, ignore_index=True), outer, validation)
 
 
-def _check_groups(
-    counts: division.Ints, bound: Bound, nuclei: Nuclei, params: Split, needed: int
-) -> None:
+def _check_groups(counts: Ints, bound: Bound, nuclei: Nuclei, params: Split, needed: int) -> None:
     """Refuse folds that cannot give every part both classes: see `splitting.division`."""
     negative, positive = (counts > 0).sum(0).tolist()
     if min(negative, positive) >= needed:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
-from fathom.statistics.intervals import Weights
-from fathom.statistics.metrics import Floats
+from fathom.statistics.intervals import GroupWeights
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Percentiles:
     degenerate: int
 
 
-def draw(groups: int, seeds: Sequence[int], resamples: int, seed: int) -> Weights:
+def draw_weights(groups: int, seeds: Sequence[int], resamples: int, seed: int) -> GroupWeights:
     """Return how often each group and each of `seeds` stands in each resample: 1 + resamples rows.
 
     Row 0 is the data themselves. The others are multinomial counts, the same as drawing with
@@ -38,11 +38,11 @@ def draw(groups: int, seeds: Sequence[int], resamples: int, seed: int) -> Weight
     """
     rng = np.random.default_rng(seed)
     drawn = _draw(rng, groups, resamples)
-    return Weights(drawn, dict(zip(seeds, _draw(rng, len(seeds), resamples).T, strict=True)))
+    return GroupWeights(drawn, dict(zip(seeds, _draw(rng, len(seeds), resamples).T, strict=True)))
 
 
 def percentiles(values: Floats, confidence: float) -> Percentiles:
-    """Return the percentile interval of a number that was computed for each row of `draw`.
+    """Return the percentile interval of a number that was computed for each row of `draw_weights`.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import nct
 
+from fathom.ground.arrays import Floats
 from fathom.statistics.intervals import Spread, quantile
-from fathom.statistics.metrics import Floats
 
 POWER = 0.8  # the convention since Cohen 1988: four studies of five find a difference of this size
 

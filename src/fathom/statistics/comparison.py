@@ -7,28 +7,29 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import Numerics
 from fathom.ground.output import write_metrics
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.params.baseline import CLASSIFIERS
-from fathom.params.comparison import Comparison
-from fathom.params.names import baseline_name, names_in_order
-from fathom.params.runs import Run
-from fathom.statistics.bootstrap import draw, percentiles
+from fathom.statistics.bootstrap import draw_weights, percentiles
 from fathom.statistics.differences import to_reference
 from fathom.statistics.intervals import (
     Design,
+    GroupWeights,
     Numbers,
-    Weights,
     design_of,
     leave_out,
     share_interval,
 )
-from fathom.statistics.measures import decisions_by_seed, measure, own_seeds, seeds_of, weighted
-from fathom.statistics.metrics import Floats, balanced_accuracy
+from fathom.statistics.measures import decisions_by_seed, measures_of, own_seeds, seeds_of, weighted
+from fathom.statistics.metrics import balanced_accuracy
+from fathom.statistics.params import Comparison
 from fathom.statistics.scores import Cells, Study, read_cells
+from fathom.study.rows import Run
+from fathom.study.run_names import CLASSIFIERS, baseline_name, names_in_order
+from fathom.study.trained import PREDICTIONS
 
 SUMMARY_SIZE = 40  # numbers a person can still compare between two branches
 # What the summary holds of each run, in order of importance: as many rows as fit.
@@ -44,7 +45,7 @@ def read_all_cells(
     runs: Iterable[str], run_folder: Path, baseline_folder: Path, study: Study
 ) -> dict[str, Cells]:
     """Read the predictions of every run and every statistical classifier, by name in order."""
-    files = [run_folder / run / "predictions.parquet" for run in runs]
+    files = [run_folder / run / PREDICTIONS for run in runs]
     files += [baseline_folder / f"{classifier}.parquet" for classifier in CLASSIFIERS]
     names = names_in_order(runs)
     return {name: read_cells(file, study) for name, file in zip(names, files, strict=True)}
@@ -70,7 +71,7 @@ def compare(
     seeds = seeds_of(everyone.values())
     design = design_of(study.positive, study.group, study.groups, seeds)
     weights = leave_out(design)
-    measured = {name: measure(cells, weights) for name, cells in everyone.items()}
+    measured = {name: measures_of(cells, weights) for name, cells in everyone.items()}
     results: dict[str, Numbers] = {}
     for name, cells in everyone.items():
         results[name] = {
@@ -91,7 +92,7 @@ def compare(
         found = to_reference(reference, called, everyone, measured, design, params.confidence)
         for name, numbers in found.items():
             results[name] |= numbers
-    draws = draw(study.groups, seeds, params.resamples, params.seed)
+    draws = draw_weights(study.groups, seeds, params.resamples, params.seed)
     for name, numbers in _percentiles(everyone, draws, references, params.confidence).items():
         results[name] |= numbers
     return results
@@ -111,7 +112,10 @@ def _intervals(
 
 
 def _percentiles(
-    everyone: Mapping[str, Cells], draws: Weights, references: Mapping[str, str], confidence: float
+    everyone: Mapping[str, Cells],
+    draws: GroupWeights,
+    references: Mapping[str, str],
+    confidence: float,
 ) -> dict[str, Numbers]:
     """Return what the bootstrap finds of balanced accuracy and its differences, for comparison."""
     drawn = {
@@ -156,7 +160,7 @@ def summary(results: Mapping[str, Numbers]) -> Numbers:
     return numbers
 
 
-def write_results(folder: Path, short: Path, results: Mapping[str, Numbers]) -> None:
+def write_comparison(folder: Path, short: Path, results: Mapping[str, Numbers]) -> None:
     """Write the numbers of each as <name>.json in `folder`, and the summary as `short`."""
     write_metrics(short, summary(results))
     for name, numbers in results.items():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fathom.ground.arrays import Floats
 from fathom.statistics.claims import claims, detectable
 from fathom.statistics.improvement import group_scores, probability_of_improvement
 from fathom.statistics.intervals import (
@@ -19,7 +20,7 @@ from fathom.statistics.intervals import (
     spread,
 )
 from fathom.statistics.measures import decisions_by_seed, own_seeds, seeds_of
-from fathom.statistics.metrics import Floats, balanced_accuracy
+from fathom.statistics.metrics import balanced_accuracy
 from fathom.statistics.resampled_t import corrected_p_value
 from fathom.statistics.scores import Cells
 
@@ -34,7 +35,7 @@ def to_reference(
 ) -> dict[str, Numbers]:
     """Return, by run, the numbers of everyone but the reference beside it.
 
-    `measured` is what `fathom.statistics.measures.measure` gives of everyone for
+    `measured` is what `fathom.statistics.measures.measures_of` gives of everyone for
     `leave_out(design)`; the reference is `called` first or baseline in the names of the numbers.
     """
     numbers: dict[str, Numbers] = {name: {} for name in everyone if name != reference}

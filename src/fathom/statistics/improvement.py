@@ -7,7 +7,8 @@ statistic over their seeds. A mean difference can come from one group; this cann
 
 import numpy as np
 
-from fathom.statistics.metrics import Floats, sensitivity, share, specificity
+from fathom.ground.arrays import Floats
+from fathom.statistics.metrics import sensitivity, share, specificity
 
 TIE = 1e-12  # scores that differ by less are equal: they are shares of whole numbers and halves
 

@@ -29,14 +29,14 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
+from fathom.ground.arrays import Bools, Floats, Ints
 from fathom.ground.errors import FathomError
-from fathom.statistics.metrics import Bools, Floats, Ints
 
 Numbers = dict[str, float | int]  # of a file of metrics, by name
 
 
 @dataclass(frozen=True)
-class Weights:
+class GroupWeights:
     """How often each group and each seed counts, a row a computation; row 0 is the data as such."""
 
     groups: Floats  # (rows, groups)
@@ -92,7 +92,7 @@ def design_of(positive: Bools, group: Ints, groups: int, seeds: tuple[int, ...] 
     return Design(groups, seeds, float(weight.sum() ** 2 / np.square(weight).sum()))
 
 
-def leave_out(design: Design) -> Weights:
+def leave_out(design: Design) -> GroupWeights:
     """Return the weights of the data, then of each group left out, then of each of several seeds.
 
     Of one seed nothing is left out: rows are 1 + groups, or 1 + groups + seeds.
@@ -102,7 +102,7 @@ def leave_out(design: Design) -> Weights:
     seeds = np.ones((len(groups), len(design.seeds)))
     np.fill_diagonal(groups[1:], 0)
     np.fill_diagonal(seeds[1 + design.groups :], 0)
-    return Weights(groups, dict(zip(design.seeds, seeds.T, strict=True)))
+    return GroupWeights(groups, dict(zip(design.seeds, seeds.T, strict=True)))
 
 
 def spread(values: Floats, design: Design) -> Spread:

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from fathom.statistics.intervals import Weights
+from fathom.ground.arrays import Floats
+from fathom.statistics.intervals import GroupWeights
 from fathom.statistics.metrics import (
     EVEN,
-    Floats,
     balanced_accuracy,
     ordered_pairs,
     sensitivity,
@@ -33,7 +33,7 @@ def seeds_of(runs: Iterable[Cells]) -> tuple[int, ...]:
     return tuple(sorted({cell.seed for cells in runs for cell in cells}))
 
 
-def own_seeds(cells: Cells, weights: Weights) -> dict[int, Floats]:
+def own_seeds(cells: Cells, weights: GroupWeights) -> dict[int, Floats]:
     """Return how often each of a run's own seeds counts, ascending: (rows,) each.
 
     A run of one seed, such as a statistical classifier, keeps it when others' seeds are left out.
@@ -49,7 +49,7 @@ def decisions_by_seed(cells: Cells, groups: int) -> Counts:
     return _by_seed((cell.seed, cell.test.counts(cell.threshold, groups)) for cell in cells)
 
 
-def measure(cells: Cells, weights: Weights) -> dict[str, Floats]:
+def measures_of(cells: Cells, weights: GroupWeights) -> dict[str, Floats]:
     """Compute every measure of a run for each row of weights.
 
     Parameters

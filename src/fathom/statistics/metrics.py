@@ -8,11 +8,8 @@ A share whose class is absent is NaN, never a warning.
 import numpy as np
 import numpy.typing as npt
 
+from fathom.ground.arrays import Bools, Floats, Ints
 from fathom.ground.errors import FathomError
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 EVEN = 0.5  # the threshold where nothing speaks for another
 

@@ -10,7 +10,7 @@ three folds it has two degrees of freedom and sees large differences only.
 import numpy as np
 from scipy.stats import t as student
 
-from fathom.statistics.metrics import Floats
+from fathom.ground.arrays import Floats
 
 
 def corrected_p_value(differences: Floats, folds: int) -> float:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fathom.ground.arrays import Bools, Floats, Ints
 from fathom.ground.errors import FathomError
-from fathom.imaging.nuclei import Nuclei
-from fathom.statistics.metrics import EVEN, Bools, Floats, Ints, choose_threshold, counts_by_group
+from fathom.statistics.metrics import EVEN, choose_threshold, counts_by_group
+from fathom.study.nuclei import Nuclei
 
 CONSTANT = 1e-6  # probabilities that spread less than this differ by float32 noise
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fathom.ground.arrays import Ints
 from fathom.statistics.improvement import group_scores
 from fathom.statistics.intervals import Numbers
 from fathom.statistics.measures import decisions_by_seed, seeds_of
-from fathom.statistics.metrics import Ints
 from fathom.statistics.scores import Cells
 from fathom.statistics.variance_shares import variance_shares
 

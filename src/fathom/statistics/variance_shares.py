@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fathom.ground.arrays import Floats, Ints
 from fathom.ground.errors import FathomError
-from fathom.statistics.metrics import Floats, Ints
 
 REST = "rest"
 

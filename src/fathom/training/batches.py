@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from fathom.imaging.nuclei import Crops
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
+from fathom.study.nuclei import Crops
 
 Targets = npt.NDArray[np.bool_]  # (n,), whether the nucleus is of the positive class
 Rows = npt.NDArray[np.intp]  # positions in crops and targets

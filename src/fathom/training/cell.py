@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fathom.ground.streams import Streams
-from fathom.imaging.nuclei import Crops
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.params.recipe import Probes, Recipe
-from fathom.splitting.splits import FINAL
+from fathom.networks.recipe import Probes, Recipe
+from fathom.study.nuclei import Crops
+from fathom.study.splits import FINAL
 from fathom.training.batches import Rows, Targets
 
 Arrays = dict[str, npt.NDArray[Any]]
-Weights = Arrays  # a state dict of `fathom.networks.network.build`
+StateDict = Arrays  # a state dict of `fathom.networks.network.build`
 
 
 @dataclass(frozen=True)
@@ -105,5 +105,5 @@ class Trained:
 
     history: list[Epoch]
     probabilities: dict[str, npt.NDArray[np.float64]]
-    weights: Weights
+    weights: StateDict
     probes: list[tuple[Any, ...]] = field(default_factory=list)  # `probe_table.COLUMNS`

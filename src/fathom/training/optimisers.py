@@ -12,7 +12,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from fathom.params.recipe import Recipe
+from fathom.networks.recipe import Recipe
 
 ALIGNED = 16  # float32 values in a cache line
 AT_ONCE = 65_536  # values; what a step needs of so many fits into a core's cache

@@ -23,7 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fathom.networks.initialisation import Weighted, main_layers
 from fathom.networks.network import ConvolutionBlock, Network, ResidualBlock
-from fathom.training.probe_table import Probe
+from fathom.study.trained import Probe
 
 
 class Point(NamedTuple):
@@ -67,7 +67,7 @@ def _kind(layer: Weighted, is_output: bool) -> str:
     return "o" if is_output else f"fc{layer.out_features}"
 
 
-def measure(
+def probe_layers(
     network: Network, inputs: torch.Tensor, target: torch.Tensor, epoch: int, *, jacobians: bool
 ) -> list[Probe]:
     """Measure every layer on one batch.

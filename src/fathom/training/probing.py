@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 
 from fathom.networks.network import Network
-from fathom.params.recipe import Probes
-from fathom.training.probe_table import Probe
-from fathom.training.probes import measure, relative_changes, weights_of
+from fathom.networks.recipe import Probes
+from fathom.study.trained import Probe
+from fathom.training.probes import probe_layers, relative_changes, weights_of
 
 
 class Step(NamedTuple):
@@ -38,7 +38,7 @@ class Prober:
         """Measure the network after `epoch`, if it is due; its Jacobians at the start and end."""
         if self.is_due(epoch):
             ends = epoch in (0, self.last)
-            self.rows += measure(network, self.inputs, self.target, epoch, jacobians=ends)
+            self.rows += probe_layers(network, self.inputs, self.target, epoch, jacobians=ends)
 
     def before_step(self, network: Network, epoch: int, step: int, steps: int) -> Step | None:
         """Note the weights before a step whose change is wanted: the first, an epoch's last."""

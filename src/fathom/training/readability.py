@@ -9,7 +9,6 @@ nuclei; it is closed-form, so that the probes cost little beside the training.
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import balanced_accuracy_score
@@ -18,14 +17,12 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from fathom.ground.arrays import Bools, Floats32
 from fathom.networks.network import Network
 from fathom.training.probes import points_of
 
 PENALTIES = np.logspace(-1, 5, 4)
 QUARTERS = 2  # by 2
-
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
 
 
 def readability(
@@ -57,7 +54,7 @@ def readability(
 
 
 @torch.inference_mode()
-def activations(network: Network, batches: Sequence[torch.Tensor]) -> list[Floats]:
+def activations(network: Network, batches: Sequence[torch.Tensor]) -> list[Floats32]:
     """Return each layer's activations, (all n, features) float32, maps averaged by quarters."""
     points = points_of(network)
     seen: list[list[torch.Tensor]] = [[] for _ in points]
@@ -87,7 +84,7 @@ def _keep(
     return hook
 
 
-def _score(train: Floats, positive: Bools, validation: Floats, truth: Bools) -> float:
+def _score(train: Floats32, positive: Bools, validation: Floats32, truth: Bools) -> float:
     if not (np.isfinite(train).all() and np.isfinite(validation).all()):
         return float("nan")
     probe = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))

@@ -21,16 +21,16 @@ from fathom.ground.numerics import Numerics
 from fathom.networks.architecture import parse
 from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
+from fathom.networks.recipe import Probes
 from fathom.networks.units import Dropout
-from fathom.params.recipe import Probes
 from fathom.training.batches import Rows, batches, training_targets, turned
 from fathom.training.cell import (
     Cell,
     Epoch,
     Shown,
     State,
+    StateDict,
     Trained,
-    Weights,
     arrays_of,
     named_after,
 )
@@ -260,14 +260,14 @@ class _Training:
         probabilities = torch.sigmoid(self._logits(part)).nan_to_num(nan=0.5)
         return probabilities.numpy()
 
-    def _weights(self) -> Weights:
+    def _weights(self) -> StateDict:
         """Return a copy of the network's weights."""
         return {
             name: weight.detach().to("cpu", copy=True).numpy()
             for name, weight in self.network.state_dict().items()
         }
 
-    def _load(self, weights: Weights) -> None:
+    def _load(self, weights: StateDict) -> None:
         self.network.load_state_dict(
             {name: torch.from_numpy(np.array(values)) for name, values in weights.items()}
         )

@@ -1,0 +1,129 @@
+"""What only the pixels of a data set show: damaged images, points outside, wrong masks."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from scipy import ndimage
+
+from fathom.datasets.layout import (
+    ANNOTATIONS,
+    IMAGES,
+    LABEL_MASKS,
+    MASK_SUFFIXES,
+    MASKS,
+    mask_paths,
+    stem,
+)
+from fathom.datasets.tables import CsvRow, Fault, read_number
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Labels, read_labels, read_micrograph
+from fathom.ground.progress import track
+
+
+def pixel_faults(folder: Path, images: list[CsvRow], annotations: list[CsvRow]) -> Iterator[Fault]:
+    """Decode every image and every mask, on all cores, and yield what is wrong with them."""
+    # An image that is listed twice was reported; its first row counts.
+    rows = {row.get("image"): row for row in reversed(images)}
+    pool = ThreadPoolExecutor(os.cpu_count())  # decoders release the interpreter's lock
+    try:
+        work = pool.map(lambda row: _decode(folder, row), rows.values())
+        decoded = list(track(work, "checking images", total=len(rows)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
+    for image in decoded:
+        yield from image.faults
+    yield from _points_outside(annotations, dict(zip(rows, decoded, strict=True)))
+    if rows:  # else all would be, of images that were reported
+        for masks in (MASKS, LABEL_MASKS):
+            yield from _stray_masks(folder, masks, {stem(image) for image in rows})
+
+
+class _Decoded(NamedTuple):
+    size: tuple[int, ...] | None  # height, width; None where the image cannot be read
+    faults: list[Fault]
+
+
+def _decode(folder: Path, row: CsvRow) -> _Decoded:
+    image = row.get("image")
+    size: tuple[int, ...] | None = None
+    faults = []
+    try:
+        size = read_micrograph(folder / image).shape[:2]
+    except FathomError as error:
+        faults.append(Fault(IMAGES, row.number, "image", _without(folder, error)))
+    for kind in (MASKS, LABEL_MASKS):
+        faults += _mask_faults(folder, kind, image, size)
+    return _Decoded(size, faults)
+
+
+def _mask_faults(
+    folder: Path, kind: str, image: str, size: tuple[int, ...] | None
+) -> Iterator[Fault]:
+    masks = mask_paths(folder, image, kind)
+    for mask in masks:
+        try:
+            labels = read_labels(mask)
+        except FathomError as error:
+            what: str | None = _without(mask, error)
+        else:
+            what = _size_fault(labels, size, image)
+            if kind == MASKS:
+                what = what or _black_and_white(labels)
+        if what:
+            yield Fault(mask.relative_to(folder).as_posix(), None, None, what)
+    if len(masks) > 1:
+        names = " and ".join(mask.name for mask in masks)
+        yield Fault(kind, None, None, f"'{image}' has {names}; keep one")
+
+
+def _without(path: Path, error: FathomError) -> str:
+    """Return the message of `fathom.ground.images` without what the fault's place says already."""
+    return str(error).removeprefix(f"{path}/").removeprefix(f"{path}: ")
+
+
+def _size_fault(labels: Labels, size: tuple[int, ...] | None, image: str) -> str | None:
+    if size is None or labels.shape == size:
+        return None
+    height, width = labels.shape
+    return f"is {width} x {height} px, its image '{image}' {size[1]} x {size[0]} px"
+
+
+def _black_and_white(labels: Labels) -> str | None:
+    if labels.max(initial=0) > 0 and (labels[labels > 0] == labels.max()).all():
+        _, pieces = ndimage.label(labels)
+        if pieces > 1:
+            return (
+                f"holds one number, {labels.max()}, in {pieces} separate pieces: that is a black "
+                "and white picture; a label image has a number of its own for each nucleus"
+            )
+    return None
+
+
+def _points_outside(annotations: list[CsvRow], decoded: dict[str, _Decoded]) -> Iterator[Fault]:
+    for row in annotations:
+        image = decoded.get(row.get("image"))
+        if image is None or image.size is None:
+            continue
+        for column, pixels in zip(("y", "x"), image.size, strict=True):
+            value = read_number(row.get(column))
+            if value is not None and not 0 <= value < pixels:
+                what = f"{row.get(column)} lies outside of '{row.get('image')}', 0 to {pixels - 1}"
+                yield Fault(ANNOTATIONS, row.number, column, what)
+
+
+def _stray_masks(folder: Path, kind: str, stems: set[str]) -> Iterator[Fault]:
+    masks = folder / kind
+    for path in sorted(masks.rglob("*")):
+        name = path.relative_to(masks)
+        if path.is_dir() or any(part.startswith(".") for part in name.parts):
+            continue
+        if path.suffix not in MASK_SUFFIXES:
+            what = f"'{path.suffix}' is not one of {', '.join(MASK_SUFFIXES)}"
+        elif name.with_suffix("").as_posix() not in stems:
+            what = f"is the mask of no image: {IMAGES} has none called '{name.with_suffix('')}'"
+        else:
+            continue
+        yield Fault(f"{kind}/{name.as_posix()}", None, None, what)

@@ -1,0 +1,184 @@
+"""A model file: one ONNX file with the weights and all that scoring a new slide needs; no torch.
+
+Input `crops`: (n, crop_px, crop_px, channels) uint8, the background 0; scaling is part of the
+graph. Outputs `logit` and `probability` of the positive class: (n,) float32. The file's
+`metadata_props` are the fields of `ModelCard`, each value as JSON.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from fathom.ground.arrays import Floats32
+from fathom.ground.errors import FathomError
+from fathom.ground.images import Micrograph
+from fathom.ground.section import Count, Positive
+from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
+from fathom.models.abstention import Abstention, Group
+from fathom.study.nuclei import Crops
+
+# Raised when an older fathom could no longer read the file rightly.
+# 2: `abstention`. A file of the format 1 has none: it never gives a verdict.
+FORMAT: Literal[2] = 2
+READABLE = (1, FORMAT)
+INPUT, LOGIT, PROBABILITY = "crops", "logit", "probability"
+
+# 32 crops of 48 px under 32 filters take 10 MB; larger batches were no faster on a CPU.
+BATCH = 32
+
+
+class ModelCard(BaseModel):
+    """What a model file says of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1, 2]
+    fathom_version: str
+    run: str
+    negative: str
+    positive: str
+    threshold: Annotated[float, Field(ge=0, le=1)]  # probability >= threshold is positive
+    crop_px: Count
+    channels: Literal[1, 3]
+    um_per_px: Positive | None  # median of the study's images; None where unknown
+    segmentation: Annotated[Segmentation | NetworkSegmentation, Field(discriminator="method")]
+    crop: Crop
+    architecture: str
+    # As resolved, with the run's interventions. Scoring does not need it, so it is kept as it was:
+    # a model outlives a change of the recipe's keys.
+    recipe: dict[str, JsonValue]
+    data_sha256: str  # of the study's nuclei, table and crops
+    metrics: dict[str, float]  # of the run, on the study's test folds
+    abstention: Abstention | None = None  # of the verdict on a slide
+
+    @property
+    def group(self) -> Group | None:
+        """Return what never stood on both sides of a split; the first files do not say."""
+        return self.abstention.group if self.abstention else None
+
+    def properties(self) -> dict[str, str]:
+        """Return the card as an ONNX file holds it, every value as JSON."""
+        return {
+            name: json.dumps(value, sort_keys=True)
+            for name, value in self.model_dump(mode="json").items()
+        }
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str], where: Path) -> Self:
+        """Read what `properties` returned; `where` is the model file, for messages."""
+        if not {"format", "fathom_version"} <= properties.keys():
+            raise FathomError(
+                f"{where}: is an ONNX file, but not one of fathom's: its metadata do not say how "
+                "nuclei are found and cut. Take a file that the stage 'export' wrote"
+            )
+        try:
+            values = {name: json.loads(text) for name, text in properties.items()}
+            if values["format"] not in READABLE:
+                raise FathomError(
+                    f"{where}: has the format {values['format']} (written by fathom "
+                    f"{values['fathom_version']}); this fathom reads the formats "
+                    f"{' and '.join(map(str, READABLE))}. Update fathom, or export the model again"
+                )
+            return cls.model_validate_json(json.dumps(values))
+        except json.JSONDecodeError as error:
+            raise FathomError(f"{where}: its metadata are damaged ({error})") from None
+        except ValidationError as error:
+            faults = "; ".join(
+                f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}" for fault in error.errors()
+            )
+            raise FathomError(
+                f"{where}: its metadata are not what this fathom expects ({faults}). Export the "
+                "model again"
+            ) from None
+
+
+class OnnxModel:
+    """A model file that was checked.
+
+    card : what it says of itself
+    sha256 : of its bytes
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._session, self.sha256 = _open(path)
+        self.card = ModelCard.from_properties(
+            self._session.get_modelmeta().custom_metadata_map, path
+        )
+        expected = [self.card.crop_px, self.card.crop_px, self.card.channels]
+        names = [put.name for put in (*self._session.get_inputs(), *self._session.get_outputs())]
+        if names != [INPUT, LOGIT, PROBABILITY] or (
+            self._session.get_inputs()[0].shape[1:] != expected
+            or self.card.crop.crop_px != self.card.crop_px
+        ):
+            raise FathomError(
+                f"{path}: its graph is not the one its metadata describe (crops of "
+                f"{' x '.join(map(str, expected))} in, logit and probability out). Export it again"
+            )
+
+    def check_channels(self, micrograph: Micrograph, path: Path) -> None:
+        """Raise `FathomError` where a colour image meets a model of grey ones, or the reverse."""
+        channels = 1 if micrograph.ndim == 2 else micrograph.shape[-1]
+        if channels != self.card.channels:
+            kinds = {1: "grey", 3: "colour (RGB)"}
+            raise FathomError(
+                f"{path}: is a {kinds[channels]} image; the model {self.path} was trained on "
+                f"{kinds[self.card.channels]} ones. Save it as such, or take another model"
+            )
+
+    def score(self, crops: Crops) -> tuple[Floats32, Floats32]:
+        """Return the logit and the probability of the positive class of each crop.
+
+        `crops` (n, crop_px, crop_px, channels) uint8, n may be 0; both results (n,) float32.
+        Raises `FathomError` for crops of another shape.
+        """
+        side, channels = self.card.crop_px, self.card.channels
+        if crops.shape[1:] != (side, side, channels) or crops.dtype != np.uint8:
+            raise FathomError(
+                f"{self.path}: takes uint8 crops of {side} x {side} px and {channels} channels; "
+                f"these are {crops.dtype} and have the shape {crops.shape}"
+            )
+        empty = np.empty(0, dtype=np.float32)
+        batches: list[list[Any]] = [
+            self._session.run([LOGIT, PROBABILITY], {INPUT: crops[start : start + BATCH]})
+            for start in range(0, len(crops), BATCH)
+        ]
+        logit, probability = zip([empty, empty], *batches, strict=True)
+        return np.concatenate(logit), np.concatenate(probability)
+
+
+def _open(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
+    if not path.is_file():
+        raise FathomError(f"{path}: there is no such model file")
+    options = onnxruntime.SessionOptions()
+    # One thread: the same bytes on any number of cores.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; they reach the reader as exceptions
+    try:
+        content = path.read_bytes()
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime's exceptions have no base class of their own.
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise FathomError(f"{path}: is not an ONNX file, or a damaged one ({reason})") from None
+    return session, hashlib.sha256(content).hexdigest()
+
+
+Colour = tuple[int, int, int]  # red, green, blue, 0..255
+
+# Vermilion, sky blue and yellow of Okabe & Ito 2008: told apart by colour-blind readers, and seen
+# on grey, where a grey for what was not scored would be lost.
+POSITIVE: Colour = (213, 94, 0)
+NEGATIVE: Colour = (86, 180, 233)
+NOT_SCORED: Colour = (240, 228, 66)
+
+
+def class_colours(card: ModelCard) -> Mapping[str, Colour]:
+    """Return the colour of each class by its name, the positive one first."""
+    return {card.positive: POSITIVE, card.negative: NEGATIVE}

@@ -1,1 +1,0 @@
-"""Every number of the pipeline: one frozen class a section of params.yaml."""

@@ -1,0 +1,122 @@
+"""What the score of a control means for the claim, in one sentence, by rules.
+
+A control *tells* the label if its interval is above .5. Its reference has something *beyond* it
+if the paired difference's interval is above 0. Nothing else decides which sentence is said.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from fathom.controls.catalogue import (
+    ACQUISITION,
+    BACKGROUND,
+    CONTROLS,
+    LABEL_PIXELS,
+    SHUFFLED,
+    SHUFFLED_CLASSIFIER,
+)
+from fathom.ground.number_text import decimal, signed, with_interval
+from fathom.study.run_names import short
+
+Numbers = Mapping[str, float]
+
+SCORE, BEYOND = "balanced_accuracy", "beyond"
+
+
+def meaning(control: str, numbers: Numbers, reference: str) -> str:
+    """Return the sentence on `control`; `reference` is who sees all that it lacks."""
+    score = with_interval(numbers, f"{control}.{SCORE}")
+    subject = CONTROLS[control].subject
+    tells = numbers[f"{control}.{SCORE}_low"] > 0.5
+    if control in (SHUFFLED, SHUFFLED_CLASSIFIER):
+        return _floor(subject, score, tells=tells)
+    if numbers[f"{control}.{SCORE}_high"] < 0.5:
+        return (
+            f"{subject} is below chance, {score}: what it tells in training and validation groups "
+            "is turned round in the test groups, which are too few or differ from them."
+        )
+    if not tells:
+        most = numbers[f"{control}.{SCORE}_high"] - 0.5
+        return (
+            f"{subject} is not seen to tell the label, {score}: of a score it explains "
+            f"{decimal(most)} above chance at most."
+        )
+    if control == LABEL_PIXELS:
+        return (
+            f"{subject} decides {score}: the answer is in the crops, and a score says first "
+            "how well it is read there."
+        )
+    consequence = {
+        BACKGROUND: "; crops have it at 0, so it counts where it shapes the outline",
+        ACQUISITION: "; folds that cut through acquisitions reward who recognises them",
+    }.get(control, "")
+    return (
+        f"{subject} tells the label, {score}{consequence}; {_beyond(control, numbers, reference)}"
+    )
+
+
+def _floor(subject: str, score: str, *, tells: bool) -> str:
+    if tells:
+        return (
+            f"{subject} that learned shuffled labels scores {score}, above chance: the protocol "
+            "leaks, and no score is to be trusted before it is found where."
+        )
+    return f"{subject} that learned shuffled labels scores {score}: the floor, as it should be."
+
+
+def _beyond(control: str, numbers: Numbers, reference: str) -> str:
+    difference, low, high = (
+        signed(numbers[f"{control}.{BEYOND}{end}"]) for end in ("", "_low", "_high")
+    )
+    found = f"{difference} [{low}, {high}]"
+    if numbers[f"{control}.{BEYOND}_low"] > 0:
+        return f"{short(reference)} has {found} beyond it."
+    if numbers[f"{control}.{BEYOND}_high"] < 0:
+        return f"{short(reference)}, which sees more, does worse ({found})."
+    return f"nothing shows that {short(reference)} uses more ({found})."
+
+
+def batch_sentences(numbers: Numbers, acquisition: str) -> Iterator[str]:
+    """Yield whether acquisitions show, whether they tell the label, and what a new one costs."""
+    for column in dict.fromkeys(("slide", acquisition)):
+        if f"{column}.recognised" not in numbers:
+            continue
+        chance = decimal(numbers[f"{column}.chance"])
+        shows = numbers[f"{column}.recognised_low"] > numbers[f"{column}.chance"]
+        verb = "tell" if shows else "are not seen to tell"
+        yield (
+            f"A nucleus' features {verb} its {column}: named right in "
+            f"{with_interval(numbers, f'{column}.recognised')} where chance is {chance}. The "
+            f"{column} tells {numbers[f'{column}.bits']:.3f} bits of the label, of independent "
+            f"nuclei by chance {numbers[f'{column}.bits_by_chance']:.3f}."
+        )
+    losses = _named(numbers, "batch.", ".loss")
+    worse = [name for name, key in losses.items() if numbers[f"{key}_high"] < 0]
+    if worse:
+        names = ", ".join(map(short, worse))
+        yield f"On a {acquisition} that training never saw, worse than on the folds: {names}."
+    elif losses:
+        yield f"On a {acquisition} that training never saw, none is seen to be worse."
+
+
+def leak_sentence(numbers: Numbers, least_px: int) -> str:
+    """Return what the label's own pixels in the crops do to the scores."""
+    if not numbers.get("label_pixels.nuclei"):
+        return (
+            "Whether the label's own pixels are in the crops is not known: the data set has no "
+            "label_masks/ (docs/own-data.md)."
+        )
+    shares = " and ".join(
+        f"{100 * numbers[f'label_pixels.{of}']:.1f} % of the {of} nuclei"
+        for of in ("positive", "negative")
+        if f"label_pixels.{of}" in numbers
+    )
+    leaks = _named(numbers, "label.", ".leak")
+    better = [name for name, key in leaks.items() if numbers[f"{key}_low"] > 0]
+    use = f"it carries {', '.join(map(short, better))}" if better else "nobody is seen to use it"
+    return f"{shares} show {least_px} px or more of what the label is about in their crop; {use}."
+
+
+def _named(numbers: Numbers, start: str, end: str) -> dict[str, str]:
+    """Return the keys `<start><run><end>` by run."""
+    keys = (key for key in numbers if key.startswith(start) and key.endswith(end))
+    return {key.removeprefix(start).removesuffix(end): key for key in keys}

@@ -1,0 +1,48 @@
+"""Where a nucleus of a slide's view lies in the full-resolution image, and in micrometres."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fathom.ground.arrays import Floats
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The view that nuclei were found in.
+
+    height, width : of the view, px
+    um_per_px : of the view; None where unknown
+    downsample : px of the full-resolution image per px of the view
+
+    Positions are pixel indices, 0 the centre of the first pixel. Corners are QuPath's coordinates:
+    0 is the outer edge of the first pixel.
+    """
+
+    height: int
+    width: int
+    um_per_px: float | None = None
+    downsample: float = 1.0
+
+    @property
+    def full_um_per_px(self) -> float | None:
+        """Of the full-resolution image."""
+        return None if self.um_per_px is None else self.um_per_px / self.downsample
+
+    def full_position(self, position: npt.ArrayLike) -> Floats:
+        """Return positions in the full-resolution image, px."""
+        full: Floats = (np.asarray(position, dtype=np.float64) + 0.5) * self.downsample - 0.5
+        return full
+
+    def um(self, position: npt.ArrayLike) -> Floats:
+        """Return distances from the image's edge, um; NaN where the resolution is unknown."""
+        um_per_px = np.nan if self.um_per_px is None else self.um_per_px
+        um: Floats = (np.asarray(position, dtype=np.float64) + 0.5) * um_per_px
+        return um
+
+    def um2(self, area_px: npt.ArrayLike) -> Floats:
+        """Return areas, um^2; NaN where the resolution is unknown."""
+        um_per_px = np.nan if self.um_per_px is None else self.um_per_px
+        um2: Floats = np.asarray(area_px, dtype=np.float64) * um_per_px**2
+        return um2

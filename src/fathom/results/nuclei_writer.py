@@ -1,0 +1,75 @@
+"""What all writers of nuclei share: they take batches as they come, and end whole or not at all."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+
+from fathom.results.nuclei_batch import NucleiBatch
+
+# A tile has tens of nuclei; row groups of so few are slow to read. A row takes 300 bytes.
+ROWS = 16_384
+
+
+class NucleiWriter(ABC):
+    """A file in the making; a context manager.
+
+    Leaving it without an error writes what comes last. Either way the file is closed. It is written
+    under the name it is given: `fathom.ground.output.written_whole` is the caller's.
+    """
+
+    @abstractmethod
+    def add(self, batch: NucleiBatch) -> None:
+        """Write the nuclei of a batch, or keep them for `finish`."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Write what comes last."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file, finished or not; nothing happens the second time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.close()
+
+
+class RowWriter(NucleiWriter):
+    """A writer of tables, which gathers `ROWS` rows before it writes them."""
+
+    def __init__(self) -> None:
+        self._waiting: list[pd.DataFrame] = []
+
+    @abstractmethod
+    def write_rows(self, table: pd.DataFrame) -> None:
+        """Append rows of `fathom.scoring.nuclei_scores.SCORE_COLUMNS`."""
+
+    def add(self, batch: NucleiBatch) -> None:
+        """Gather the rows, and write them by `ROWS`: how they were divided leaves no trace."""
+        if len(batch.table):
+            self._waiting.append(batch.table)
+        if sum(map(len, self._waiting)) >= ROWS:
+            rows = pd.concat(self._waiting, ignore_index=True)
+            whole = len(rows) - len(rows) % ROWS
+            for start in range(0, whole, ROWS):
+                self.write_rows(rows.iloc[start : start + ROWS])
+            self._waiting = [rows.iloc[whole:]]
+
+    def finish(self) -> None:
+        """Write the rows that wait."""
+        if any(map(len, self._waiting)):
+            self.write_rows(pd.concat(self._waiting, ignore_index=True))
+        self._waiting.clear()

@@ -1,0 +1,150 @@
+"""What scored slides come to: a row an image in summary.csv, a row a patient beside it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from fathom.ground.output import written_whole
+from fathom.models.onnx_model import ModelCard
+
+SUMMARY, PATIENTS = "summary.csv", "summary_by_patient.csv"
+UNDECIDED, NOT_SCORED = "undecided", "not scored"
+Z = 1.959964  # the normal distribution's 97.5 % point
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of nuclei; those of batches, or of the images of a patient, are added with +."""
+
+    nuclei: int = 0
+    scored: int = 0
+    positive: int = 0
+    probabilities: float = 0.0  # their sum
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, card: ModelCard) -> "Tally":
+        """Count the rows of `fathom.scoring.nuclei_scores.SCORE_COLUMNS`."""
+        return cls(
+            nuclei=len(table),
+            scored=int((table["left_out"] == "").sum()),
+            positive=int((table["class"] == card.positive).sum()),
+            probabilities=float(table["probability"].sum()),
+        )
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.nuclei + other.nuclei,
+            self.scored + other.scored,
+            self.positive + other.positive,
+            self.probabilities + other.probabilities,
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One image's row of summary.csv; what could not be computed is None."""
+
+    image: str
+    nuclei: int | None = None
+    scored: int | None = None
+    positive: int | None = None
+    share_positive: float | None = None
+    share_low: float | None = None  # 95 % interval over nuclei, taken to be independent
+    share_high: float | None = None
+    mean_probability: float | None = None
+    band: float | None = None  # half width, of the model; None where it has none
+    verdict: str = NOT_SCORED
+    remark: str = ""  # a sentence, where something is to be said
+
+
+def summarise(table: pd.DataFrame, card: ModelCard, image: str) -> Summary:
+    """Summarise the nuclei of an image that has them in one table."""
+    return summary_of(Tally.of(table, card), card, image)
+
+
+def summary_of(tally: Tally, card: ModelCard, image: str) -> Summary:
+    """Summarise the nuclei of an image, or those of a patient under its name."""
+    band = card.abstention.band if card.abstention else None
+    if not tally.scored:
+        what = "none of its nuclei could be scored" if tally.nuclei else "no nucleus was found"
+        remark = f"{image}: {what}; look at the overlay, and at the model's segmentation section"
+        return Summary(image, tally.nuclei, 0, 0, band=band, verdict=UNDECIDED, remark=remark)
+    low, high = wilson_interval(tally.positive, tally.scored)
+    return Summary(
+        image=image,
+        nuclei=tally.nuclei,
+        scored=tally.scored,
+        positive=tally.positive,
+        share_positive=tally.positive / tally.scored,
+        share_low=low,
+        share_high=high,
+        mean_probability=tally.probabilities / tally.scored,
+        band=band,
+        verdict=verdict(tally.positive, tally.scored, card),
+    )
+
+
+def verdict(positive: int, scored: int, card: ModelCard) -> str:
+    """Return the class of most nuclei, or `UNDECIDED`.
+
+    Decided where both the model's band around the share (`fathom.models.abstention`) and the 95 %
+    interval over nuclei lie on one side of one half. A model without a band never decides.
+    """
+    band = card.abstention.band if card.abstention else None
+    if not scored or band is None:
+        return UNDECIDED
+    low, high = wilson_interval(positive, scored)
+    share = positive / scored
+    if min(low, share - band) > 0.5:
+        return card.positive
+    return card.negative if max(high, share + band) < 0.5 else UNDECIDED
+
+
+def wilson_interval(positive: int, scored: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); scored > 0."""
+    share = positive / scored
+    centre = share + Z**2 / (2 * scored)
+    half_width = Z * math.sqrt(share * (1 - share) / scored + Z**2 / (4 * scored**2))
+    low, high = ((centre + side * half_width) / (1 + Z**2 / scored) for side in (-1, 1))
+    # Of a share of 0 or 1 the interval ends there, but for rounding.
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
+
+
+def write_summary(rows: Sequence[Summary], out: Path) -> pd.DataFrame:
+    """Write summary.csv and return its table."""
+    columns = [field.name for field in fields(Summary)]
+    return _write_csv(pd.DataFrame([asdict(row) for row in rows], columns=columns), out / SUMMARY)
+
+
+def write_patients(
+    tallies: Sequence[Tally | None], patients: Sequence[str], card: ModelCard, out: Path
+) -> pd.DataFrame:
+    """Write summary_by_patient.csv, a row a patient in the order of first mention.
+
+    `tallies` and `patients` are those of the images; a tally is None where the image could not be
+    scored: it counts among `images`, its nuclei nowhere, and the remark says so. Nuclei of all of a
+    patient's images count alike.
+    """
+    rows = []
+    for patient in dict.fromkeys(patients):
+        own = [tally for tally, name in zip(tallies, patients, strict=True) if name == patient]
+        known = [tally for tally in own if tally is not None]
+        row = asdict(summary_of(sum(known, Tally()), card, patient)) if known else {}
+        row = {**asdict(Summary(patient)), **row}
+        if missing := len(own) - len(known):
+            row["remark"] = f"{patient}: {missing} of {len(own)} images could not be scored"
+        row["patient"], row["images"] = row.pop("image"), len(own)
+        rows.append(row)
+    columns = ["patient", "images", *[field.name for field in fields(Summary)[1:]]]
+    return _write_csv(pd.DataFrame(rows, columns=columns), out / PATIENTS)
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table = table.astype({"nuclei": "Int64", "scored": "Int64", "positive": "Int64"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as part:
+        table.to_csv(part, index=False, float_format="%.6f")
+    return table

@@ -1,0 +1,117 @@
+"""Where the results of a call go, and that nothing is lost there."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import pyarrow.parquet as pq
+
+from fathom.ground.errors import FathomError
+from fathom.models.onnx_model import ModelCard
+from fathom.results.slide_files import Formats
+from fathom.results.summary import PATIENTS, SUMMARY, Tally
+
+
+def result_base(image: Path, out: Path) -> Path:
+    """Return the path of an image's files without their endings: `a.ome.tif` gives `<out>/a`."""
+    return out / image.stem.removesuffix(".ome")
+
+
+def require_writable(out: Path) -> None:
+    """Make the folder, and raise `FathomError` where nothing can be written to it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise FathomError(
+            f"{out}: cannot be written to ({error.strerror}); take another folder as --out"
+        ) from None
+
+
+def require_free(
+    images: Sequence[Path], out: Path, formats: Formats, *, overwrite: bool, resume: bool
+) -> None:
+    """Raise `FathomError` where files would be written twice, over an image, or over results.
+
+    `overwrite` replaces results, `resume` keeps those that are whole.
+    """
+    if overwrite and resume:
+        raise FathomError(
+            "--overwrite replaces the results that are there, --resume keeps them: give one of both"
+        )
+    there = {image.resolve() for image in images}
+    first: dict[Path, Path] = {}
+    for image in images:
+        base = result_base(image, out)
+        if base in first:
+            raise FathomError(
+                f"{first[base]} and {image} would both write '{base.name}.geojson': score them in "
+                "separate calls, each with its own --out, or rename one"
+            )
+        first[base] = image
+        for path in formats.paths(base).values():
+            if path.resolve() in there:
+                raise FathomError(f"{path}: is one of the images; take another folder as --out")
+            _require_new(path, allowed=overwrite or resume)
+    for name in (SUMMARY, PATIENTS):
+        _require_new(out / name, allowed=overwrite or resume)
+
+
+def _require_new(path: Path, *, allowed: bool) -> None:
+    if path.exists() and not allowed:
+        raise FathomError(
+            f"{path}: is there already; take another folder as --out, or give --overwrite to "
+            "replace what is of the same name, or --resume to go on with what an earlier call began"
+        )
+
+
+# What the counts are made of: `Tally.of`.
+_COUNTED = ["left_out", "class", "probability"]
+
+
+def tallies_of_done(
+    slides: Sequence[Path],
+    out: Path,
+    formats: Formats,
+    origin: Mapping[str, str | float | None],
+    card: ModelCard,
+) -> dict[Path, Tally]:
+    """Return the counts of the slides whose files are all in `out`, made as they would be now.
+
+    `origin` is what the tables must say of how they were made, besides their slide and fathom.
+    A slide that was changed after its files were made is not done.
+
+    Raises `FathomError`, before any work, where files were made with another model or other
+    options, of another slide, or cannot be read.
+    """
+    done, expected = {}, {"fathom_version": version("fathom"), **origin}
+    for slide in slides:
+        paths = formats.paths(result_base(slide, out))
+        if not slide.exists() or not all(path.is_file() for path in paths.values()):
+            continue
+        table = paths["parquet"]
+        _require_origin(table, {"image": slide.as_posix(), **expected})
+        if slide.stat().st_mtime <= table.stat().st_mtime:
+            done[slide] = Tally.of(pq.read_table(table, columns=_COUNTED).to_pandas(), card)
+    return done
+
+
+def _require_origin(table: Path, origin: Mapping[str, str | float | None]) -> None:
+    try:
+        metadata = pq.read_schema(table).metadata or {}
+        told = json.loads(metadata.get(b"fathom", b"{}"))
+    except (OSError, ValueError) as error:
+        raise FathomError(
+            f"{table}: is no table of fathom's, or a damaged one ({error}); delete it, or give "
+            "--overwrite in place of --resume"
+        ) from None
+    for key, value in origin.items():
+        if told.get(key) != value:
+            raise FathomError(
+                f"{table}: was made with {key} {told.get(key)}, and this call has {value}: results "
+                "of both in one folder would not compare. Take another folder as --out, or give "
+                "--overwrite in place of --resume"
+            )

@@ -1,0 +1,67 @@
+"""The tables of networks (`runs`, `experiments`, `study`, `controls`) and their architectures."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from fathom.ground.errors import FathomError
+from fathom.ground.section import PARAMS_FILE, Section, validated, value_at
+
+Table = Literal["runs", "experiments", "study", "controls"]
+
+
+class Run(Section):
+    """A row of one of the tables: one architecture and named changes, in order.
+
+    `fathom.networks.interventions` makes the changes.
+    """
+
+    key: ClassVar[str] = "runs"
+    architecture: str
+    interventions: dict[str, dict[str, object]]
+
+
+def read_runs(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the networks that are compared and exported, in the order of the file."""
+    return read_table("runs", file)
+
+
+def read_experiments(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the quick study's interventions, which are trained to find causes, never exported."""
+    return read_table("experiments", file)
+
+
+def read_study(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the full study's networks and interventions: long to train, never exported."""
+    return read_table("study", file)
+
+
+def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read the networks that see only what should not tell the label, never exported."""
+    return read_table("controls", file)
+
+
+def read_row(table: Table, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
+    """Read the row called `name` of `table`, and its architecture's line."""
+    run = validated(Run, value_at(file, table, name), f"{table}.{name}")
+    line = value_at(file, "architectures", run.architecture)
+    if not isinstance(line, str):
+        raise FathomError(
+            f"{file}: 'architectures.{run.architecture}' must be one line of text, not {line!r}"
+        )
+    return run, line
+
+
+def read_table(table: Table, file: Path = PARAMS_FILE) -> dict[str, Run]:
+    """Read all rows of a table, in the order of the file."""
+    rows = value_at(file, table)
+    if not isinstance(rows, dict) or not rows:
+        raise FathomError(f"params.yaml: '{table}' must list at least one run, not {rows!r}")
+    return {str(name): validated(Run, row, f"{table}.{name}") for name, row in rows.items()}
+
+
+def read_architectures(file: Path = PARAMS_FILE) -> dict[str, str]:
+    """Read the lines of all architectures, by name."""
+    lines = value_at(file, "architectures")
+    if not isinstance(lines, dict) or not all(isinstance(line, str) for line in lines.values()):
+        raise FathomError(f"{file}: 'architectures' must give each name one line of text")
+    return {str(name): line for name, line in lines.items()}

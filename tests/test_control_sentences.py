@@ -1,0 +1,92 @@
+"""Each control's sentence follows from its numbers by rules."""
+
+import pytest
+
+from fathom.controls.catalogue import ALL
+from fathom.reports.control_sentences import batch_sentences, leak_sentence, meaning
+
+
+def numbers(control, score, half=0.03, beyond=0.02, beyond_half=0.03):
+    return {
+        f"{control}.balanced_accuracy": score,
+        f"{control}.balanced_accuracy_low": score - half,
+        f"{control}.balanced_accuracy_high": score + half,
+        f"{control}.beyond": beyond,
+        f"{control}.beyond_low": beyond - beyond_half,
+        f"{control}.beyond_high": beyond + beyond_half,
+    }
+
+
+@pytest.mark.parametrize("control", ALL)
+@pytest.mark.parametrize("score", [0.4, 0.5, 0.6])
+def test_every_control_has_one_sentence_with_its_score(control, score):
+    said = meaning(control, numbers(control, score), "baseline-forest")
+    assert f"{score:.3f}".replace("0.", ".") in said
+    assert said.endswith(".")
+    assert said.count(". ") == 0
+
+
+@pytest.mark.parametrize(
+    ("beyond", "expected"),
+    [
+        (0.05, "forest has +.050 [+.020, +.080] beyond it."),
+        (0.01, "nothing shows that forest uses more (+.010 [-.020, +.040])."),
+        (-0.05, "forest, which sees more, does worse (-.050 [-.080, -.020])."),
+    ],
+)
+def test_what_the_reference_has_beyond_a_control_that_tells(beyond, expected):
+    said = meaning("size", numbers("size", 0.6, beyond=beyond), "baseline-forest")
+    assert said.startswith("The size alone tells the label, .600 [.570, .630]; ")
+    assert said.endswith(expected)
+
+
+def test_a_control_that_is_not_seen_to_tell_says_what_it_could_explain():
+    said = meaning("background", numbers("background", 0.51), "shallow")
+    assert "is not seen to tell the label" in said
+    assert ".040 above chance at most" in said
+
+
+def test_below_chance():
+    assert "below chance" in meaning("shape", numbers("shape", 0.42), "baseline-forest")
+
+
+@pytest.mark.parametrize("control", ["shuffled-labels", "shuffled-classifier"])
+def test_the_floor(control):
+    assert "the floor, as it should be" in meaning(control, numbers(control, 0.5), "shallow")
+    assert "the protocol leaks" in meaning(control, numbers(control, 0.6), "shallow")
+
+
+def test_batch_effect():
+    found = {
+        "patient.recognised": 0.5,
+        "patient.recognised_low": 0.4,
+        "patient.recognised_high": 0.6,
+        "patient.chance": 0.2,
+        "patient.bits": 0.0123,
+        "patient.bits_by_chance": 0.002,
+        "batch.vgg.1.loss": -0.05,
+        "batch.vgg.1.loss_high": -0.01,
+        "batch.baseline-svm.loss": -0.05,
+        "batch.baseline-svm.loss_high": 0.01,
+    }
+    told, lost = batch_sentences(found, "patient")
+    assert "tell its patient: named right in .500 [.400, .600] where chance is .200" in told
+    assert ".012 bits" in told
+    assert lost == "On a patient that training never saw, worse than on the folds: vgg.1."
+    found["batch.vgg.1.loss_high"] = 0.01
+    found["patient.recognised_low"] = 0.1
+    told, lost = batch_sentences(found, "patient")
+    assert "are not seen to tell" in told
+    assert "none is seen to be worse" in lost
+    assert not list(batch_sentences({}, "patient"))
+
+
+def test_label_pixels():
+    assert "no label_masks/" in leak_sentence({"label_pixels.nuclei": 0}, 5)
+    found = {"label_pixels.nuclei": 9, "label_pixels.positive": 0.44}
+    found["label_pixels.negative"] = 0.0
+    shares = "44.0 % of the positive nuclei and 0.0 % of the negative nuclei show 5 px or more"
+    assert leak_sentence(found, 5).startswith(shares)
+    assert "nobody is seen to use it" in leak_sentence(found, 5)
+    found |= {"label.baseline-svm.leak": 0.1, "label.baseline-svm.leak_low": 0.05}
+    assert "it carries svm" in leak_sentence(found, 5)
