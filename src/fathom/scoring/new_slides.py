@@ -44,7 +44,8 @@ def score_dataset(model: OnnxModel, dataset: DataSet, out: Path) -> pd.DataFrame
     Returns
     -------
     The tables of all images (`fathom.scoring.nuclei_scores.SCORE_COLUMNS`) with two more columns:
-    slide, and label, the class that is known. `left_out` also says of which nuclei none is known, or two.
+    slide, and label, the class that is known. `left_out` also says of which nuclei none is known,
+    or two.
 
     Raises
     ------

@@ -45,8 +45,8 @@ def _read(path: Path) -> pd.DataFrame:
         raise FathomError(f"{path}: cannot be read as CSV ({reason})") from None
     if missing := [column for column in PATIENT_COLUMNS if column not in table.columns]:
         raise FathomError(
-            f"{path}: the column {missing[0]!r} is missing, of {' and '.join(PATIENT_COLUMNS)}; there "
-            f"is only: {', '.join(table.columns)}"
+            f"{path}: the column {missing[0]!r} is missing, of "
+            f"{' and '.join(PATIENT_COLUMNS)}; there is only: {', '.join(table.columns)}"
         )
     if (empty := table["patient"].str.strip() == "").any():
         image = table.loc[empty, "image"].iloc[0]

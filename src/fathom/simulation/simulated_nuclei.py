@@ -29,7 +29,8 @@ class SimulatedNuclei:
     crops: Crops
     """(n, crop_px, crop_px, 1) uint8, the background 0."""
     table: pd.DataFrame
-    """`fathom.study.nuclei.NUCLEUS_COLUMNS`, `latent_<name>` for each of `LATENTS` (z), and the measures of `Chromatin`. Patient by patient; index 0..n-1."""
+    """`fathom.study.nuclei.NUCLEUS_COLUMNS`, `latent_<name>` for each of `LATENTS` (z), and the
+    measures of `Chromatin`. Patient by patient; index 0..n-1."""
 
 
 def simulate_nuclei(simulation: Simulation, seed: int) -> SimulatedNuclei:
