@@ -61,7 +61,6 @@ def tiny(params: dict) -> None:
     params["crop"]["crop_px"] = 32
     params["split"] |= {"folds": 2, "validation_share": 0.5}
     params["recipe"] |= {"epochs": 2, "batch_size": 16}
-    params["comparison"]["resamples"] = 200
     params["architectures"] = dict(LINES)
     params["runs"] = {
         "small": {"architecture": "small", "interventions": {}},
