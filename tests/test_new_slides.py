@@ -13,7 +13,7 @@ from fathom.scoring.new_slides import score_dataset, travel
 from fathom.statistics.params import Comparison
 
 SLIDES = 8  # of the simulated data set
-COMPARISON = Comparison.model_validate({**PARAMS["comparison"], "resamples": 200})
+COMPARISON = Comparison.model_validate(PARAMS["comparison"])
 
 
 @pytest.fixture(scope="module")
