@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import Micrograph
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.models.onnx_model import ModelCard, OnnxModel
@@ -101,8 +101,12 @@ def predict(
 
     Raises
     ------
+    SlideError
+        Where the slide cannot be read or scored with this model; the next one may.
+    ModelError
+        Where the model file, or its segmenter, cannot be used for any slide.
     FathomError
-        Where the slide or the model cannot be read, or do not fit.
+        The class of both; as it is for another argument that cannot be.
 
     Examples
     --------
@@ -138,7 +142,7 @@ def _array_slide(pixels: Micrograph, model: OnnxModel, um_per_px: float | None) 
     try:
         slide = ArraySlide(pixels, um_per_px=um_per_px or needed, downsample=downsample)
     except ValueError as error:
-        raise FathomError(str(error)) from None
+        raise SlideError(str(error)) from None
     model.check_channels(pixels, slide.path)
     return slide
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, ModelError
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.find_nuclei import network_file, segment_by_network
 from fathom.imaging.map_instances import nuclei_of_maps
@@ -102,7 +102,7 @@ def open_segmenter(model: OnnxModel, given: Path | None) -> SegmenterNetwork | N
     """
     params = model.card.segmentation
     if params.method == "masks":
-        raise FathomError(
+        raise ModelError(
             f"{model.path}: was trained on nuclei from label images made elsewhere "
             "(segmentation.method: masks), which a new image does not have. Give them as a data "
             "set (params.yaml: new_slides, docs/new-slides.md), or train with method: threshold"

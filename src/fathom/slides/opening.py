@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
 from fathom.slides.channels import picked_channel
 from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
@@ -41,7 +41,7 @@ def open_slide(
 
     Raises
     ------
-    FathomError
+    SlideError
         For a file that is not there, damaged or of another kind; that holds several planes in depth
         or time, other channels than asked for, or other numbers than 8- and 16-bit unsigned ones;
         and, where `um_per_px` is given, for one whose resolution is unknown or too coarse.
@@ -61,17 +61,17 @@ def _view(source: Source, needed: float | None, given: float | None) -> Slide:
     if needed is None:
         return SlideView(source, 1.0, own)
     if own is None:
-        raise FathomError(
+        raise SlideError(
             f"{source.path}: does not say how wide its pixels are, and the model needs "
             f"{needed:.4g} um per px: give it as --um-per-px"
         )
     if given is None and not is_plausible(own):
-        raise FathomError(
+        raise SlideError(
             f"{source.path}: says that its pixels are {own:.4g} um wide, which no light "
             f"microscope's are ({FINEST_UM} to {COARSEST_UM} um): give the width as --um-per-px"
         )
     if own / needed > _FINEST_ENLARGEMENT:
-        raise FathomError(
+        raise SlideError(
             f"{source.path}: its pixels of {own:.4g} um are {own / needed:.1f} times as wide as "
             f"the model's, {needed:.4g} um; up to {_FINEST_ENLARGEMENT} times can be resampled. "
             "Take a model of that resolution, or give the right one as --um-per-px"
@@ -108,7 +108,7 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
         raise
     # Readers raise whatever they meet in a damaged file; all of it means the same to a user.
     except Exception as error:
-        raise FathomError(
+        raise SlideError(
             f"{path}: cannot be opened, damaged, truncated or of another kind ({error})"
         ) from error
 
@@ -117,16 +117,16 @@ def _require_there(path: Path) -> None:
     if path.is_dir():
         if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
             return
-        raise FathomError(
+        raise SlideError(
             f"{path}: is a folder, and not an OME-Zarr image; name the images in it, such as "
             f"{path}/*.tif"
         )
     if path.suffix.lower() not in SLIDE_SUFFIXES:
-        raise FathomError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
+        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
     if not path.is_file():
-        raise FathomError(f"{path}: there is no such file")
+        raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
-        raise FathomError(f"{path}: the file is empty (0 bytes)")
+        raise SlideError(f"{path}: the file is empty (0 bytes)")
 
 
 def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> ArraySource:
