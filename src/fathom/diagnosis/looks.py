@@ -1,0 +1,153 @@
+"""Which cures free a network from its plateau: exact tests at looks that are fixed beforehand.
+
+An arm is a network under one recipe, trained as many times as there are (seed, fold) units. Arms
+are compared with the base at 6, 9 and 12 networks by the share that left the plateau, with Fisher's
+exact test, one-sided. The alphas of the looks add up to .05, each is shared among all cures that
+the budget allows, and what is rejected hands its part to the others. That is the closed test of
+Marcus, Peritz & Gabriel 1976 with Bonferroni's bound over looks and cures (Holm 1979 at each look):
+a cure that does nothing is called one in at most 5 % of ladders, whatever is trained in which
+order, and the order of the arms does not matter. benchmarks/null_ladders.py measures it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import sqrt
+
+import numpy as np
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Look:
+    """So many networks an arm, tested at this level."""
+
+    networks: int
+    alpha: float
+
+
+LOOKS = (Look(6, 0.01), Look(9, 0.015), Look(12, 0.025))
+FIRST, LAST = LOOKS[0].networks, LOOKS[-1].networks
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many of an arm's networks left the plateau."""
+
+    left: int
+    networks: int
+
+    def __str__(self) -> str:
+        return f"{self.left} of {self.networks}"
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Return the exact interval of the share that leaves (Clopper & Pearson 1934)."""
+        if not self.networks:
+            return 0.0, 1.0
+        found = stats.binomtest(self.left, self.networks).proportion_ci(confidence, "exact")
+        return float(found.low), float(found.high)
+
+
+def tally(outcomes: Sequence[bool], networks: int | None = None) -> Tally:
+    """Count the first `networks` outcomes, or all."""
+    counted = outcomes[:networks]
+    return Tally(sum(map(bool, counted)), len(counted))
+
+
+@cache
+def p_value(cured: Tally, base: Tally) -> float:
+    """Return the one-sided p value of Fisher's exact test: more leave in `cured`."""
+    table = np.array([[one.left, one.networks - one.left] for one in (cured, base)])
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)
+
+
+def freed(
+    base: Sequence[bool],
+    arms: Mapping[str, Sequence[bool]],
+    cures: int,
+    looks: Sequence[Look] = LOOKS,
+) -> dict[str, int]:
+    """Return the arms that free the network, and with how many networks an arm that was shown.
+
+    `base` and `arms` are the outcomes, in the order of the units. `cures` is the number of arms
+    that were allowed before the first was trained, at least as many as there are.
+    """
+    found: dict[str, int] = {}
+    while new := _rejected(base, arms, cures - len(found), looks, found):
+        found |= new
+    return found
+
+
+def _rejected(
+    base: Sequence[bool],
+    arms: Mapping[str, Sequence[bool]],
+    left: int,
+    looks: Sequence[Look],
+    already: Mapping[str, int],
+) -> dict[str, int]:
+    found = {}
+    for name, outcomes in arms.items():
+        for look in looks:
+            n = look.networks
+            if name in already or name in found or len(outcomes) < n or len(base) < n:
+                continue
+            if p_value(tally(outcomes, n), tally(base, n)) <= look.alpha / max(left, 1):
+                found[name] = n
+    return found
+
+
+def next_look(
+    base: Sequence[bool], outcomes: Sequence[bool], left: int, looks: Sequence[Look] = LOOKS
+) -> int | None:
+    """Return how many networks an open arm should have next, or None where more are no use.
+
+    None: all looks are done; or no more than half of its networks left, for a half cure is never
+    shown by twelve; or it could not be shown if all further networks of the arm left and none of
+    the base did. `left` is the number of allowed cures that are not shown yet.
+    """
+    ahead = [look for look in looks if look.networks > len(outcomes)]
+    if not ahead or (outcomes and 2 * sum(outcomes) <= len(outcomes)):
+        return None
+    for look in ahead:
+        n = look.networks
+        best = Tally(n - len(outcomes) + sum(outcomes), n)
+        worst = Tally(sum(base[:n]), n)
+        if p_value(best, worst) <= look.alpha / max(left, 1):
+            return ahead[0].networks
+    return None
+
+
+def open_arms(
+    base: Sequence[bool],
+    arms: Mapping[str, Sequence[bool]],
+    cures: int,
+    looks: Sequence[Look] = LOOKS,
+) -> dict[str, int]:
+    """Return the arms that are neither shown nor hopeless, and how many networks they ask for.
+
+    The base is to have as many. An arm that is ahead of the base waits for it.
+    """
+    shown = freed(base, arms, cures, looks)
+    asked = {
+        name: next_look(base, outcomes[: len(base)], cures - len(shown), looks)
+        for name, outcomes in arms.items()
+        if name not in shown
+    }
+    return {name: networks for name, networks in asked.items() if networks}
+
+
+def difference_interval(one: Tally, other: Tally, confidence: float) -> tuple[float, float]:
+    """Return the interval of the difference of two shares, `one` minus `other`.
+
+    The hybrid score interval (Newcombe 1998, Stat. Med. 17:873, method 10).
+    """
+    p, q = one.left / one.networks, other.left / other.networks
+    (low_p, high_p), (low_q, high_q) = _wilson(one, confidence), _wilson(other, confidence)
+    low = p - q - sqrt((p - low_p) ** 2 + (high_q - q) ** 2)
+    high = p - q + sqrt((high_p - p) ** 2 + (q - low_q) ** 2)
+    return low, high
+
+
+def _wilson(found: Tally, confidence: float) -> tuple[float, float]:
+    interval = stats.binomtest(found.left, found.networks).proportion_ci(confidence, "wilson")
+    return float(interval.low), float(interval.high)
