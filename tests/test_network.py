@@ -104,6 +104,45 @@ def test_plain_and_residual_differ_in_the_skip_alone(recipe):
     torch.testing.assert_close(block(maps), expected)
 
 
+@pytest.mark.parametrize("name", ["leaky", "tanh", "sigmoid", "none"])
+def test_the_activation_stands_in_every_hidden_layer_and_after_pooling(recipe, name):
+    line = "4conv3x3 - mp2x2 - res(4conv3x3 - 4conv3x3) - fc5 - o"
+    steady = changed(recipe, activation=name, dropout=0.0)
+    network = build(parse(line), steady, 1, 8, Streams(0))
+    crops = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    active = {
+        "leaky": torch.nn.functional.leaky_relu,
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
+        "none": lambda maps: maps,
+    }[name]
+    first, pool, block, dense, out = network.layers
+    maps = pool(active(first.convolution(crops)))
+    one, two = (part.convolution for part in block.content)
+    maps = active(two(active(one(maps))) + maps)
+    units = active(dense[1](maps.flatten(1)))
+    torch.testing.assert_close(network(crops), out[1](units).squeeze(1))
+
+
+def test_the_initial_bias_is_added_in_hidden_layers_alone(recipe):
+    line = parse("4conv3x3 - res(8conv3x3/2 - 8conv3x3) - fc5 - o")
+    for name in ("glorot", "torch"):
+        plain, biased = (
+            build(line, changed(recipe, initialisation=name, initial_bias=bias), 1, 8, Streams(0))
+            for bias in (0.0, -0.5)
+        )
+        biases = [
+            (key, one, other)
+            for (key, one), (_, other) in zip(
+                plain.named_parameters(), biased.named_parameters(), strict=True
+            )
+        ]
+        for key, one, other in biases[:-1]:
+            expected = one - 0.5 if key.endswith("bias") else one
+            assert torch.equal(other, expected), key
+        assert torch.equal(biases[-1][1], biases[-1][2])
+
+
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_a_change_of_shape_is_projected(recipe, norm):
     line = "4conv3x3 - res(8conv3x3/2 - 8conv3x3) - gap - o"
@@ -174,7 +213,7 @@ def test_gradients_of_strided_convolutions_are_the_textbooks(
 
 
 def check_gradients(recipe, convolution, channels, side, precision):
-    block = ConvolutionBlock(convolution, Shape(channels, side), recipe, relu=False)
+    block = ConvolutionBlock(convolution, Shape(channels, side), recipe, active=False)
     block.to(memory_format=torch.channels_last)
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(64, channels, side, side, generator=generator)

@@ -8,7 +8,7 @@ import torch
 from simulated_crops import PARAMS
 
 from fathom.networks.recipe import Recipe
-from fathom.training.optimisers import AT_ONCE, Optimiser, warm_up
+from fathom.training.optimisers import AT_ONCE, Optimiser, set_rate
 
 RATE = 0.003
 # 70,000 values are more than one cacheful, 1 and 5 less than a cache line.
@@ -154,7 +154,7 @@ def test_the_rate_rises_in_equal_parts_over_the_warm_up():
     optimiser = Optimiser(parameters(), recipe)
     rates = []
     for step in range(10):
-        warm_up(optimiser, recipe, step, steps=4)
+        set_rate(optimiser, recipe, step, steps=4)
         rates.append(optimiser.rate)
     expected = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.8, 0.8]
     assert rates == pytest.approx(expected)
@@ -164,7 +164,7 @@ def test_without_warm_up_the_rate_is_the_recipes_from_the_first_step_on():
     recipe = recipe_of({"learning_rate": 0.8, "warmup_epochs": 0})
     optimiser = Optimiser(parameters(), recipe)
     for step in (0, 1, 50):
-        warm_up(optimiser, recipe, step, steps=4)
+        set_rate(optimiser, recipe, step, steps=4)
         assert optimiser.rate == 0.8
 
 
@@ -178,3 +178,53 @@ def test_the_rate_scales_the_step():
         return own[1].detach() - before
 
     torch.testing.assert_close(moved(0.02), 2 * moved(0.01), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "torchs"),
+    [
+        ("constant", lambda o: torch.optim.lr_scheduler.ConstantLR(o, factor=1)),
+        ("step", lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [6, 9], gamma=0.1)),
+        ("cosine", lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=12)),
+    ],
+)
+def test_a_schedule_is_torchs_epoch_by_epoch(schedule, torchs):
+    recipe = recipe_of({"schedule": schedule, "epochs": 12})
+    optimiser = Optimiser(parameters(), recipe)
+    theirs = torch.optim.SGD(parameters(), RATE)
+    scheduler = torchs(theirs)
+    for epoch in range(12):
+        for step in range(3):
+            set_rate(optimiser, recipe, epoch * 3 + step, steps=3)
+            assert optimiser.rate == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-6)
+        theirs.step()
+        scheduler.step()
+
+
+def test_a_schedule_goes_on_from_the_warm_up():
+    recipe = recipe_of({"schedule": "step", "epochs": 4, "warmup_epochs": 1, "learning_rate": 0.8})
+    optimiser = Optimiser(parameters(), recipe)
+    rates = []
+    for step in range(8):
+        set_rate(optimiser, recipe, step, steps=2)
+        rates.append(optimiser.rate)
+    assert rates == pytest.approx([0.4, 0.8, 0.8, 0.8, 0.08, 0.08, 0.008, 0.008])
+
+
+@pytest.mark.parametrize("longest", [0.01, 0.5, 1e6])
+def test_a_clipped_gradient_is_torchs(longest):
+    changes = {"optimiser": "sgd", "clip_norm": longest, "weight_decay": 0.0}
+    own, theirs = parameters(), parameters()
+    optimiser, reference = Optimiser(own, recipe_of(changes)), torch.optim.SGD(theirs, RATE)
+    for weights in (own, theirs):
+        for number, weight in enumerate(weights):
+            gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(number))
+            if weight.grad is None:
+                weight.grad = gradient
+            else:
+                weight.grad.copy_(gradient)
+    torch.nn.utils.clip_grad_norm_(theirs, longest)
+    optimiser.step()
+    reference.step()
+    for one, other in zip(own, theirs, strict=True):
+        torch.testing.assert_close(one.detach(), other.detach(), rtol=1e-5, atol=1e-8)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fathom.networks.units import Add, Dropout, Linear, ReLU
+from fathom.networks.units import Add, Dropout, Linear, ReLU, activation
 
 
 def noise(*shape, seed=0):
@@ -136,3 +136,38 @@ def test_relu_has_the_same_gradient_in_place():
 def test_add_is_the_sum():
     one, other = noise(2, 3), noise(2, 3, seed=1)
     assert torch.equal(Add()(one, other), one + other)
+
+
+TORCHS = {
+    "relu": functional.relu,
+    "leaky": lambda z: functional.leaky_relu(z, 0.01),
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "none": lambda z: z * 1,
+}
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_an_activation_and_its_gradient_are_torchs(name):
+    maps = (3 * noise(4, 6, 5, 5)).to(memory_format=torch.channels_last)
+    own, exact = maps.clone().requires_grad_(), maps.double().requires_grad_()
+    unit = activation(name).eval()
+    found, expected = unit(own), TORCHS[name](exact)
+    upstream = noise(4, 6, 5, 5, seed=1)
+    found.backward(upstream)
+    expected.backward(upstream.double())
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(own.grad.double(), exact.grad, rtol=1e-5, atol=1e-6)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_no_activation_ever_falls_so_that_pooling_can_come_first():
+    values = torch.linspace(-20, 20, 40_001)
+    for name in TORCHS:
+        assert bool((activation(name).eval()(values).diff() >= -1e-7).all()), name
+
+
+def test_tanh_of_infinite_and_tiny_values_is_exact():
+    values = torch.tensor([-np.inf, -1e-30, 0.0, 1e-30, np.inf])
+    found = activation("tanh")(values)
+    assert found.tolist() == [-1.0, values[1].item(), 0.0, values[3].item(), 1.0]

@@ -36,7 +36,8 @@ def initialise(
     into rectifiers", equation 10). looks-linear: orthogonal weights, mirrored so that the network
     computes a linear function at first (Balduzzi et al. 2017, section 4). lsuv: orthogonal weights
     (Saxe et al. 2014), to be scaled by `unit_variance`. A convolution's fan counts the pixels of
-    its kernel. All weights are then multiplied by `recipe.initial_scale`.
+    its kernel. All weights are then multiplied by `recipe.initial_scale`, and `recipe.initial_bias`
+    is added to the biases of all layers but the output neuron.
     """
     for kind, layers in enumerate((main, projections)):
         for place, layer in enumerate(layers):
@@ -52,6 +53,10 @@ def initialise(
     with torch.no_grad():
         for layer in (*main, *projections):
             layer.weight.mul_(recipe.initial_scale)
+        if recipe.initial_bias:
+            for layer in (*main[:-1], *projections):
+                if layer.bias is not None:
+                    layer.bias.add_(recipe.initial_bias)
 
 
 @torch.no_grad()

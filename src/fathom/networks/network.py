@@ -25,7 +25,7 @@ from fathom.networks.layers import (
     Shape,
 )
 from fathom.networks.recipe import Norm, Recipe
-from fathom.networks.units import Add, Dropout, Linear, ReLU
+from fathom.networks.units import Add, Dropout, Linear, activation
 
 WIDEST_NHWC = 3  # px; kernels wider than this are faster on NCHW (docs/performance.md)
 GROUPS = 4  # of group normalisation; fewer where they do not divide the filters
@@ -42,24 +42,24 @@ class Network(nn.Module):
         )
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Compute the layers in their order, but a ReLU before pooling after it.
+        """Compute the layers in their order, but an activation before pooling after it.
 
-        The largest of four values is the same before and after ReLU, and so is every gradient;
-        after pooling there is a quarter of the values.
+        The largest of four values is the same before and after a function that never falls, and so
+        is every gradient; after pooling there is a quarter of the values.
         """
         maps, layers = crops, list(self.layers)
         while layers:
             layer = layers.pop(0)
             pooled = bool(layers) and isinstance(layers[0], nn.MaxPool2d)
             if pooled and isinstance(layer, ConvolutionBlock | ResidualBlock):
-                maps = layer.relu(layers.pop(0)(layer.before_relu(maps)))
+                maps = layer.activation(layers.pop(0)(layer.pre_activation(maps)))
             else:
                 maps = layer(maps)
         return maps.squeeze(1)
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution, norm, ReLU.
+    """Convolution, norm, activation.
 
     oneDNN in torch 2.13 gets two kinds of strided convolutions wrong on AVX512 (its gradients of
     the weights). Both are asked for in another way here, with the same result:
@@ -69,7 +69,7 @@ class ConvolutionBlock(nn.Module):
     """
 
     def __init__(
-        self, layer: Convolution, shape: Shape, recipe: Recipe, *, relu: bool = True
+        self, layer: Convolution, shape: Shape, recipe: Recipe, *, active: bool = True
     ) -> None:
         super().__init__()
         stride = min(layer.stride, shape.side)
@@ -84,9 +84,9 @@ class ConvolutionBlock(nn.Module):
             bias=recipe.norm == "none",
         )
         self.norm = _norm(recipe.norm, layer.filters)
-        self.relu = ReLU() if relu else nn.Identity()
+        self.activation = activation(recipe.activation if active else "none")
 
-    def before_relu(self, maps: torch.Tensor) -> torch.Tensor:
+    def pre_activation(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the pre-activation, which is what `norm` gives."""
         if self.step > 1:
             maps = maps[:, :, :: self.step, :: self.step]
@@ -96,12 +96,12 @@ class ConvolutionBlock(nn.Module):
         return out
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.relu(self.before_relu(maps))
+        out: torch.Tensor = self.activation(self.pre_activation(maps))
         return out
 
 
 class ResidualBlock(nn.Module):
-    """relu(content(x) + skip(x)); the last convolution of the content has no ReLU of its own.
+    """activation(content(x) + skip(x)); the content's last convolution has none of its own.
 
     He et al. 2015, figure 2, equations 1 and 2. The skip is the identity, or where the content
     changes the shape a 1 x 1 projection (their option B) with the recipe's norm.
@@ -113,24 +113,24 @@ class ResidualBlock(nn.Module):
         before = shape
         self.content = nn.Sequential()
         for number, inner in enumerate(convolutions, start=1):
-            relu = number < len(convolutions)
-            self.content.append(ConvolutionBlock(inner, before, recipe, relu=relu))
+            active = number < len(convolutions)
+            self.content.append(ConvolutionBlock(inner, before, recipe, active=active))
             before = inner.after(before)
         self.skip: nn.Module = nn.Identity()
         if before != shape:
             stride = prod(inner.stride for inner in convolutions)
             projection = Convolution(before.channels, kernel=1, stride=stride)
-            self.skip = ConvolutionBlock(projection, shape, recipe, relu=False)
+            self.skip = ConvolutionBlock(projection, shape, recipe, active=False)
         self.sum = Add()
-        self.relu = ReLU()
+        self.activation = activation(recipe.activation)
 
-    def before_relu(self, maps: torch.Tensor) -> torch.Tensor:
+    def pre_activation(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the pre-activation, which is what `sum` gives."""
         out: torch.Tensor = self.sum(self.content(maps), self.skip(maps))
         return out
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.relu(self.before_relu(maps))
+        out: torch.Tensor = self.activation(self.pre_activation(maps))
         return out
 
 
@@ -183,7 +183,8 @@ def _module(layer: Layer, before: Shape, recipe: Recipe) -> nn.Module:
             return Mean()
         case Dense(units):
             linear = Linear(before.channels * before.side**2, units)
-            return nn.Sequential(nn.Flatten(), linear, ReLU(), Dropout(recipe.dropout))
+            active = activation(recipe.activation)
+            return nn.Sequential(nn.Flatten(), linear, active, Dropout(recipe.dropout))
         case Output():
             return nn.Sequential(nn.Flatten(), Linear(before.channels * before.side**2, 1))
         case Residual():

@@ -18,6 +18,7 @@ from fathom.ground.section import (
 
 Initialisation = Literal["torch", "glorot", "he", "looks-linear", "lsuv"]
 Norm = Literal["none", "batch", "group"]
+Activation = Literal["relu", "leaky", "tanh", "sigmoid", "none"]
 
 TIMES = "_times"
 MULTIPLIED = ("learning_rate", "epochs")  # what `<key>_times: factor` may be said of
@@ -33,10 +34,14 @@ class Recipe(Section):
     alpha: Share
     eps: Positive
     weight_decay: NonNegative
+    clip_norm: NonNegative
     warmup_epochs: Annotated[int, Field(ge=0)]
+    schedule: Literal["constant", "step", "cosine"]
     initialisation: Initialisation
     initial_scale: Positive
+    initial_bias: Annotated[float, Field(allow_inf_nan=False)]
     norm: Norm
+    activation: Activation
     dropout: Annotated[float, Field(ge=0, lt=1)]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import relu
 
+from fathom.networks.recipe import Activation
+
 
 class ReLU(nn.ReLU):
     """In place while training: nothing needs what it is given, and memory traffic is what it costs.
@@ -16,6 +18,63 @@ class ReLU(nn.ReLU):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return relu(maps, inplace=self.training)
+
+
+class LeakyReLU(nn.LeakyReLU):
+    """max(z, 0.01 z) (Maas et al. 2013): no unit is ever without a gradient."""
+
+
+class Tanh(nn.Tanh):
+    """The hyperbolic tangent, NumPy's on the CPU: torch's is MKL's, which differs by processor."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        elsewhere = maps.device.type != "cpu" or maps.dtype != torch.float32
+        if elsewhere or torch.compiler.is_exporting():
+            return super().forward(maps)
+        out: torch.Tensor = _Tanh.apply(maps)  # type: ignore[no-untyped-call]
+        return out
+
+
+class _Tanh(torch.autograd.Function):
+    """Tanh of any shape; its gradient is 1 - tanh^2."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401  torch gives it no type
+        maps: torch.Tensor,
+    ) -> torch.Tensor:
+        out = torch.empty_like(maps)  # of the same memory format
+        np.tanh(maps.detach().numpy(), out=out.numpy())
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(
+        ctx: Any,  # noqa: ANN401
+        gradient: torch.Tensor,
+    ) -> torch.Tensor:
+        (out,) = ctx.saved_tensors
+        slope: torch.Tensor = 1 - out * out
+        return gradient * slope
+
+
+class Sigmoid(nn.Sigmoid):
+    """The logistic function, 1 / (1 + exp(-z)); with the pinned kernels the same everywhere."""
+
+
+def activation(name: Activation) -> nn.Module:
+    """Return the non-linearity of hidden layers; none ever falls, so pooling can come first."""
+    match name:
+        case "relu":
+            return ReLU()
+        case "leaky":
+            return LeakyReLU()
+        case "tanh":
+            return Tanh()
+        case "sigmoid":
+            return Sigmoid()
+        case "none":
+            return nn.Identity()
 
 
 class Add(nn.Module):

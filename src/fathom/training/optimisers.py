@@ -8,6 +8,7 @@ calls for each of them.
 
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
+from math import cos, pi
 
 import numpy as np
 import torch
@@ -26,7 +27,8 @@ class Optimiser:
     RMSProp (Tieleman & Hinton 2012): as PyTorch, eps is added to the root of the mean square (Keras
     3 adds it below the root). Adam (Kingma & Ba 2015, algorithm 1): `momentum` and `alpha` are its
     beta 1 and beta 2. SGD: with momentum as in PyTorch, v = momentum v + g, w = w - rate v.
-    `weight_decay` is an L2 penalty, added to the gradient, in all three.
+    `weight_decay` is an L2 penalty, added to the gradient, in all three; `clip_norm` is of the
+    gradient without it.
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], recipe: Recipe) -> None:
@@ -53,6 +55,8 @@ class Optimiser:
     def step(self) -> None:
         """Change the weights by their gradients, a cacheful at a time."""
         self.steps += 1
+        if self.recipe.clip_norm:
+            self._clip()
         step = {"rmsprop": self._rmsprop, "adam": self._adam, "sgd": self._sgd}[
             self.recipe.optimiser
         ]
@@ -63,6 +67,13 @@ class Optimiser:
             if self.recipe.weight_decay:
                 gradients.add_(weights * self.recipe.weight_decay)
             weights.sub_(step(gradients, mean, square).mul_(self.rate))
+
+    def _clip(self) -> None:
+        """Shorten the gradient of all weights together to `clip_norm` (Pascanu et al. 2013)."""
+        squares = self.gradients.cpu().numpy().astype(np.float64) ** 2
+        norm = float(np.sqrt(squares.sum()))
+        if norm > self.recipe.clip_norm:
+            self.gradients.mul_(self.recipe.clip_norm / norm)
 
     def _rmsprop(
         self, gradients: torch.Tensor, mean: torch.Tensor, square: torch.Tensor
@@ -113,11 +124,30 @@ def _root(values: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(np.sqrt(values.numpy()))
 
 
-def warm_up(optimiser: Optimiser, recipe: Recipe, step: int, steps: int) -> None:
+def set_rate(optimiser: Optimiser, recipe: Recipe, step: int, steps: int) -> None:
     """Set the learning rate of step 0, 1, ..., of which an epoch has `steps`.
 
     It rises in equal parts to the recipe's rate over `warmup_epochs` (Goyal et al. 2017, section
-    2.2); without warm-up it is the recipe's throughout.
+    2.2); without warm-up it is there from the first step. The `schedule` then says what is left of
+    it in each epoch.
     """
     rising = recipe.warmup_epochs * steps
-    optimiser.rate = recipe.learning_rate * min(1.0, (step + 1) / rising if rising else 1.0)
+    risen = min(1.0, (step + 1) / rising if rising else 1.0)
+    optimiser.rate = recipe.learning_rate * risen * scheduled(recipe, step // steps)
+
+
+def scheduled(recipe: Recipe, epoch: int) -> float:
+    """Return the share of the rate that an epoch, from 0, trains with.
+
+    step: a tenth from half of the epochs on, a hundredth from three quarters (He et al. 2015,
+    section 4.2). cosine: (1 + cos(pi epoch / epochs)) / 2 (Loshchilov & Hutter 2017, equation 5,
+    without restarts); rounded, for the last bits of a cosine differ by processor.
+    """
+    match recipe.schedule:
+        case "constant":
+            return 1.0
+        case "step":
+            passed = (epoch >= recipe.epochs // 2) + (epoch >= 3 * recipe.epochs // 4)
+            return (1.0, 0.1, 0.01)[passed]
+        case "cosine":
+            return round((1 + cos(pi * epoch / recipe.epochs)) / 2, 9)

@@ -1,7 +1,7 @@
 """What happens inside a network: measured layer by layer on a fixed batch, while it trains.
 
 One row a layer with weights, in the order of computation. A layer's pre-activation is what its
-ReLU takes: after the norm, and for the last convolution of a residual block after the skip is
+activation takes: after the norm, and for the last convolution of a residual block after the skip is
 added; the output neuron's is the logit. What is measured lies before pooling. Norms use the batch's
 own statistics, as in training; dropout is off. Nothing here changes the network or draws from a
 global random state.
@@ -33,7 +33,8 @@ class Point(NamedTuple):
     weighted: Weighted
     seen: nn.Module  # what gives the pre-activation
     block: ResidualBlock | None  # the residual block that ends here
-    is_output: bool  # the output neuron, which has no ReLU
+    activation: nn.Module  # what follows it
+    is_output: bool  # the output neuron, which has no activation
 
 
 def points_of(network: Network) -> list[Point]:
@@ -45,19 +46,23 @@ def points_of(network: Network) -> list[Point]:
     ]
 
 
-def _points(layer: nn.Module) -> Iterator[tuple[Weighted, nn.Module, ResidualBlock | None]]:
+def _points(
+    layer: nn.Module,
+) -> Iterator[tuple[Weighted, nn.Module, ResidualBlock | None, nn.Module]]:
     match layer:
         case ConvolutionBlock():
-            yield layer.convolution, layer.norm, None
+            yield layer.convolution, layer.norm, None, layer.activation
         case ResidualBlock():
             *inner, last = layer.content
             for block in inner:
                 yield from _points(block)
-            yield next(main_layers(last)), layer.sum, layer
+            yield next(main_layers(last)), layer.sum, layer, layer.activation
         case nn.Sequential():  # a dense layer, or the output neuron
-            for part in layer:
+            dense = list(layer)
+            for place, part in enumerate(dense):
                 if isinstance(part, nn.Linear):
-                    yield part, part, None
+                    # Of the output neuron as much as of the others: how many sides it tells apart.
+                    yield part, part, None, dense[place + 1] if dense[place + 1 :] else nn.ReLU()
 
 
 def _kind(layer: Weighted, is_output: bool) -> str:
@@ -93,12 +98,12 @@ def probe_layers(
         gains = _jacobian_gains(network, inputs, epoch) if jacobians else {}
     # d logit / d z has the sign of the loss's gradient for negative nuclei, the other for positive.
     sign = 1 - 2 * target
-    rows = [_row(epoch, 0, "input", inputs)]
+    rows = [_row(epoch, 0, "input", inputs, nn.Identity())]
     for place, (point, signal) in enumerate(zip(points, seen.signals, strict=True), start=1):
         by_sample, by_weight = gradients[place - 1], gradients[place - 1 + len(points)]
         rows.append(
-            _row(epoch, place, point.layer, signal)._replace(
-                silent=nan if point.is_output else _silent(signal),
+            _row(epoch, place, point.layer, signal, point.activation)._replace(
+                silent=nan if point.is_output else _silent(signal, point.activation),
                 gradient_norm=nan if by_weight is None else float(by_weight.norm()),
                 gradient_correlation=_mean_cosine(by_sample, sign),
                 identity_distance=seen.identity_distance(point.block),
@@ -118,7 +123,7 @@ def weights_of(network: Network) -> list[torch.Tensor]:
     return [layer.weight.detach().clone() for layer in main_layers(network)]
 
 
-def _row(epoch: int, place: int, layer: str, signal: torch.Tensor) -> Probe:
+def _row(epoch: int, place: int, layer: str, signal: torch.Tensor, activation: nn.Module) -> Probe:
     signal = signal.detach()
     # In units of its largest value, or the squares of an exploding signal leave float32.
     peak = signal.abs().amax()
@@ -126,7 +131,7 @@ def _row(epoch: int, place: int, layer: str, signal: torch.Tensor) -> Probe:
     rms = sqrt(float(unit.square().mean()))
     between = sqrt(float((unit - unit.mean(0)).square().mean()))
     ratio = between / rms if rms > 0 else 0.0
-    rank = effective_rank(_by_unit(signal.relu() if place else signal).double())
+    rank = effective_rank(_by_unit(activation(signal.clone())).double())
     scale = float(peak)
     return Probe(
         epoch, place, layer, rms * scale, between * scale, ratio, nan, rank, nan, nan, nan, nan
@@ -152,7 +157,10 @@ def effective_rank(activations: torch.Tensor) -> float:
     return exp(float(entr(values / values.sum()).sum()))
 
 
-def _silent(signal: torch.Tensor) -> float:
+def _silent(signal: torch.Tensor, activation: nn.Module) -> float:
+    """Return the share of units that give 0 for all samples: a property of ReLU alone."""
+    if not isinstance(activation, nn.ReLU):
+        return 0.0
     highest = signal.detach().transpose(0, 1).flatten(1).amax(1)
     return float((highest <= 0).double().mean())
 

@@ -59,7 +59,9 @@ def activations(network: Network, batches: Sequence[torch.Tensor]) -> list[Float
     points = points_of(network)
     seen: list[list[torch.Tensor]] = [[] for _ in points]
     handles = [
-        point.seen.register_forward_hook(_keep(kept, relu=not point.is_output))
+        point.seen.register_forward_hook(
+            _keep(kept, nn.Identity() if point.is_output else point.activation)
+        )
         for point, kept in zip(points, seen, strict=True)
     ]
     try:
@@ -72,11 +74,10 @@ def activations(network: Network, batches: Sequence[torch.Tensor]) -> list[Float
 
 
 def _keep(
-    kept: list[torch.Tensor], *, relu: bool
+    kept: list[torch.Tensor], activation: nn.Module
 ) -> Callable[[nn.Module, object, torch.Tensor], None]:
     def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        if relu:
-            output = output.relu()
+        output = activation(output.clone())  # which may work in place
         if output.ndim > 2 and output.shape[-1] > 1:
             output = adaptive_avg_pool2d(output, QUARTERS)
         kept.append(output.flatten(1).cpu())

@@ -35,7 +35,7 @@ from fathom.training.cell import (
     named_after,
 )
 from fathom.training.determinism import reproducible
-from fathom.training.optimisers import Optimiser, warm_up
+from fathom.training.optimisers import Optimiser, set_rate
 from fathom.training.probing import Prober
 from fathom.training.readability import readability
 
@@ -185,7 +185,7 @@ class _Training:
         losses, correct = [], []
         shown = list(batches(rows, self.recipe.batch_size, self.order))
         for step, batch in enumerate(shown):
-            warm_up(self.optimiser, self.recipe, (epoch - 1) * len(shown) + step, len(shown))
+            set_rate(self.optimiser, self.recipe, (epoch - 1) * len(shown) + step, len(shown))
             watched = self.prober and self.prober.before_step(self.network, epoch, step, len(shown))
             logits, target, loss = self._loss(batch)
             self.optimiser.zero_grad()
