@@ -113,6 +113,9 @@ def simulated(seed: int = 0, **changes: object) -> SimulatedNuclei:
 NO_SIGNAL = "no signal reaches the output at initialisation"
 OVERFIT = {"augmentation": False, "dropout": 0.0, "norm": "batch", "epochs": 60}
 SLOW = {"learning_rate": 1.2e-5, "dropout": 0.0}
+LINEAR = {"activation": "none", "norm": "batch"}
+SMALL_EPS = {"optimiser": "adam", "momentum": 0.9, "alpha": 0.999, "eps": 1e-12, "epochs": 40}
+STEPS = {"schedule": "step", "learning_rate": 5e-5}
 SIZE = {"cue": "size"}
 BYTES = {"input_scale": "byte", "optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.01}
 IMBALANCE = "classes out of balance"
@@ -142,6 +145,20 @@ CASES = (
     Case("bytes, SGD, vgg-11", "input scale", "vgg-11", BYTES),
     Case("6 % positive", IMBALANCE, "vgg-13", {"epochs": 6}, MANY, positives=0.06),
     Case("10 % positive", IMBALANCE, "vgg-11", {"epochs": 6}, MANY, positives=0.1),
+    Case("linear", "no non-linearity", "plain-20", LINEAR),
+    Case("linear, plain-44", "no non-linearity", "plain-44", LINEAR),
+    Case("Glorot", "hangs on the seed", "vgg-13", {"initialisation": "glorot"}),
+    Case("Glorot, vgg-11", "hangs on the seed", "vgg-11", {"initialisation": "glorot"}),
+    Case("small eps", "lost its signal while training", "vgg-13", SMALL_EPS),
+    Case("small eps, vgg-11", "lost its signal while training", "vgg-11", SMALL_EPS),
+    Case("sigmoid", "saturating non-linearity", "vgg-13", {"activation": "sigmoid"}),
+    Case("sigmoid, vgg-11", "saturating non-linearity", "vgg-11", {"activation": "sigmoid"}),
+    Case("bias -1", "initial bias", "vgg-13", {"initial_bias": -1.0}),
+    Case("bias -1, vgg-11", "initial bias", "vgg-11", {"initial_bias": -1.0}),
+    Case("batch 2, BN", "batch too small", "vgg-13", {"batch_size": 2, "norm": "batch"}),
+    Case("batch 2, BN, vgg-11", "batch too small", "vgg-11", {"batch_size": 2, "norm": "batch"}),
+    Case("steps", "schedule ran out", "vgg-13", SLOW | STEPS),
+    Case("steps, vgg-11", "schedule ran out", "vgg-11", SLOW | STEPS),
     Case("no difference", "nothing to learn", "vgg-13", {}, {"separation": 0.0}),
     Case("no difference, BN", "nothing to learn", "vgg-11", {"norm": "batch"}, {"separation": 0.0}),
     Case("vgg-13", None, "vgg-13"),

@@ -1,29 +1,29 @@
-"""Stage `diagnose`: why a network is worse than a shallower one."""
+"""Stage `diagnose`: why a network fails or is worse than a shallower one."""
 
 from pathlib import Path
 
 import fathom.ground.stage
 from fathom.audit.findings import read_findings
-from fathom.diagnosis.causes import Diagnosis
+from fathom.diagnosis.case import Diagnosis
 from fathom.diagnosis.data_faults import data_faults
+from fathom.diagnosis.diagnosis import read_trained_rows
 from fathom.ground.section import read_section
 from fathom.networks.recipe import Recipe
-from fathom.reports.diagnosis_report import DiagnosedStudy
+from fathom.reports.diagnosis_report import write_diagnosis
 from fathom.study.nuclei import read_nuclei
-from fathom.study.rows import read_architectures, read_experiments, read_runs
+from fathom.study.rows import read_architectures, read_runs
 from fathom.study.splits import Split
 
 
 def diagnose(
-    nuclei: Path, audit: Path, runs: Path, experiments: Path, verdicts: Path, metrics: Path
+    nuclei: Path, audit: Path, runs: Path, ladders: Path, verdicts: Path, metrics: Path
 ) -> None:
-    """Write the verdict on each network that params name, and their numbers."""
-    trained = DiagnosedStudy(
-        read_nuclei(nuclei), read_architectures(), read_section(Recipe), read_section(Split).group
-    )
-    rows = trained.rows(read_runs(), runs) | trained.rows(read_experiments(), experiments)
+    """Write the verdict on each network that has a ladder, and the numbers of all."""
+    found, group, lines = read_nuclei(nuclei), read_section(Split).group, read_architectures()
+    rows = read_trained_rows(read_runs(), runs, lines, read_section(Recipe), found, group)
     faults = data_faults(read_findings(audit))
-    trained.write_diagnosis(rows, read_section(Diagnosis), faults, verdicts, metrics)
+    limits = read_section(Diagnosis)
+    write_diagnosis(rows, ladders, found, group, limits, faults, verdicts, metrics)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stages `experiments` and `control_runs`: all rows of a table of params.yaml."""
+"""Stage `control_runs`: all rows of a table of params.yaml."""
 
 from pathlib import Path
 

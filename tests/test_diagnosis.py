@@ -9,16 +9,31 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import nuclei_of
-from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, row, shallow
+from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, bistable, row, shallow
 
-from fathom.diagnosis.diagnosis import TrainedRow, case_of, diagnose, read_trained_rows, row_table
+from fathom.diagnosis.arm_trainer import ArmTrainer, seeds_for
+from fathom.diagnosis.case import Case
+from fathom.diagnosis.causes import CAUSES
+from fathom.diagnosis.climbed import LADDER, NextRow, Told, read_climbed, write_climbed
+from fathom.diagnosis.diagnosis import (
+    TrainedRow,
+    case_of,
+    evidence_table,
+    read_trained_rows,
+    suspects,
+)
 from fathom.diagnosis.effects import held_out_accuracy
 from fathom.diagnosis.evidence import evidence_of
+from fathom.diagnosis.ladder import Step, climb
+from fathom.diagnosis.looks import Tally
+from fathom.diagnosis.verdict import judge
 from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
 from fathom.networks.interventions import Plan
 from fathom.networks.recipe import Probes, Recipe
-from fathom.reports.verdict_text import is_stable, numbers, verdict_markdown, write_verdicts
+from fathom.reports.diagnosis_report import next_lines
+from fathom.reports.report import print_next_row
+from fathom.reports.verdict_text import Explained, numbers, verdict_markdown, write_verdicts
 from fathom.splitting.folds import make_splits
 from fathom.study.nuclei import Nuclei
 from fathom.study.rows import Run, read_architectures
@@ -106,8 +121,9 @@ def test_a_certain_mistake_and_a_diverged_network_have_finite_evidence(trained):
 
 def test_the_table_of_rows_has_what_each_came_to(trained):
     rows = read(trained, {"one": Run(architecture="one", interventions={})})
-    [line] = row_table(rows, 0.95).to_dict("records")
-    assert (line["row"], line["layers"], line["changes"], line["cells"]) == ("one", 3, "", 2)
+    [line] = evidence_table({"one": rows["one"].evidence}, 0.95).to_dict("records")
+    left = sum(rows["one"].evidence.left)
+    assert [line[key] for key in ("row", "layers", "networks", "left")] == ["one", 3, 2, left]
     tested = held_out_accuracy(rows["one"].evidence, 0.95)
     assert (line["balanced_accuracy"], line["low"], line["high"]) == (
         tested.estimate,
@@ -166,71 +182,119 @@ def test_a_case_has_shallower_relatives_under_the_same_interventions_and_one_cha
     assert case.ladder == ()  # other seeds are no change
 
 
-def test_a_network_that_is_worse_than_a_shallower_one_is_diagnosed_and_no_other():
-    [verdict] = diagnose(ROWS, LIMITS, 48)
-    assert verdict.network == "deep"
-    assert verdict.main == "signal explodes"
-    assert verdict.by_seed == {0: "signal explodes"}
+def test_a_network_that_is_worse_than_a_shallower_one_is_a_suspect_and_no_other():
+    worse = LIMITS.model_copy(update={"networks": "worse"})
+    assert [case.base.name for case in suspects(ROWS, worse, 48)] == ["deep"]
+
+
+def test_a_network_that_stays_on_the_plateau_is_a_suspect():
+    worse = LIMITS.model_copy(update={"networks": "worse"})
+    rows = rows_of(shallow(), bistable("deep", 5, 6))
+    fine = rows_of(shallow(), row("deep"))
+    assert [case.base.name for case in suspects(rows, worse, 48)] == ["deep"]
+    assert suspects(fine, worse, 48) == []
 
 
 def test_networks_can_be_named():
     limits = LIMITS.model_copy(update={"networks": ("deep+he",)})
-    assert [one.network for one in diagnose(ROWS, limits, 48)] == ["deep+he"]
+    assert [case.base.name for case in suspects(ROWS, limits, 48)] == ["deep+he"]
     with pytest.raises(
         FathomError, match=r"'diagnosis\.networks' names 'other'; there is: shallow"
     ):
-        diagnose(ROWS, LIMITS.model_copy(update={"networks": ("other",)}), 48)
+        suspects(ROWS, LIMITS.model_copy(update={"networks": ("other",)}), 48)
 
 
-def test_a_verdict_that_seeds_do_not_share_is_called_unstable(tmp_path):
-    def two_seeds(one, **of_second):
-        second = row(one.name, one.plan.line, **of_second)
-        cells = [*one.cells, *(c.__class__(**{**vars(c), "seed": 1}) for c in second.cells)]
-        return one.__class__(one.name, one.plan, one.weight_layers, tuple(cells))
+STEPS = (Step("0 of 6 networks of deep left the plateau", 3), Step("cured by deep+he", 9))
+NEXT = NextRow("deep-batchnorm", {"batchnorm": {"norm": "batch"}})
+SHARES = {"shallow": Tally(3, 3), "deep": Tally(0, 6)}
 
-    rows = rows_of(
-        two_seeds(shallow()),
-        two_seeds(STUCK_DEEP, growth=1e5, **STUCK),
-        two_seeds(HE, **STUCK),
-    )
-    [verdict] = diagnose(rows, LIMITS, 48)
-    assert verdict.by_seed == {0: "signal explodes", 1: "unexplained"}
-    assert not is_stable(verdict)
-    assert "unstable" in verdict_markdown(verdict)
-    assert "unstable" not in verdict_markdown(diagnose(ROWS, LIMITS, 48)[0])
+
+def explained(*rungs, next_rows=()):
+    case = Case(bistable("deep", 0, 6), (shallow(),), rungs, 48, cures=7)
+    told = Told(STEPS, 54, 9, next_rows)
+    rows = next_lines(told, Run(architecture="vgg-13", interventions={}))
+    return Explained(judge(case, LIMITS), told, rows)
+
+
+FREED = bistable("deep+he", 6, 6, {"initialisation": "he"})
 
 
 def test_verdicts_are_written_the_same_way_every_time(tmp_path):
-    verdicts = diagnose(ROWS, LIMITS, 48)
     for name in ("one", "two"):
-        write_verdicts(tmp_path / name, tmp_path / f"{name}.json", verdicts)
+        write_verdicts(tmp_path / name, tmp_path / f"{name}.json", [explained(FREED)], SHARES, 0.95)
     for name in ("verdicts.json", "deep.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     content = json.loads((tmp_path / "one" / "verdicts.json").read_text())["deep"]
-    assert content["main"] == "signal explodes"
-    assert content["is_stable"] is True
-    assert content["causes"][0]["repaired_by"]["name"] == "deep+he"
-    found = json.loads((tmp_path / "one.json").read_text())
-    assert found["deep.deep+he.validation_low"] > 0.2
-    assert found["networks"] == 1
+    assert content["main"] == "unexplained"
+    assert content["together"] == ["deep+he"]
+    assert content["rungs"][0]["left"] == {"left": 6, "networks": 6}
+    assert content["ladder"]["steps"][1] == {"said": "cured by deep+he", "spent": 9}
 
 
-def test_the_page_names_cause_evidence_cure_and_what_would_refute_it():
-    page = verdict_markdown(diagnose(ROWS, LIMITS, 48)[0])
-    assert "**Signal explodes.**" in page
-    assert "growth of the signal through the layers at the start: 1e+05" in page
-    assert "Repaired by `deep+he`" in page
-    assert "It would be refuted if an initialisation or a norm that bounds" in page
-    assert "Tried without repair" not in page
-    assert page.count("\n| deep+") == 2
+def test_metrics_have_the_same_keys_whatever_was_trained():
+    few, many = numbers([], SHARES, 0.95), numbers([explained(FREED)], SHARES, 0.95)
+    assert few.keys() == many.keys()
+    assert (many["spent"], many["cures"], many["deep.left"]) == (9, 1, 0)
+    assert many["deep.left_high"] == pytest.approx(1 - 0.025 ** (1 / 6))
+    assert many["cause.unexplained"] == 1
+    assert {f"cause.{cause.name}" for cause in CAUSES} < few.keys()
 
 
-def test_effects_without_an_interval_are_numbers_without_one():
-    single = rows_of(shallow(cells=1), row("deep", cells=1, growth=1e5, **STUCK))
-    limits = LIMITS.model_copy(update={"networks": ("deep",)})
-    found = numbers(diagnose(single, limits, 48))
-    assert "deep.depth" in found
-    assert "deep.depth_low" not in found
+def test_the_page_names_shares_cures_and_how_it_came_to_them():
+    norm = bistable("deep+norm", 6, 6, {"norm": "batch"})
+    page = verdict_markdown(explained(FREED, norm))
+    assert "0 of 6 networks left the plateau, a share of 0.00 [0.00, 0.46]" in page
+    assert "Repaired by `deep+he`: 6 of 6 left the plateau" in page
+    assert "Cures that worked: `deep+he`, `deep+norm`. They are not told apart here" in page
+    assert "- 9 networks: cured by deep+he" in page
+    assert "9 networks were trained, of a budget of 54. A larger budget would try nothing" in page
+    waiting = verdict_markdown(explained(FREED, next_rows=(NEXT,)))
+    assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
+
+
+def test_the_next_row_can_be_pasted_into_params(tmp_path, capsys):
+    write_verdicts(tmp_path, tmp_path / "m.json", [explained(next_rows=(NEXT,))], SHARES, 0.95)
+    print_next_row(tmp_path, None)
+    [name, found] = yaml.safe_load(capsys.readouterr().out).popitem()
+    assert name == "deep-batchnorm"
+    assert Run.model_validate(found).interventions == {"batchnorm": {"norm": "batch"}}
+    write_verdicts(tmp_path, tmp_path / "m.json", [explained()], SHARES, 0.95)
+    print_next_row(tmp_path, "deep")
+    assert capsys.readouterr().out == "# deep: no row is left that the ladder would train\n"
+    with pytest.raises(FathomError, match="there is no verdict on 'other', only on: deep"):
+        print_next_row(tmp_path, "other")
+
+
+def test_seeds_go_on_from_those_of_the_recipe():
+    assert seeds_for(RECIPE, 3, 6) == (0, 1)
+    assert seeds_for(RECIPE, 3, 7) == (0, 1, 2)
+    assert seeds_for(RECIPE.model_copy(update={"seeds": (5, 2)}), 4, 12) == (2, 5, 6)
+
+
+def test_a_ladder_is_trained_written_and_read_back(trained, tmp_path):
+    """The real pool and store, and a task that is learned at once: a base and a control."""
+    nuclei, folder = trained
+    rows = read(trained, {"one": Run(architecture="one", interventions={})})
+    limits = LIMITS.model_copy(update={"networks": ("one",), "budget": 12, "fitted": 0.5})
+    splits = make_splits(nuclei, Split(group="patient", folds=2, validation_share=0.3, seed=0))
+    probes = Probes(crops=8, epochs=(2,))
+    [given] = suspects(rows, limits, nuclei.crop_px)
+    found = []
+    for name in ("a", "b"):
+        out = tmp_path / name
+        trainer = ArmTrainer(nuclei, splits, probes, "portable", folder / "cells", "patient", out)
+        write_climbed(out, climb(given, limits, trainer))
+        found.append((out / LADDER).read_bytes())
+    assert found[0] == found[1]
+    case, told, tables = read_climbed(tmp_path / "a", given, nuclei, "patient")
+    units = [(cell.seed, cell.fold) for cell in case.base.in_order]
+    assert units == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+    # The two networks of the row were there.
+    assert case.base.in_order[:2] == given.base.in_order
+    assert (told.budget, told.spent >= 4) == (12, True)
+    assert set(tables) == {"one", *(row.name for row in case.ladder)}
+    with pytest.raises(FathomError, match=r"ladder\.json is missing: run 'dvc repro ladder'"):
+        read_climbed(tmp_path / "c", given, nuclei, "patient")
 
 
 def test_every_architecture_of_params_can_be_diagnosed():

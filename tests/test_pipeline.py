@@ -66,9 +66,8 @@ def tiny(params: dict) -> None:
         "small": {"architecture": "small", "interventions": {}},
         "deep-batchnorm": {"architecture": "deep", "interventions": {"bn": {"norm": "batch"}}},
     }
-    he = {"bn": {"norm": "batch"}, "he": {"initialisation": "he"}}
-    params["experiments"] = {"deep-he": {"architecture": "deep", "interventions": he}}
-    params["diagnosis"]["networks"] = ["deep-batchnorm"]
+    # Four networks more for the run itself, six for a cure, six for the control.
+    params["diagnosis"] |= {"networks": ["deep-batchnorm"], "budget": 16}
     params["controls"] = {
         name: {"architecture": "small", "interventions": {}}
         for name in ("silhouette", "background", "shuffled-labels")
@@ -111,7 +110,7 @@ def project(tmp_path_factory):
             for stage in ("train", "export")
             for name in ("small", "deep-batchnorm")
         ),
-        *("predict", "package", "experiments", "diagnose"),
+        *("predict", "package", "ladder", "diagnose"),
         *("control_crops", "control_classifiers", "control_runs", "controls"),
     }
     committed(folder, "Run the pipeline")
@@ -210,8 +209,8 @@ def test_a_changed_architecture_line_trains_that_run_alone(branch):
     edit(branch, lambda params: params["architectures"].update(small=line))
     before = finished_cells(branch)
     ran = repro(branch, "compare", "diagnose")
-    # Stages that train a whole table read every line: their networks are in the store.
-    assert set(ran) == {"train@small", "experiments", "compare", "diagnose"}
+    # The ladder reads every line: its networks are in the store.
+    assert set(ran) == {"train@small", "ladder", "compare", "diagnose"}
     assert len(finished_cells(branch) - before) == 3
 
 
@@ -219,24 +218,23 @@ def test_a_new_run_is_one_row(branch):
     row = {"architecture": "small", "interventions": {"no-dropout": {"dropout": 0.0}}}
     edit(branch, lambda params: params["runs"].update({"small-no-dropout": row}))
     ran = repro(branch, "compare", "diagnose")
-    assert set(ran) == {"train@small-no-dropout", "compare", "diagnose"}
+    assert set(ran) == {"train@small-no-dropout", "ladder", "compare", "diagnose"}
 
 
-def test_an_experiment_is_one_row_too_and_the_verdict_follows(branch):
-    row = {
-        "architecture": "deep",
-        "interventions": {"bn": {"norm": "batch"}, "sgd": {"optimiser": "sgd"}},
-    }
-    edit(branch, lambda params: params["experiments"].update({"deep-sgd": row}))
-    cells = finished_cells(branch)
-    assert repro(branch) == ["experiments", "diagnose"]
-    # A stage trains all rows of its table, and finds in the store those that it trained before.
-    assert len(finished_cells(branch) - cells) == 2
-    verdict = json.loads((branch / "verdicts" / "quick" / "verdicts.json").read_text())
-    rungs = [rung["name"] for rung in verdict["deep-batchnorm"]["rungs"]]
-    assert rungs == ["deep-he", "deep-sgd"]
-    assert "deep-sgd" in run(branch, "fathom", "why", "deep-batchnorm")
-    assert re.search(r"deep-sgd +\d+ +bn, sgd +2 x 2 +[\d.]+ +yes", run(branch, "fathom", "runs"))
+def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
+    def rungs():
+        verdicts = json.loads((branch / "verdicts" / "verdicts.json").read_text())
+        return {rung["name"] for rung in verdicts["deep-batchnorm"]["rungs"]}
+
+    before, cells = rungs(), finished_cells(branch)
+    assert len(before) == 2
+    [row] = yaml.safe_load(run(branch, "fathom", "why", "--next"))
+    edit(branch, lambda params: params["diagnosis"].update(budget=24))
+    assert repro(branch) == ["ladder", "diagnose"]
+    assert rungs() - before == {row}
+    assert len(finished_cells(branch) - cells) == 6
+    told = run(branch, "fathom", "why", "deep-batchnorm")
+    assert "22 networks were trained, of a budget of 24" in told
 
 
 def test_a_truncated_image_stops_before_training_and_is_found(branch):

@@ -21,17 +21,17 @@ def test_every_row_is_listed_with_its_changes_cost_and_whether_it_is_done(
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setenv("COLUMNS", "200")
-    done = tmp_path / "experiments" / "vgg-13-he-init"
+    done = tmp_path / "runs" / "vgg-13-batchnorm"
     done.mkdir(parents=True)
     (done / "predictions.parquet").touch()
     print_runs(tmp_path, FILE)
     out = capsys.readouterr().out
-    for table in ("runs", "experiments", "controls"):
+    for table in ("runs", "controls"):
         for name in PARAMS[table]:
             assert re.search(rf"^{name} ", out, re.MULTILINE), name
     epochs = RECIPE.epochs
     assert re.search(rf"shallow +6 +{epochs} x 4 +1\.0\s", out)
-    assert re.search(rf"vgg-13-he-init +13 +he-init +{epochs} x 3 +[\d.]+ +yes", out)
+    assert re.search(rf"vgg-13-batchnorm +13 +batchnorm +{epochs} x 4 +[\d.]+ +yes", out)
     assert len(re.findall(r" yes\b", out)) == 1
 
 

@@ -32,7 +32,6 @@ SECTIONS = {
 # What these functions of `fathom` read, as dvc.yaml writes it.
 READERS = {
     "read_runs": {"runs"},
-    "read_experiments": {"experiments"},
     "read_controls": {"controls"},
     "read_table": {"${table}"},
     "read_row": {"architectures.${item.architecture}", "${table}.${key}"},
@@ -40,7 +39,7 @@ READERS = {
     "read_segmentation": {"segmentation"},
     "read_numerics": {"numerics"},
 }
-TABLES = ("runs", "experiments", "controls")
+TABLES = ("runs", "controls")
 # From the top down: a package imports those below it, and the modules that lie beside them.
 PACKAGES = (
     "scoring",

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 import yaml
 
-from fathom.diagnosis.causes import CAUSES, Case, Diagnosis
+from fathom.diagnosis.case import Case, Diagnosis
+from fathom.diagnosis.causes import CAUSES
+from fathom.diagnosis.climbed import Told
+from fathom.diagnosis.cures import CURES, is_cure, trials
 from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.evidence import CellEvidence, Evidence
-from fathom.diagnosis.ladder import CURES, is_cure
+from fathom.diagnosis.findings import STEP
+from fathom.diagnosis.looks import Tally, difference_interval
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
 from fathom.ground.section import read_section
 from fathom.networks.interventions import planned
 from fathom.networks.recipe import Recipe
-from fathom.reports.verdict_text import verdict_markdown
+from fathom.reports.verdict_text import Explained, verdict_markdown
 from fathom.study.rows import Run
 
 FILE = Path(__file__).parents[1] / "params.yaml"
@@ -26,6 +30,7 @@ DEEP, SHALLOW = PARAMS["architectures"]["vgg-13"], PARAMS["architectures"]["shal
 POOLED = "8conv3x3 - mp8x8 - 8conv3x3 - mp6x6 - 8conv3x3 - 8conv3x3 - fc8 - o"
 FALLING = tuple(float(loss) for loss in 0.7 * np.arange(1, 41) ** -0.4)
 FLAT = (0.69,) * 40
+LEFT = (0.69,) * 20 + (0.5,) * 20  # running losses of a network that left the plateau
 
 GOOD = CellEvidence(
     fold=0,
@@ -38,12 +43,13 @@ GOOD = CellEvidence(
     majority=0.5,
     input_rms=0.3,
     signal=0.3,
+    spread=0.3,
     growth=1.0,
     first_update=0.02,
     silent=0.2,
     signal_end=0.5,
     identity_distance=nan,
-    losses=FLAT,
+    losses=LEFT,
     train_nuclei=400,
     validation_nuclei=100,
 )
@@ -52,7 +58,7 @@ REPAIRED = {"train_loss": 0.25, "train_accuracy": 0.93, "validation": 0.88}
 JITTER = {"train_loss": 0.004, "train_accuracy": 0.004, "validation": 0.01}
 
 
-def row(name, line=DEEP, changes=None, cells=4, jitter=1.0, **numbers):
+def row(name, line=DEEP, changes=None, cells=6, jitter=1.0, **numbers):
     """Return evidence of a few cells around `numbers`, a little different from each other."""
     plan = planned(
         Run(architecture="any", interventions={"change": changes or {}}), name, line, RECIPE, 48
@@ -94,9 +100,15 @@ FINDINGS = {
         {"weight_decay": 0.0},
     ),
     "classes out of balance": (
-        {"majority": 0.95, "one_class": True},
+        {"majority": 0.95, "one_class": True, "losses": (0.15,) * 40},
         {"loss_weights": "balanced"},
     ),
+    "no non-linearity": ({"changes": {"activation": "none"}}, {"activation": "relu"}),
+    "saturating non-linearity": ({"changes": {"activation": "sigmoid"}}, {"activation": "relu"}),
+    "initial bias": ({"changes": {"initial_bias": -1.0}}, {"initial_bias": 0.0}),
+    "lost its signal while training": ({"signal_end": 1e-5}, {"activation": "leaky"}),
+    "batch too small": ({"changes": {"batch_size": 2}}, {"batch_size": 64}),
+    "schedule ran out": ({"changes": {"schedule": "step"}}, {"schedule": "constant"}),
     "true degradation": ({}, {"residual": True}),
     "stopped too early": ({"losses": FALLING}, {"epochs_times": 3}),
 }
@@ -114,7 +126,7 @@ def case_of(cause, cure=True, **repair):
 
 
 def test_every_cause_but_overfitting_has_a_constructed_case():
-    assert {cause.name for cause in CAUSES} == {*FINDINGS, "overfitting"}
+    assert {cause.name for cause in CAUSES} == {*FINDINGS, "overfitting", "hangs on the seed"}
 
 
 @pytest.mark.parametrize("cause", FINDINGS)
@@ -153,7 +165,8 @@ def test_running_on_proves_that_training_was_stopped_too_early_though_the_curve_
     base = row("deep", losses=FLAT, **STUCK)
     longer = row("longer", changes={"epochs_times": 3}, **REPAIRED)
     assert verdict(base, longer).main == "stopped too early"
-    assert verdict(base, row("longer", changes={"epochs_times": 3}, **STUCK)).main == UNEXPLAINED
+    stuck = row("longer", changes={"epochs_times": 3}, losses=FLAT, **STUCK)
+    assert verdict(base, stuck).main == UNEXPLAINED
 
 
 @pytest.mark.parametrize("cause", sorted(set(FINDINGS) - WITHOUT_OWN_FINDING))
@@ -229,16 +242,17 @@ def test_faults_of_the_data_come_first():
     assert [cause.name for cause in found.causes[1:]] == [
         cause.name for cause in verdict(base, *ladder).causes
     ]
-    assert "12 duplicates" in verdict_markdown(found)
-    assert "*The audit warns of the data: 5 labels.*" in verdict_markdown(found)
+    page = verdict_markdown(Explained(found, Told((), 0, 0, ()), ()))
+    assert "12 duplicates" in page
+    assert "*The audit warns of the data: 5 labels.*" in page
 
 
 def test_a_healthy_network_has_no_depth_effect_and_the_smallest_visible_one_is_said():
     found = verdict(row("deep"))
     assert found.main == NO_EFFECT
     assert found.compared_with == "shallow"
-    # 4 cells, so t of 3 degrees of freedom: 3.182 + 0.978 standard errors.
-    expected = (3.1824 + 0.9785) * found.depth.standard_error
+    # 6 cells, so t of 5 degrees of freedom: 2.571 + 0.920 standard errors.
+    expected = (2.5706 + 0.9195) * found.depth.standard_error
     assert found.smallest_visible == pytest.approx(expected, rel=1e-3)
 
 
@@ -285,7 +299,11 @@ def test_several_causes_are_named_in_the_order_of_the_table():
     initialised = row("he", changes={"initialisation": "he"}, **REPAIRED)
     slower = row("slow", changes={"learning_rate_times": 0.1}, **REPAIRED)
     found = verdict(base, slower, initialised)
-    assert [cause.name for cause in found.causes] == ["signal explodes", "learning rate too high"]
+    assert [cause.name for cause in found.causes] == [
+        "signal explodes",
+        "learning rate too high",
+        "lost its signal while training",  # of which a lower rate is a cure too
+    ]
 
 
 def test_the_verdict_is_the_same_every_time_and_whatever_the_order_of_the_rungs():
@@ -315,9 +333,16 @@ def test_every_cure_is_told_by_what_changes():
         "balanced loss weights": {"loss_weights": "balanced"},
         "skips": {"residual": True},
         "less pooling": {"unpooled": True},
+        "another activation": {"activation": "leaky"},
+        "warm-up": {"warmup_epochs": 3},
+        "clipping": {"clip_norm": 0.5},
+        "a larger eps": {"eps": 0.01},
+        "a larger batch": {"batch_size": 128},
+        "a constant rate": {"schedule": "constant"},
+        "no initial bias": {"initial_bias": 0.0},
     }
     assert set(changes) == set(CURES)
-    decay = {"weight_decay": 0.1}
+    decay = {"weight_decay": 0.1, "schedule": "step", "initial_bias": 0.1}
     plans = {}
     for kind, change in changes.items():
         line = POOLED if kind == "less pooling" else DEEP
@@ -329,3 +354,177 @@ def test_every_cure_is_told_by_what_changes():
         base, plan = plans[kind]
         both = replace(plan, recipe=plan.recipe.model_copy(update={"batch_size": 7}))
         assert not is_cure(kind, base, both, 48)
+
+
+# The same causes where no network left the plateau: a cure is what makes them leave.
+@pytest.mark.parametrize("cause", sorted(set(FINDINGS) - {"stopped too early"}))
+def test_a_cure_that_frees_a_network_from_the_plateau_proves_the_finding(cause):
+    base, ladder = case_of(cause)
+    found = verdict(staying(base), *ladder)
+    assert found.outcome == "leaving the plateau"
+    assert found.main == cause
+    assert (found.left.left, found.causes[0].repaired_by.left.left) == (0, 6)
+    assert verdict(staying(base), *map(staying, ladder)).main == UNEXPLAINED
+
+
+def staying(one, leave=0):
+    """Return a row of which all but the first `leave` networks stay on the plateau."""
+    cells = [replace(c, losses=LEFT if i < leave else FLAT) for i, c in enumerate(one.cells)]
+    return replace(one, cells=tuple(cells))
+
+
+def bistable(name, leave, networks, changes=None):
+    numbers = REPAIRED if 2 * leave > networks else STUCK
+    return staying(row(name, changes=changes, cells=networks, **numbers), leave)
+
+
+def test_the_base_alone_chooses_the_outcome():
+    better = row("he", changes={"initialisation": "he"}, **REPAIRED)
+    assert verdict(row("deep", **STUCK), better).outcome == "loss and accuracy"
+    assert verdict(staying(row("deep", **STUCK), 5), better).outcome == "leaving the plateau"
+    # All accuracies are far better, and it is no cure: 5 of 6 leave without it.
+    assert verdict(staying(row("deep", **STUCK), 5), better).together == ()
+
+
+def test_a_step_that_drowns_the_signal_is_a_finding_of_two_causes():
+    """RMSProp's first step is the rate / sqrt(1 - .9) = .0032, whatever the gradient."""
+    base = bistable("deep", 1, 12)
+    weak = replace(base, cells=tuple(replace(c, spread=0.003) for c in base.cells))
+    norm = bistable("norm", 12, 12, {"norm": "batch"})
+    found = verdict(weak, norm)
+    assert found.main == "no signal reaches the output at initialisation"
+    assert "learning rate too high" in [one.name for one in found.suspected]
+    assert found.causes[0].numbers[STEP] == pytest.approx(0.001 / 0.1**0.5 / 0.003)
+    strong = replace(base, cells=tuple(replace(c, spread=0.0032) for c in base.cells))
+    assert verdict(strong, norm).main == "hangs on the seed"
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "step"), [("adam", 1.0), ("rmsprop", 0.1**-0.5), ("sgd", nan)]
+)
+def test_the_first_step_is_that_of_the_optimiser(optimiser, step):
+    base = row("deep", changes={"optimiser": optimiser}, spread=0.001, **STUCK)
+    case = Case(base, (), (), 48)
+    finding = next(c.finding for c in CAUSES if c.name.startswith("no signal"))
+    numbers = finding(case, LIMITS)
+    if step > 0:
+        assert (numbers or {STEP: step})[STEP] == pytest.approx(step)
+    else:
+        assert numbers is None
+
+
+def test_some_networks_that_learn_and_others_that_do_not_hang_on_the_seed():
+    found = verdict(bistable("deep", 3, 6))
+    assert found.main == "hangs on the seed"
+    assert found.causes[0].numbers["networks that left the plateau"] == 3
+    # 5 of 6: the interval does not exclude that 95 % learn. None of 6: no seed learns.
+    for leave in (0, 5):
+        names = [cause.name for cause in verdict(bistable("deep", leave, 6)).causes]
+        assert "hangs on the seed" not in names
+
+
+def test_an_open_arm_asks_for_more_and_is_undecided_at_twelve():
+    def state(base, arm, networks):
+        case = Case(
+            bistable("deep", base, networks),
+            (shallow(),),
+            (bistable("he", arm, networks, {"initialisation": "he"}),),
+            48,
+            cures=7,
+        )
+        [rung] = judge(case, LIMITS).rungs
+        return rung.state
+
+    assert state(1, 6, 6) == "open"
+    assert state(1, 9, 9) == "cure"
+    assert state(1, 3, 6) == "undecided"
+    assert state(4, 9, 12) == "undecided"
+    assert state(1, 12, 12) == "cure"
+
+
+def test_cures_that_worked_are_named_together_with_the_difference_that_is_not_excluded():
+    base = bistable("deep", 1, 12)
+    he = bistable("he", 12, 12, {"initialisation": "he"})
+    norm = bistable("norm", 11, 12, {"norm": "batch"})
+    found = verdict(base, he, norm)
+    assert set(found.together) == {"he", "norm"}
+    low, high = difference_interval(Tally(12, 12), Tally(11, 12), 0.95)
+    assert found.not_excluded == pytest.approx(max(abs(low), abs(high)))
+    assert verdict(base, he).not_excluded is None
+
+
+def test_leaving_is_not_learning():
+    base = bistable("deep", 0, 6)
+    he = bistable("he", 6, 6, {"initialisation": "he"})
+    shuffled = {"initialisation": "he", "training_labels": "shuffled"}
+    control = row("he-shuffled", changes=shuffled, validation=0.5)
+    found = verdict(
+        replace(base, cells=tuple(replace(c, growth=1e6) for c in base.cells)), he, control
+    )
+    assert found.causes[0].learned.is_above
+    assert verdict(base, he).causes[0].learned is None
+
+
+def test_a_rung_that_does_nothing_never_changes_a_verdict():
+    base = bistable("deep", 0, 6)
+    he = bistable("he", 6, 6, {"initialisation": "he"})
+    idle = bistable("warm", 0, 6, {"warmup_epochs": 5})
+    with_idle = judge(Case(base, (shallow(),), (CONTROL, he, idle), 48, cures=7), LIMITS)
+    without = judge(Case(base, (shallow(),), (CONTROL, he), 48, cures=7), LIMITS)
+    assert with_idle.together == without.together == ("he",)
+    names = [[cause.name for cause in found.causes] for found in (with_idle, without)]
+    assert names[0] == names[1]
+
+
+def test_more_cures_that_were_allowed_ask_for_more_of_a_paired_effect():
+    base = row("deep", jitter=3, **STUCK)
+    better = row("he", changes={"initialisation": "he"}, jitter=30, **REPAIRED)
+    p_values = [
+        judge(Case(base, (shallow(),), (better,), 48, cures=cures), LIMITS).rungs[0].p_value
+        for cures in (1, 7)
+    ]
+    assert p_values[1] == pytest.approx(min(1, 7 * p_values[0]))
+
+
+def test_what_the_ladder_tries_is_the_cure_that_it_is_for():
+    for kind in CURES:
+        line = POOLED if kind == "less pooling" else DEEP
+        worst = {"weight_decay": 0.1, "input_scale": "byte", "batch_size": 4}
+        worst |= {"schedule": "cosine", "initial_bias": 1.0}
+        plan = row("base", line, worst).plan
+        found = trials(kind, plan, 48)
+        assert found
+        assert all(is_cure(kind, plan, one, 48) for one in found.values())
+    # A lower rate is given more epochs; what is there already is not tried.
+    plan = row("base", DEEP, {"norm": "batch", "dropout": 0.0, "initialisation": "he"}).plan
+    assert trials("a lower learning rate", plan, 48)["rate-tenth"].recipe.epochs == 120
+    assert (trials("a norm", plan, 48), trials("less dropout", plan, 48)) == ({}, {})
+    assert list(trials("another initialisation", plan, 48)) == ["lsuv"]
+
+
+def test_a_signal_that_was_never_there_was_not_lost_while_training():
+    lost = next(cause.finding for cause in CAUSES if cause.name.startswith("lost its"))
+
+    def found(**numbers):
+        return lost(Case(row("deep", **numbers), (), (), 48), LIMITS)
+
+    assert found(signal_end=1e-5)
+    assert found(silent=1.0)
+    assert (
+        found(losses=(0.5,) * 20 + FLAT[:20])["networks that left the plateau and came back"] == 6
+    )
+    assert found() is None
+    assert found(signal=1e-5, signal_end=1e-5) is None
+
+
+def test_a_schedule_has_not_run_out_where_networks_left_early():
+    ran_out = next(cause.finding for cause in CAUSES if cause.name == "schedule ran out")
+
+    def found(losses, schedule="step"):
+        base = row("deep", changes={"schedule": schedule}, losses=losses)
+        return ran_out(Case(base, (), (), 48), LIMITS)
+
+    early = FLAT[:5] + (0.5,) * 35
+    assert found(FLAT)
+    assert found(early) is None
+    assert found(FLAT, "constant") is None

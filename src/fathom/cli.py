@@ -234,11 +234,18 @@ def why(
         str | None, typer.Argument(help="A network that was diagnosed.", show_default="all")
     ] = None,
     verdicts: Annotated[Path, typer.Option(help="The folder of verdicts.")] = Path("verdicts"),
+    next_row: Annotated[
+        bool,
+        typer.Option("--next", help="Print the row of params.yaml that would decide, alone."),
+    ] = False,
 ) -> None:
-    """Print why a network is worse than a shallower one: the cause, its evidence, its cure."""
-    from fathom.reports.report import print_verdicts
+    """Print why a network fails: the cause, its evidence, its cure, what was spent to find it."""
+    from fathom.reports.report import print_next_row, print_verdicts
 
-    print_verdicts(verdicts / "quick", network)
+    if next_row:
+        print_next_row(verdicts, network)
+    else:
+        print_verdicts(verdicts, network)
 
 
 @app.command()

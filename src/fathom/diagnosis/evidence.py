@@ -7,11 +7,14 @@ mode after the last epoch, and its validation part under the weights that were k
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, log, nan
 
 import numpy as np
 import pandas as pd
 
+from fathom.diagnosis.looks import Tally, tally
+from fathom.diagnosis.outcome import constant_loss, fell_back, left_at
 from fathom.ground.arrays import Bools, Floats
 from fathom.networks.interventions import Plan
 from fathom.statistics.metrics import EVEN
@@ -36,6 +39,7 @@ class CellEvidence:
     majority: float  # share of the larger class in the training part
     input_rms: float
     signal: float  # at the start, of the last hidden layer: SD between samples / RMS
+    spread: float  # at the start, of the last hidden layer: SD between samples
     growth: float  # at the start: SD between samples, last hidden layer / first; inf on overflow
     first_update: float  # relative change of the weights in the first step, median over layers
     silent: float  # share of units of the last hidden layer silent on every sample, at the end
@@ -62,6 +66,34 @@ class Evidence:
     # Of the held-out nuclei, a row a group: decisions counted as in `fathom.statistics.metrics`,
     # all cells together, each at its own threshold.
     held_out: tuple[tuple[float, ...], ...] | None = None
+
+    @cached_property
+    def in_order(self) -> tuple[CellEvidence, ...]:
+        """Return the cells by seed, then fold: the order in which an arm of the ladder grows."""
+        return tuple(sorted(self.cells, key=lambda cell: (cell.seed, cell.fold)))
+
+    @cached_property
+    def left_at(self) -> tuple[int | None, ...]:
+        """Return the epoch at which each network left the plateau, in that order."""
+        return tuple(left_at(cell.losses, self._constant(cell)) for cell in self.in_order)
+
+    @property
+    def left(self) -> tuple[bool, ...]:
+        """Return whether each network left the plateau, in that order."""
+        return tuple(epoch is not None for epoch in self.left_at)
+
+    @property
+    def tally(self) -> Tally:
+        """Return how many networks left the plateau."""
+        return tally(self.left)
+
+    @property
+    def fell_back(self) -> int:
+        """Return how many networks left the plateau and came back to it."""
+        return sum(fell_back(cell.losses, self._constant(cell)) for cell in self.cells)
+
+    def _constant(self, cell: CellEvidence) -> float:
+        return constant_loss(cell.majority, self.plan.recipe.loss_weights)
 
     def median(self, number: str) -> float:
         """Return the median over cells of one of their numbers, NaN where all are."""
@@ -123,6 +155,7 @@ def _cell(
         majority=float(max(trained.mean(), 1 - trained.mean())),
         input_rms=float(start.iloc[0]["rms"]),
         signal=_or(float(hidden["signal"]), 0.0),
+        spread=_or(float(hidden["between_samples"]), inf),
         growth=_or(
             float(hidden["between_samples"]) / max(float(first["between_samples"]), TINY), inf
         ),

@@ -1,96 +1,241 @@
-"""The rungs: what one row of params.yaml changes against another, and which cure that is.
+"""The ladder finds its own rungs: it trains what decides, and stops when that is decided.
 
-A cure is told by what changes in the plan, never by the name somebody gave it.
+It begins with a network of `runs` and asks the table of causes (`fathom.diagnosis.causes`) what it
+suspects. The cures of all suspects are tried first, then what cures most things. The list and the
+number of cures that count in the tests are fixed by the network's own first six trainings, before
+any cure is looked at. An arm grows from 6 networks to 9 and 12 while more could decide. Nothing is
+drawn at random: the same rows, params and nuclei give the same steps.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from fathom.ground.errors import FathomError
-from fathom.networks.architecture import format, parse
-from fathom.networks.interventions import Layers, Plan
-from fathom.networks.rewrite import unpooled, with_residuals
+from fathom.diagnosis.case import Case, Diagnosis
+from fathom.diagnosis.causes import CAUSES
+from fathom.diagnosis.cures import (
+    CURES,
+    GENERAL,
+    changes,
+    is_control,
+    is_cure,
+    is_smaller_task,
+    trials,
+)
+from fathom.diagnosis.evidence import Evidence
+from fathom.diagnosis.looks import FIRST, open_arms
+from fathom.diagnosis.rungs import judged_rungs, outcome_of
+from fathom.diagnosis.verdict import needs_cure
+from fathom.networks.interventions import Plan
 
-Changes = frozenset[str]  # keys of the recipe, and "line"
-
-
-def changes(base: Plan, other: Plan) -> Changes:
-    """Return what differs: keys of the recipe, and "line". Seeds are not a difference."""
-    before, after = base.recipe.model_dump(), other.recipe.model_dump()
-    keys = {key for key in before if before[key] != after[key] and key != "seeds"}
-    return frozenset(keys | ({"line"} if base.line != other.line else set()))
-
-
-def is_control(plan: Plan) -> bool:
-    """Whether a plan trains on shuffled labels: nothing can be learned from it."""
-    return plan.recipe.training_labels == "shuffled"
-
-
-def is_smaller_task(base: Plan, plan: Plan) -> bool:
-    """Whether a plan trains on fewer nuclei than `base`: its training figures say another thing."""
-    return plan.recipe.training_nuclei != base.recipe.training_nuclei
-
-
-def is_cure(kind: str, base: Plan, other: Plan, crop_px: int) -> bool:
-    """Whether the one thing that `other` changes is a cure of this `kind`, a key of `CURES`."""
-    cure = CURES[kind]
-    changed = changes(base, other)
-    return bool(changed) and changed <= cure.keys and cure.helps(base, other, crop_px)
+CONTROL = "shuffled-labels"
 
 
 @dataclass(frozen=True)
-class Cure:
-    """What may change in a plan, and in which direction, to be this cure."""
+class Wanted:
+    """A row to train: its plan, and the first so many of its (seed, fold) units."""
 
-    keys: frozenset[str]
-    helps: Callable[[Plan, Plan, int], bool]
-
-
-def _any(_base: Plan, _other: Plan, _crop_px: int) -> bool:
-    return True
+    plan: Plan
+    networks: int
 
 
-def _lower(key: str) -> Cure:
-    def helps(base: Plan, other: Plan, _crop_px: int) -> bool:
-        return bool(getattr(other.recipe, key) < getattr(base.recipe, key))
-
-    return Cure(frozenset({key}), helps)
+Trainer = Callable[[Mapping[str, Wanted]], Mapping[str, Evidence]]
 
 
-def _higher(key: str) -> Cure:
-    def helps(base: Plan, other: Plan, _crop_px: int) -> bool:
-        return bool(getattr(other.recipe, key) > getattr(base.recipe, key))
+@dataclass(frozen=True)
+class Step:
+    """What was decided, in words, and how many networks had been trained for it."""
 
-    return Cure(frozenset({key}), helps)
-
-
-def _skips(base: Plan, other: Plan, _crop_px: int) -> bool:
-    return other.line == _rewritten(base, with_residuals)
+    said: str
+    spent: int
 
 
-def _without_pooling(base: Plan, other: Plan, crop_px: int) -> bool:
-    return other.line == _rewritten(base, lambda layers: unpooled(layers, crop_px))
+@dataclass(frozen=True)
+class Trial:
+    """A cure that the ladder may train: its row and what it is for."""
+
+    name: str
+    intervention: str  # a name in `CURES[kind].tries`; "" of a row of params.yaml
+    kind: str  # a key of `CURES`, or "a row of params.yaml"
+    plan: Plan
+    round: int  # a later round is trained only if no earlier one had a cure
 
 
-def _rewritten(base: Plan, rewrite: Callable[[Layers], Layers]) -> str | None:
-    try:
-        return format(rewrite(parse(base.line)))
-    except FathomError:  # there is nothing to rewrite
-        return None
+@dataclass(frozen=True)
+class Climbed:
+    """A ladder that ended: all that was trained, the log, and what was left out."""
+
+    case: Case
+    steps: tuple[Step, ...]
+    budget: int
+    spent: int
+    waiting: tuple[Trial, ...] = ()  # the first would be trained next
 
 
-CURES = {
-    "another initialisation": Cure(frozenset({"initialisation", "initial_scale"}), _any),
-    "a norm": Cure(frozenset({"norm"}), lambda base, _, __: base.recipe.norm == "none"),
-    "a lower learning rate": _lower("learning_rate"),
-    "a higher learning rate": _higher("learning_rate"),
-    "more epochs": _higher("epochs"),
-    "less dropout": _lower("dropout"),
-    "less weight decay": _lower("weight_decay"),
-    "another input scale": Cure(frozenset({"input_scale"}), _any),
-    "balanced loss weights": Cure(
-        frozenset({"loss_weights"}), lambda _, other, __: other.recipe.loss_weights == "balanced"
-    ),
-    "skips": Cure(frozenset({"line"}), _skips),
-    "less pooling": Cure(frozenset({"line"}), _without_pooling),
-}
+def cures_allowed(budget: int) -> int:
+    """Return how many cures a budget of networks allows: the base and a control have theirs too."""
+    return max(1, budget // FIRST - 2)
+
+
+def _unheard(_said: str) -> None:
+    pass
+
+
+def climb(
+    case: Case, limits: Diagnosis, train: Trainer, tell: Callable[[str], None] = _unheard
+) -> Climbed:
+    """Return what the ladder of `case.base` came to, on at most `limits.budget` networks.
+
+    `case` holds what the rows of params.yaml left; their networks are not counted. `train` returns
+    the evidence of each row with the networks that were asked for. `tell` hears of each step.
+    """
+    return _Ladder(case, limits, train, tell).climbed()
+
+
+class _Ladder:
+    def __init__(
+        self, case: Case, limits: Diagnosis, train: Trainer, tell: Callable[[str], None]
+    ) -> None:
+        self.given = case
+        self.limits = limits
+        self.train, self.tell = train, tell
+        self.base = case.base
+        self.rungs = {row.name: row for row in case.ladder}
+        self.plans = {row.name: row.plan for row in case.ladder} | {case.base.name: case.base.plan}
+        self.cures = cures_allowed(limits.budget)
+        self.spent = 0
+        self.steps: list[Step] = []
+
+    @property
+    def case(self) -> Case:
+        rungs = tuple(self.rungs.values())
+        return replace(self.given, base=self.base, ladder=rungs, cures=self.cures)
+
+    def climbed(self) -> Climbed:
+        name = self.base.name
+        if not self._trained({name: FIRST}):
+            self._say(f"the budget of {self.limits.budget} networks is spent before {name} has six")
+            return self._ended(())
+        self._say(f"{self.base.tally} networks of {name} left the plateau: {_asked(self.base)}")
+        trials = self._trials() if needs_cure(self.base, self.limits) else ()
+        if not trials:
+            self._say("all left and fit the training nuclei: no cure is tried")
+        waiting = trials[self.cures :]
+        for turn in sorted({trial.round for trial in trials[: self.cures]}):
+            left = self._try([one for one in trials[: self.cures] if one.round == turn])
+            waiting = (*left, *waiting)
+            if cured := self._cured():
+                self._say(f"cured by {', '.join(cured)}: no more is tried")
+                waiting = left
+                break
+        self._control()
+        return self._ended(waiting)
+
+    def _ended(self, waiting: tuple[Trial, ...]) -> Climbed:
+        return Climbed(self.case, tuple(self.steps), self.limits.budget, self.spent, waiting)
+
+    def _say(self, said: str) -> None:
+        self.steps.append(Step(said, self.spent))
+        self.tell(f"ladder of {self.base.name}, {self.spent} networks: {said}")
+
+    def _trials(self) -> tuple[Trial, ...]:
+        """Return all that may be tried, in order, each plan once."""
+        found: dict[Plan, Trial] = {}
+        for trial in (*self._own_rows(), *self._suspects_cures(), *self._general_cures()):
+            found.setdefault(_without_seeds(trial.plan), trial)
+        return tuple(found.values())
+
+    def _own_rows(self) -> Iterator[Trial]:
+        for row in self.given.ladder:
+            if not is_control(row.plan) and not is_smaller_task(self.base.plan, row.plan):
+                kind = _kind(self.base.plan, row.plan, self.given.crop_px)
+                yield Trial(row.name, "", kind, row.plan, 0)
+
+    def _suspects_cures(self) -> Iterator[Trial]:
+        suspects = [one for one in CAUSES if one.finding(self.case, self.limits) is not None]
+        if suspects:
+            names = ", ".join(f"'{one.name}'" for one in suspects)
+            self._say(f"suspected: {names}")
+        kinds = list(dict.fromkeys(kind for one in suspects for kind in one.cures))
+        yield from self._of_kinds(kinds, 0, 0)
+        yield from self._of_kinds(kinds, 1, 1)
+
+    def _general_cures(self) -> Iterator[Trial]:
+        yield from self._of_kinds(GENERAL, 0, 2)
+
+    def _of_kinds(
+        self, kinds: list[str] | tuple[str, ...], place: int, turn: int
+    ) -> Iterator[Trial]:
+        """Yield the first (`place` 0) or second trial of each kind, if it has one."""
+        for kind in kinds:
+            found = list(trials(kind, self.base.plan, self.given.crop_px).items())
+            for name, plan in found[place : place + 1]:
+                yield Trial(f"{self.base.name}-{name}", name, kind, plan, turn)
+
+    def _try(self, arms: list[Trial]) -> tuple[Trial, ...]:
+        """Train arms until all of them are decided; return those that the budget left out."""
+        self.plans |= {one.name: one.plan for one in arms}
+        waiting = [one for one in arms if not self._trained({one.name: FIRST}, spare=FIRST)]
+        for name in (one.name for one in arms if one not in waiting):
+            self._say(f"{name}: {self.rungs[name].tally} left the plateau")
+        while outcome_of(self.base) != "loss and accuracy" and (asked := self._open(arms)):
+            networks = max(asked.values())
+            self._say(f"open: {', '.join(asked)}; {networks} networks an arm would tell")
+            if not self._trained({self.base.name: networks, **asked}, spare=FIRST):
+                self._say("the budget does not reach that far")
+                break
+            counts = ", ".join(f"{name} {self.rungs[name].tally}" for name in asked)
+            self._say(f"left the plateau: {self.base.name} {self.base.tally}, {counts}")
+        return tuple(waiting)
+
+    def _open(self, arms: list[Trial]) -> dict[str, int]:
+        outcomes = {one.name: self.rungs[one.name].left for one in arms if one.name in self.rungs}
+        return open_arms(self.base.left, outcomes, self.cures)
+
+    def _cured(self) -> list[str]:
+        return [rung.name for rung in judged_rungs(self.case, self.limits) if rung.repairs]
+
+    def _control(self) -> None:
+        """Train the best arm again on shuffled labels: leaving the plateau is not learning."""
+        cured = [self.rungs[name] for name in self._cured()]
+        best = max(cured, key=lambda row: row.median("validation"), default=self.base)
+        recipe = best.plan.recipe.model_copy(update={"training_labels": "shuffled"})
+        plan = Plan(best.plan.line, recipe)
+        same = [name for name, row in self.rungs.items() if _same(row.plan, plan)]
+        name = same[0] if same else f"{best.name}-{CONTROL}"
+        self.plans[name] = plan
+        if self._trained({name: FIRST}):
+            self._say(f"{name}, the control that can learn nothing, was trained")
+
+    def _trained(self, wanted: Mapping[str, int], spare: int = 0) -> bool:
+        """Train up to so many networks of each row, if the budget has them and `spare` more."""
+        rows = self.rungs | {self.base.name: self.base}
+        have = {name: len(rows[name].cells) if name in rows else 0 for name in wanted}
+        more = {name: n for name, n in wanted.items() if n > have[name]}
+        cost = sum(n - have[name] for name, n in more.items())
+        if cost and self.spent + cost + spare > self.limits.budget:
+            return False
+        if more:
+            found = self.train({name: Wanted(self.plans[name], n) for name, n in more.items()})
+            self.spent += cost
+            self.base = found.get(self.base.name, self.base)
+            self.rungs |= {name: row for name, row in found.items() if name != self.base.name}
+        return True
+
+
+def _asked(base: Evidence) -> str:
+    if outcome_of(base) == "loss and accuracy":
+        return "a cure lowers the loss or raises the accuracy"
+    return "a cure makes more of them leave"
+
+
+def _kind(base: Plan, plan: Plan, crop_px: int) -> str:
+    found = [kind for kind in CURES if is_cure(kind, base, plan, crop_px)]
+    return found[0] if found else "a row of params.yaml"
+
+
+def _without_seeds(plan: Plan) -> Plan:
+    return Plan(plan.line, plan.recipe.model_copy(update={"seeds": (0,)}))
+
+
+def _same(one: Plan, other: Plan) -> bool:
+    return not changes(one, other)

@@ -7,36 +7,27 @@ repairs the network; overfitting alone is its own evidence.
 Nothing here is drawn at random: the same tables give the same verdict, byte for byte.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 
-from fathom.diagnosis.causes import CAUSES, Case, Cause, Diagnosis, SymptomNumbers
+from fathom.diagnosis.case import Case, Diagnosis
+from fathom.diagnosis.causes import CAUSES, Cause
+from fathom.diagnosis.cures import changes, is_control, is_cure
 from fathom.diagnosis.effects import (
     Effect,
-    Prior,
     effect,
     held_out_effect,
-    moderated,
     smallest_visible,
 )
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.ladder import is_control, is_cure, is_smaller_task
+from fathom.diagnosis.findings import SymptomNumbers
+from fathom.diagnosis.looks import Tally, difference_interval
+from fathom.diagnosis.rungs import Outcome, Rung, judged_rungs, outcome_of
 
-MEASURES = ("log_train_loss", "train_accuracy", "validation")
 DATA_FAULT = "data fault"
 NOTHING = "nothing to learn"
 NO_EFFECT = "no depth effect"
 UNEXPLAINED = "unexplained"
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One row of the ladder against the network: its effects, and whether it repairs it."""
-
-    name: str
-    log_train_loss: Effect  # of the loss's logarithm: exp of it is the factor
-    train_accuracy: Effect
-    validation: Effect
-    repairs: bool
 
 
 @dataclass(frozen=True)
@@ -48,6 +39,8 @@ class Established:
     repaired_by: Rung | None
     refuted_by: str
     source: str
+    # Validation accuracy of that rung above the same one on shuffled labels; None: not trained.
+    learned: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,12 @@ class Verdict:
     compared_with: str | None  # the best shallower network by validation
     depth: Effect | None  # balanced accuracy of held-out nuclei against it
     smallest_visible: float | None  # the depth effect that would have been seen
-    by_seed: dict[int, str] = field(default_factory=dict)  # the main cause from each seed alone
+    outcome: Outcome
+    left: Tally
+    left_interval: tuple[float, float]
+    cures: int  # arms that the budget allowed
+    together: tuple[str, ...]  # all rungs that are cures; they are not told apart
+    not_excluded: float | None  # the largest difference of their shares that is not excluded
     data_warnings: tuple[str, ...] = ()  # of the audit
 
     @property
@@ -82,9 +80,7 @@ class Verdict:
 
 def judge(case: Case, limits: Diagnosis) -> Verdict:
     """Return the verdict on `case.base`."""
-    rows = (*case.shallower, *case.ladder)
-    priors = {measure: moderated(case.base, rows, measure) for measure in MEASURES}
-    rungs = tuple(_rung(case, row, priors, limits) for row in case.ladder)
+    rungs = judged_rungs(case, limits)
     best = best_shallower(case)
     depth = depth_effect(case, limits)
     causes: tuple[Established, ...] = ()
@@ -109,8 +105,19 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
         best.name if best else None,
         depth,
         smallest_visible(depth, limits.confidence) if depth else None,
+        outcome_of(case.base),
+        case.base.tally,
+        case.base.tally.interval(limits.confidence),
+        case.cures,
+        tuple(rung.name for rung in rungs if rung.repairs),
+        _not_excluded(rungs, limits),
         data_warnings=case.faults.warnings,
     )
+
+
+def needs_cure(base: Evidence, limits: Diagnosis) -> bool:
+    """Whether a network stays on the plateau, or leaves it without fitting its training nuclei."""
+    return not all(base.left) or base.median("train_accuracy") < limits.fitted
 
 
 def best_shallower(case: Case) -> Evidence | None:
@@ -172,10 +179,12 @@ def _control(case: Case) -> Evidence | None:
 
 
 def _is_in_trouble(case: Case, depth: Effect | None, limits: Diagnosis) -> bool:
-    """Whether the network is worse than a shallower one, not fitted, or far from validation."""
+    """Whether it is worse than a shallower one, stays, is not fitted, or is far from validation."""
     fit, validation = case.base.median("train_accuracy"), case.base.median("validation")
     return (
-        is_worse(depth, limits) or fit < limits.fitted or fit - validation > limits.overfitting_gap
+        is_worse(depth, limits)
+        or needs_cure(case.base, limits)
+        or fit - validation > limits.overfitting_gap
     )
 
 
@@ -197,12 +206,15 @@ def _causes(
         numbers = cause.finding(case, limits)
         if numbers is None and cause.cure_proves and repairs:
             numbers = {}
+        if cause.any_cure:
+            repairs = [rung for rung in rungs if rung.repairs]
         if numbers is None or (cause.cures and case.base.median("train_accuracy") >= limits.fitted):
             continue
         if repairs or not cause.cures:
             best = max(repairs, key=lambda rung: rung.validation.estimate, default=None)
+            learned = _learned(case, best, limits)
             established.append(
-                Established(cause.name, numbers, best, cause.refuted_by, cause.source)
+                Established(cause.name, numbers, best, cause.refuted_by, cause.source, learned)
             )
         else:
             suspected.append(_suspicion(case, cause, numbers, tried))
@@ -226,28 +238,24 @@ def _suspicion(case: Case, cause: Cause, numbers: SymptomNumbers, tried: list[Ru
     return Suspected(cause.name, numbers, tuple(rung.name for rung in tried), untried)
 
 
-def _rung(case: Case, row: Evidence, priors: dict[str, Prior], limits: Diagnosis) -> Rung:
-    base = case.base
-    loss, fit, validation = (
-        effect(base, row, measure, limits.confidence, priors[measure]) for measure in MEASURES
-    )
-    comparable = not is_control(row.plan) and not is_smaller_task(base.plan, row.plan)
-    fits = loss.is_below and _recovers(case, fit, "train_accuracy", limits)
-    validates = validation.is_above and _recovers(case, validation, "validation", limits)
-    repairs = comparable and not validation.is_below and (fits or validates)
-    return Rung(row.name, loss, fit, validation, repairs)
-
-
-def _recovers(case: Case, gain: Effect, measure: str, limits: Diagnosis) -> bool:
-    """Whether a gain is worth having, and goes far enough towards the best row there is."""
-    rows = [
-        row
-        for row in (*case.shallower, *case.ladder)
-        if not is_control(row.plan) and not is_smaller_task(case.base.plan, row.plan)
+def _not_excluded(rungs: tuple[Rung, ...], limits: Diagnosis) -> float | None:
+    """Return the largest difference between the shares of two cures that is not excluded."""
+    shares = [rung.left for rung in rungs if rung.repairs and rung.left.networks]
+    intervals = [
+        difference_interval(one, other, limits.confidence) for one, other in combinations(shares, 2)
     ]
-    best = max((row.median(measure) for row in rows), default=0.0)
-    missing = best - case.base.median(measure)
-    return gain.estimate >= max(limits.least_gain, limits.least_recovery * missing)
+    return max((max(abs(low), abs(high)) for low, high in intervals), default=None)
+
+
+def _learned(case: Case, best: Rung | None, limits: Diagnosis) -> Effect | None:
+    """Return how far a cure's validation accuracy is above its own control; leaving is no proof."""
+    if best is None:
+        return None
+    cured = next(row for row in case.ladder if row.name == best.name)
+    for row in case.ladder:
+        if is_control(row.plan) and changes(cured.plan, row.plan) == {"training_labels"}:
+            return effect(row, cured, "validation", limits.confidence)
+    return None
 
 
 def _no_effect(depth: Effect | None, limits: Diagnosis) -> Established:

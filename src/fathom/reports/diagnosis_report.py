@@ -1,43 +1,57 @@
-"""The diagnosis of a whole study, as its stages run it: rows in, verdicts and pictures out."""
+"""The diagnosis of a whole study, as its stage runs it: ladders in, verdicts and pictures out."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from fathom.diagnosis.causes import Diagnosis
+from fathom.diagnosis.case import Diagnosis
+from fathom.diagnosis.climbed import Told, read_climbed
 from fathom.diagnosis.data_faults import DataFaults
-from fathom.diagnosis.diagnosis import TrainedRow, diagnose, read_trained_rows, row_table
-from fathom.networks.recipe import Recipe
+from fathom.diagnosis.diagnosis import TrainedRow, evidence_table, suspects
+from fathom.diagnosis.verdict import judge
 from fathom.reports.layer_plots import draw_verdicts
 from fathom.reports.plot_tables import write_tables
-from fathom.reports.verdict_text import write_verdicts
+from fathom.reports.verdict_text import Explained, write_verdicts
 from fathom.study.nuclei import Nuclei
 from fathom.study.rows import Run
 
 
-@dataclass(frozen=True)
-class DiagnosedStudy:
-    """What the rows of all tables of params.yaml were trained on and made from."""
+def write_diagnosis(
+    rows: Mapping[str, TrainedRow],
+    ladders: Path,
+    nuclei: Nuclei,
+    group: str,
+    limits: Diagnosis,
+    faults: DataFaults,
+    verdicts: Path,
+    metrics: Path,
+) -> None:
+    """Write the verdict on each network that has a ladder, its pictures and all numbers.
 
-    nuclei: Nuclei
-    lines: Mapping[str, str]  # architectures by name
-    recipe: Recipe
-    group: str  # column of the nuclei's table that stands on one side of a split
+    `rows` is what `runs` came to, `ladders` the folder that the stage `ladder` wrote.
+    """
+    evidence = {name: row.evidence for name, row in rows.items()}
+    probes = {name: row.probes for name, row in rows.items()}
+    explained = []
+    for given in suspects(rows, limits, nuclei.crop_px):
+        name = given.base.name
+        case, told, own = read_climbed(ladders / name, given, nuclei, group)
+        verdict = judge(replace(case, faults=faults), limits)
+        explained.append(Explained(verdict, told, next_lines(told, rows[name].run)))
+        evidence |= {row.name: row for row in (case.base, *case.ladder)}
+        probes |= own
+    shares = {name: evidence[name].tally for name in rows}
+    write_verdicts(verdicts, metrics, explained, shares, limits.confidence)
+    write_tables(verdicts, {"rows": evidence_table(evidence, limits.confidence)})
+    draw_verdicts([one.verdict for one in explained], probes, verdicts)
 
-    def rows(self, rows: Mapping[str, Run], folder: Path) -> dict[str, TrainedRow]:
-        """Read what the training of the rows of one table left in `folder`."""
-        return read_trained_rows(rows, folder, self.lines, self.recipe, self.nuclei, self.group)
 
-    def write_diagnosis(
-        self,
-        rows: Mapping[str, TrainedRow],
-        limits: Diagnosis,
-        faults: DataFaults,
-        verdicts: Path,
-        metrics: Path,
-    ) -> None:
-        """Write the verdict on each network that params name, its pictures and its numbers."""
-        told = diagnose(rows, limits, self.nuclei.crops().shape[1], faults)
-        write_verdicts(verdicts, metrics, told)
-        write_tables(verdicts, {"rows": row_table(rows, limits.confidence)})
-        draw_verdicts(told, {row: rows[row].probes for row in rows}, verdicts)
+def next_lines(told: Told, run: Run) -> tuple[str, ...]:
+    """Return the rows that a ladder did not come to, as lines of `runs` in params.yaml."""
+    lines = []
+    for row in told.next_rows:
+        changes = dict(run.interventions) | row.interventions
+        content = {"architecture": run.architecture, "interventions": changes}
+        lines.append(f"{row.name}: {json.dumps(content)}")
+    return tuple(lines)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -209,18 +210,31 @@ def print_verdicts(folder: Path, network: str | None) -> None:
 
     Raises `FathomError` where nothing was diagnosed yet, or not this network.
     """
+    there = _verdicts(folder, network)
+    console = Console(highlight=False)
+    if not there:
+        console.print("No network was diagnosed: none is worse than a shallower one.")
+    for name in there:
+        console.print(Markdown((folder / f"{name}.md").read_text(encoding="utf-8")), "")
+
+
+def print_next_row(folder: Path, network: str | None) -> None:
+    """Print the first row of `runs` that each ladder did not come to, or that there is none."""
+    for name, verdict in _verdicts(folder, network).items():
+        rows = verdict["next"]
+        print(rows[0] if rows else f"# {name}: no row is left that the ladder would train")
+
+
+def _verdicts(folder: Path, network: str | None) -> dict[str, Any]:
     path = folder / VERDICTS
     if not path.is_file():
         raise FathomError(f"{path} is missing: run 'make repro' to make it")
-    there = list(json.loads(path.read_text(encoding="utf-8")))
-    if network and network not in there:
+    there: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if network is None:
+        return there
+    if network not in there:
         raise FathomError(
             f"there is no verdict on {network!r}, only on: {', '.join(there) or 'no network'}. "
-            "Only networks that are worse than a shallower one are diagnosed, or those that "
-            "'diagnosis.networks' in params.yaml names"
+            "'diagnosis.networks' in params.yaml says which networks are diagnosed"
         )
-    console = Console(highlight=False)
-    if not there:
-        console.print("No network is worse than a shallower one.")
-    for name in [network] if network else there:
-        console.print(Markdown((folder / f"{name}.md").read_text(encoding="utf-8")), "")
+    return {network: there[network]}

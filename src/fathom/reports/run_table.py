@@ -17,7 +17,6 @@ from fathom.study.rows import (
     Run,
     read_architectures,
     read_controls,
-    read_experiments,
     read_runs,
 )
 from fathom.study.splits import Split
@@ -69,7 +68,5 @@ def _rows(params: Path) -> Iterator[tuple[str, Run, str]]:
     """Yield each row's name, what it is, and the folder of `data` that it is trained into."""
     for name, run in read_runs(params).items():
         yield name, run, "runs"
-    for name, run in read_experiments(params).items():
-        yield name, run, "experiments"
     for name, run in read_controls(params).items():
         yield name, run, "control_runs"

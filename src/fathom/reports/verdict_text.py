@@ -1,59 +1,94 @@
 """A verdict as numbers for `dvc metrics`, as JSON with every number, and as text for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import exp, isfinite
 from pathlib import Path
 
-from fathom.diagnosis.causes import SymptomNumbers
+from fathom.diagnosis.causes import CAUSES
+from fathom.diagnosis.climbed import Told
 from fathom.diagnosis.effects import Effect
-from fathom.diagnosis.verdict import Established, Suspected, Verdict
+from fathom.diagnosis.findings import SymptomNumbers
+from fathom.diagnosis.looks import Tally
+from fathom.diagnosis.verdict import (
+    DATA_FAULT,
+    NO_EFFECT,
+    NOTHING,
+    UNEXPLAINED,
+    Established,
+    Suspected,
+    Verdict,
+)
 from fathom.ground.output import write_json, write_metrics, written_whole
 
 VERDICTS = "verdicts.json"
 
 
-def write_verdicts(folder: Path, metrics: Path, verdicts: Sequence[Verdict]) -> None:
-    """Write all verdicts as JSON, each as <network>.md, and their numbers for `dvc metrics`."""
+@dataclass(frozen=True)
+class Explained:
+    """A verdict, the ladder it rests on, and the rows that would come next, for params.yaml."""
+
+    verdict: Verdict
+    told: Told
+    next_lines: tuple[str, ...]
+
+
+def write_verdicts(
+    folder: Path,
+    metrics: Path,
+    explained: Sequence[Explained],
+    shares: Mapping[str, Tally],
+    confidence: float,
+) -> None:
+    """Write all verdicts as JSON, each as <network>.md, and the numbers for `dvc metrics`.
+
+    `shares` says of each row of `runs` how many of its networks left the plateau.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    content = {verdict.network: _finite(asdict(verdict) | _told(verdict)) for verdict in verdicts}
+    content = {one.verdict.network: _finite(_content(one)) for one in explained}
     write_json(folder / VERDICTS, content)
-    for verdict in verdicts:
-        with written_whole(folder / f"{verdict.network}.md") as part:
-            part.write_text(verdict_markdown(verdict), encoding="utf-8")
-    write_metrics(metrics, numbers(verdicts))
+    for one in explained:
+        with written_whole(folder / f"{one.verdict.network}.md") as part:
+            part.write_text(verdict_markdown(one), encoding="utf-8")
+    write_metrics(metrics, numbers(explained, shares, confidence))
 
 
-def _told(verdict: Verdict) -> dict[str, object]:
-    return {"main": verdict.main, "is_stable": is_stable(verdict)}
+def _content(one: Explained) -> dict[str, object]:
+    return asdict(one.verdict) | {
+        "main": one.verdict.main,
+        "ladder": asdict(one.told),
+        "next": list(one.next_lines),
+    }
 
 
-def is_stable(verdict: Verdict) -> bool:
-    """Whether every seed alone gives the same main cause."""
-    return len(set(verdict.by_seed.values())) <= 1
+def numbers(
+    explained: Sequence[Explained], shares: Mapping[str, Tally], confidence: float
+) -> dict[str, float | int]:
+    """Return the numbers for `dvc metrics`: the same keys whatever the ladder trained.
 
-
-def numbers(verdicts: Sequence[Verdict]) -> dict[str, float | int]:
-    """Return `<network>.<rung>.<measure>` for `dvc metrics`, effects on the network."""
-    found: dict[str, float | int] = {"networks": len(verdicts)}
-    for verdict in verdicts:
-        effects = {} if verdict.depth is None else {"depth": verdict.depth}
-        for rung in verdict.rungs:
-            effects[f"{rung.name}.log_train_loss"] = rung.log_train_loss
-            effects[f"{rung.name}.validation"] = rung.validation
-        for name, one in effects.items():
-            found[f"{verdict.network}.{name}"] = one.estimate
-            if isfinite(one.low):
-                found |= {
-                    f"{verdict.network}.{name}_low": one.low,
-                    f"{verdict.network}.{name}_high": one.high,
-                }
+    Of each row of `runs` the share that left the plateau; of all ladders together what was spent,
+    how many rungs are cures and how many stayed undecided, and how often each cause was named.
+    """
+    found: dict[str, float | int] = {"networks_diagnosed": len(explained)}
+    for name, share in shares.items():
+        low, high = share.interval(confidence)
+        found |= {f"{name}.left": share.left, f"{name}.networks": share.networks}
+        found |= {f"{name}.left_low": low, f"{name}.left_high": high}
+    rungs = [rung for one in explained for rung in one.verdict.rungs]
+    found["spent"] = sum(one.told.spent for one in explained)
+    found["cures"] = sum(rung.repairs for rung in rungs)
+    found["undecided"] = sum(rung.state in {"open", "undecided"} for rung in rungs)
+    named = [cause.name for one in explained for cause in one.verdict.causes]
+    for cause in (*(row.name for row in CAUSES), NOTHING, NO_EFFECT, UNEXPLAINED):
+        found[f"cause.{cause}"] = named.count(cause)
+    found[f"cause.{DATA_FAULT}"] = sum(name.startswith(DATA_FAULT) for name in named)
     return found
 
 
-def verdict_markdown(verdict: Verdict) -> str:
-    """Return a verdict as a page: the causes with their evidence, then every rung of the ladder."""
-    return "\n".join([f"# Why is {verdict.network} worse?", "", *_paragraphs(verdict)]) + "\n"
+def verdict_markdown(one: Explained) -> str:
+    """Return a verdict as a page: causes with their evidence, every rung, and how it came to it."""
+    heading = f"# Why does {one.verdict.network} fail?"
+    return "\n".join([heading, "", *_paragraphs(one.verdict), *_log(one)]) + "\n"
 
 
 def _paragraphs(verdict: Verdict) -> Iterator[str]:
@@ -63,19 +98,56 @@ def _paragraphs(verdict: Verdict) -> Iterator[str]:
             f"shallower network: {_interval(verdict.depth)}, over {verdict.depth.units} groups."
         )
         yield ""
+    low, high = verdict.left_interval
+    yield (
+        f"{verdict.left} networks left the plateau, a share of {_share(verdict.left)} "
+        f"[{low:.2f}, {high:.2f}]. So a cure is what changes {verdict.outcome}. "
+        "All of this speaks of this data set."
+    )
+    yield ""
     for cause in verdict.causes:
         yield from _established(cause)
+    yield from _together(verdict)
     for suspected in verdict.suspected:
         yield from _suspected(suspected)
     for warning in verdict.data_warnings:
         yield f"*The audit warns of the data: {warning}.*"
         yield ""
-    if not is_stable(verdict):
-        seeds = ", ".join(f"seed {seed}: {main}" for seed, main in verdict.by_seed.items())
-        yield f"**This verdict is unstable.** Each seed alone says: {seeds}."
-        yield ""
     if verdict.rungs:
         yield from _ladder(verdict)
+
+
+def _share(found: Tally) -> str:
+    return f"{found.left / found.networks:.2f}" if found.networks else "nothing"
+
+
+def _together(verdict: Verdict) -> Iterator[str]:
+    if len(verdict.together) < 2 or verdict.not_excluded is None:
+        return
+    names = ", ".join(f"`{name}`" for name in verdict.together)
+    yield (
+        f"Cures that worked: {names}. They are not told apart here; differences of the share that "
+        f"leaves of up to {verdict.not_excluded:.2f} are not excluded."
+    )
+    yield ""
+
+
+def _log(one: Explained) -> Iterator[str]:
+    yield "## How the ladder came to this"
+    yield ""
+    yield from (f"- {step.spent} networks: {step.said}" for step in one.told.steps)
+    yield ""
+    yield f"{one.told.spent} networks were trained, of a budget of {one.told.budget}. {bought(one)}"
+
+
+def bought(one: Explained) -> str:
+    """Say what more networks would buy."""
+    if waiting := one.told.next_rows:
+        names = ", ".join(row.name for row in waiting)
+        return f"A larger `diagnosis.budget` would try: {names}, six networks each at first."
+    if open_rungs := [rung.name for rung in one.verdict.rungs if rung.state == "open"]:
+        return f"A larger `diagnosis.budget` would go on with {', '.join(open_rungs)}."
+    return "A larger budget would try nothing more."
 
 
 def _established(cause: Established) -> Iterator[str]:
@@ -84,9 +156,12 @@ def _established(cause: Established) -> Iterator[str]:
     yield from _bullets(cause.numbers)
     if rung := cause.repaired_by:
         yield (
-            f"- Repaired by `{rung.name}`: validation balanced accuracy "
-            f"{_interval(rung.validation)}, training loss {_factor(rung.log_train_loss)}."
+            f"- Repaired by `{rung.name}`: {rung.left} left the plateau; validation balanced "
+            f"accuracy {_interval(rung.validation)}, training loss {_factor(rung.log_train_loss)}."
         )
+    if learned := cause.learned:
+        told = "It learned" if learned.is_above else "Leaving the plateau is not learning"
+        yield f"- {told}: {_interval(learned)} above the same network on shuffled labels."
     yield f"- It would be refuted if {cause.refuted_by}."
     if cause.source:
         yield f"- Source: {cause.source}."
@@ -100,7 +175,7 @@ def _suspected(suspected: Suspected) -> Iterator[str]:
     if suspected.tried:
         yield f"- Tried without repair: {', '.join(f'`{name}`' for name in suspected.tried)}."
     if suspected.untried:
-        yield f"- Not tried: {', '.join(suspected.untried)}. Add a row with it to `experiments`."
+        yield f"- Not tried: {', '.join(suspected.untried)}."
     yield ""
 
 
@@ -110,13 +185,15 @@ def _bullets(numbers: SymptomNumbers) -> Iterator[str]:
 
 
 def _ladder(verdict: Verdict) -> Iterator[str]:
-    yield "| one change | training loss | training accuracy | validation accuracy | repairs |"
-    yield "| --- | ---: | ---: | ---: | --- |"
+    yield "| one change | left | median epoch | training loss | training | validation | |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
     for rung in verdict.rungs:
         accuracies = f"{_interval(rung.train_accuracy)} | {_interval(rung.validation)}"
-        repairs = "yes" if rung.repairs else ""
+        state = "" if rung.state == "no cure" else rung.state
+        epoch = f"{rung.median_epoch:g}" if isfinite(rung.median_epoch) else "never"
         change = rung.name.removeprefix(f"{verdict.network}-")
-        yield f"| {change} | {_factor(rung.log_train_loss)} | {accuracies} | {repairs} |"
+        numbers = f"{rung.left} | {epoch} | {_factor(rung.log_train_loss)} | {accuracies}"
+        yield f"| {change} | {numbers} | {state} |"
     yield ""
     yield (
         "Against the network itself, paired over folds and seeds, with intervals: the factor of "

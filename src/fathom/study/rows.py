@@ -1,4 +1,4 @@
-"""The tables of networks (`runs`, `experiments`, `controls`) and their architectures."""
+"""The tables of networks (`runs`, `controls`) and their architectures."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -21,11 +21,6 @@ class Run(Section):
 def read_runs(file: Path = PARAMS_FILE) -> dict[str, Run]:
     """Read the networks that are compared and exported, in the order of the file."""
     return read_table("runs", file)
-
-
-def read_experiments(file: Path = PARAMS_FILE) -> dict[str, Run]:
-    """Read the interventions that are trained to find causes, never exported."""
-    return read_table("experiments", file)
 
 
 def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:

@@ -1,0 +1,231 @@
+"""What shows each cause without another training: numbers of a network, or None.
+
+A finding is a property of a network; only a cure makes it a cause (`fathom.diagnosis.causes`).
+Thresholds stand in params.yaml (`diagnosis`).
+"""
+
+from collections.abc import Callable
+from math import isnan, nan
+
+import numpy as np
+
+from fathom.diagnosis.case import Case, Diagnosis
+from fathom.diagnosis.effects import effect
+from fathom.diagnosis.evidence import TINY
+from fathom.diagnosis.learning_curve import extrapolated
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import cost
+
+SymptomNumbers = dict[str, float]
+Symptom = Callable[[Case, Diagnosis], SymptomNumbers | None]
+
+
+def pooled_away(case: Case, _: Diagnosis) -> SymptomNumbers | None:
+    """Count convolutions whose kernel is larger than their map."""
+    beyond = cost(parse(case.base.plan.line), 1, case.crop_px).kernels_beyond_map
+    return {"kernels larger than their map": beyond} if beyond else None
+
+
+def input_scale(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how large the input is."""
+    rms = case.base.median("input_rms")
+    return {"RMS of the input": rms} if rms > limits.large_input else None
+
+
+def no_signal(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say what is left of the differences between nuclei, and whether a step drowns them."""
+    signal, growth = case.base.median("signal"), case.base.median("growth")
+    step = _first_step_in_spreads(case)
+    found = {
+        "signal in the last hidden layer at the start": signal,
+        "growth of the signal through the layers at the start": growth,
+        STEP: step,
+    }
+    lost = signal < limits.lost_signal or growth < limits.vanishing_growth
+    return found if lost or step > limits.large_step else None
+
+
+STEP = "how far the first step moves each bias, in SDs between nuclei of the last hidden layer"
+
+
+def _first_step_in_spreads(case: Case) -> float:
+    """Return how far the first step moves all nuclei alike, in units of what tells them apart.
+
+    RMSProp and Adam divide a gradient by its own size, so that the first step moves every bias by
+    the rate, times 1 / sqrt(1 - alpha) with RMSProp (Tieleman & Hinton 2012; Kingma & Ba 2015,
+    section 2.1), however weak the signal is. Above 1 the step drowns the differences between
+    nuclei. SGD has no such step: NaN, which is above nothing.
+    """
+    recipe = case.base.plan.recipe
+    first = {"rmsprop": (1 - recipe.alpha) ** -0.5, "adam": 1.0}.get(recipe.optimiser, nan)
+    return float(first) * recipe.learning_rate / max(case.base.median("spread"), TINY)
+
+
+def saturates(case: Case, _: Diagnosis) -> SymptomNumbers | None:
+    """Say what is left of the signal under tanh or sigmoid."""
+    if case.base.plan.recipe.activation not in {"tanh", "sigmoid"}:
+        return None
+    signal = case.base.median("signal"), case.base.median("growth")
+    return {
+        "signal in the last hidden layer at the start": signal[0],
+        "growth of the signal through the layers at the start": signal[1],
+    }
+
+
+def linear(case: Case, _: Diagnosis) -> SymptomNumbers | None:
+    """Count the hidden layers without a non-linearity."""
+    if case.base.plan.recipe.activation != "none":
+        return None
+    return {"hidden layers without a non-linearity": case.base.weight_layers - 1}
+
+
+def lost_its_signal(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say what was there at the start and is gone at the end."""
+    base = case.base
+    start, end = base.median("signal"), base.median("signal_end")
+    found = {
+        "signal in the last hidden layer at the start": start,
+        "signal in the last hidden layer at the end": end,
+        "silent units of the last hidden layer at the end": base.median("silent"),
+        "networks that left the plateau and came back": base.fell_back,
+    }
+    gone = end < limits.lost_signal or base.median("silent") > limits.silent or base.fell_back > 0
+    return found if start >= limits.lost_signal and gone else None
+
+
+def batch_too_small(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how many nuclei are in a batch, where they are few."""
+    size = case.base.plan.recipe.batch_size
+    return {"nuclei in a batch": float(size)} if size <= limits.small_batch else None
+
+
+def schedule_ran_out(case: Case, _: Diagnosis) -> SymptomNumbers | None:
+    """Count the networks that were still on the plateau when half of the epochs were over."""
+    recipe = case.base.plan.recipe
+    if recipe.schedule == "constant":
+        return None
+    late = [epoch for epoch in case.base.left_at if epoch is None or 2 * epoch > recipe.epochs]
+    name = "networks that had not left the plateau when half of the epochs were over"
+    return {name: float(len(late))} if late else None
+
+
+def initial_bias(case: Case, _: Diagnosis) -> SymptomNumbers | None:
+    """Say where the biases start, if not at 0."""
+    bias = case.base.plan.recipe.initial_bias
+    return {"initial bias of the hidden layers": bias} if bias else None
+
+
+def hangs_on_the_seed(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how many networks learn, where others surely do not."""
+    found = case.base.tally
+    low, high = found.interval(limits.confidence)
+    if not found.left or high >= limits.reliable:
+        return None
+    return {
+        "networks that left the plateau": found.left,
+        "networks": found.networks,
+        "lower end of the share's interval": low,
+        "upper end of the share's interval": high,
+    }
+
+
+def explodes(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how the differences between nuclei grow through the layers."""
+    growth = case.base.median("growth")
+    found = {"growth of the signal through the layers at the start": growth}
+    return found if growth > limits.exploding_growth else None
+
+
+def rate_too_high(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how far the first steps go, and what they leave behind."""
+    base = case.base
+    found = {
+        "relative change of the weights in the first step": base.median("first_update"),
+        STEP: _first_step_in_spreads(case),
+        "silent units of the last hidden layer at the end": base.median("silent"),
+        "signal in the last hidden layer at the end": base.median("signal_end"),
+        "share of networks with a constant output": base.share("constant"),
+        "share of networks that diverged": float(
+            np.mean([_diverged(c.losses) for c in base.cells])
+        ),
+    }
+    shown = (
+        base.median("first_update") > limits.large_update
+        or found[STEP] > limits.large_step
+        or base.median("silent") > limits.silent
+        or base.median("signal_end") < limits.lost_signal
+        or base.share("constant") > 0
+        or any(_diverged(cell.losses) for cell in base.cells)
+    )
+    return found if shown else None
+
+
+def rate_too_low(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how little the first step moves the weights."""
+    update = case.base.median("first_update")
+    found = {"relative change of the weights in the first step": update}
+    return found if update < limits.small_update else None
+
+
+def dropout(case: Case, _: Diagnosis) -> SymptomNumbers | None:
+    """Say how much dropout there is."""
+    rate = case.base.plan.recipe.dropout
+    return {"dropout": rate} if rate > 0 else None
+
+
+def weight_decay(case: Case, _: Diagnosis) -> SymptomNumbers | None:
+    """Say how much weight decay there is."""
+    decay = case.base.plan.recipe.weight_decay
+    return {"weight decay": decay} if decay > 0 else None
+
+
+def imbalance(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how unlike the classes are, and how many networks answer one of them."""
+    majority, constant = case.base.median("majority"), case.base.share("one_class")
+    found = {
+        "share of the larger class in training": majority,
+        "share of networks that answer one class": constant,
+    }
+    return found if majority > limits.majority and constant > 0 else None
+
+
+def stopped_early(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Extrapolate the training loss to three times the epochs; see `extrapolated`."""
+    curves = [extrapolated(np.array(cell.losses), 3, 0.95) for cell in case.base.cells]
+    falls = [1 - high / now for now, _, high in curves if now > 0]
+    fall = float(np.median(falls)) if falls else 0.0
+    found = {"sure fall of the training loss in three times the epochs, share": fall}
+    return found if fall > limits.falling_loss else None
+
+
+def degradation(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how much worse the network fits than a shallower one, signals being healthy."""
+    healthy = (
+        case.base.median("signal") >= limits.lost_signal
+        and case.base.median("growth") <= limits.exploding_growth
+    )
+    if not case.shallower or not healthy:
+        return None
+    best = max(case.shallower, key=lambda one: one.median("train_accuracy"))
+    found = effect(best, case.base, "train_accuracy", limits.confidence)
+    if not found.is_below or -found.estimate < limits.least_gain:
+        return None
+    numbers = {
+        f"training accuracy against {best.name}": found.estimate,
+        "signal in the last hidden layer at the start": case.base.median("signal"),
+    }
+    skips = [row.median("identity_distance") for row in case.ladder]
+    if distances := [value for value in skips if not isnan(value)]:
+        numbers["|F(x)| / |x| of the blocks with skips"] = min(distances)
+    return numbers
+
+
+def overfitting(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how far validation stays behind training."""
+    train, validation = case.base.median("train_accuracy"), case.base.median("validation")
+    found = {"training accuracy": train, "validation balanced accuracy": validation}
+    return found if train - validation > limits.overfitting_gap else None
+
+
+def _diverged(losses: tuple[float, ...]) -> bool:
+    return any(isnan(loss) for loss in losses)

@@ -1,0 +1,209 @@
+"""The ladder's steps, with drawn outcomes in place of trainings."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from test_verdict import (
+    DEEP,
+    FLAT,
+    GOOD,
+    LEFT,
+    LIMITS,
+    REPAIRED,
+    STUCK,
+    row,
+    shallow,
+)
+
+from fathom.diagnosis.case import Case
+from fathom.diagnosis.cures import is_control
+from fathom.diagnosis.evidence import Evidence
+from fathom.diagnosis.ladder import climb, cures_allowed
+from fathom.diagnosis.verdict import NO_EFFECT, judge
+
+WEAK = {"spread": 0.001}  # the first step drowns the signal: two causes are suspected
+
+
+class Drawn:
+    """Trains nothing: of each row so many networks leave, the first ones or drawn ones."""
+
+    def __init__(self, leaves, rng=None, **base):
+        self.leaves, self.rng, self.base, self.asked = leaves, rng, base, []
+        self.outcomes = {}
+
+    def share(self, name):
+        return next((share for part, share in self.leaves.items() if part in name), 0.0)
+
+    def left(self, name, networks):
+        if name not in self.outcomes:
+            share = self.share(name)
+            self.outcomes[name] = (
+                self.rng.random(12) < share if self.rng else np.arange(12) < round(12 * share)
+            )
+        return self.outcomes[name][:networks]
+
+    def __call__(self, wanted):
+        self.asked.append({name: one.networks for name, one in wanted.items()})
+        return {name: self.evidence(name, one.plan, one.networks) for name, one in wanted.items()}
+
+    def evidence(self, name, plan, networks):
+        cells = []
+        for place, left in enumerate(self.left(name, networks)):
+            learned = left and not is_control(plan)
+            numbers = (REPAIRED if learned else STUCK) | {"losses": LEFT if left else FLAT}
+            unit = {"fold": place % 3, "seed": place // 3}
+            cells.append(replace(GOOD, **(unit | numbers | self.base)))
+        return Evidence(name, plan, 13, tuple(cells))
+
+
+def case_of(trainer, networks=3, rungs=()):
+    plan = row("deep").plan
+    base = trainer.evidence("deep", plan, networks)
+    return Case(base, (shallow(cells=3),), tuple(rungs), 48)
+
+
+def climbed(leaves, budget=54, rng=None, **base):
+    trainer = Drawn(leaves, rng, **(WEAK | base))
+    limits = LIMITS.model_copy(update={"budget": budget})
+    return climb(case_of(trainer), limits, trainer), trainer
+
+
+def said(found):
+    return "\n".join(step.said for step in found.steps)
+
+
+def test_the_ladder_finds_the_cures_of_what_it_suspects_and_stops_when_it_has_one():
+    found, trainer = climbed({"he-init": 1, "batchnorm": 1})
+    assert trainer.asked[0] == {"deep": 6}
+    tried = [name for asked in trainer.asked for name in asked]
+    assert tried == [
+        "deep",
+        "deep-he-init",
+        "deep-batchnorm",
+        "deep-rate-tenth",
+        "deep-no-dropout",
+        "deep-residual",
+        "deep-he-init-shuffled-labels",
+    ]
+    assert "0 of 6 networks of deep left the plateau" in said(found)
+    assert "deep-he-init: 6 of 6 left the plateau" in said(found)
+    assert "cured by deep-he-init, deep-batchnorm" in said(found)
+    verdict = judge(found.case, LIMITS)
+    assert verdict.main == "no signal reaches the output at initialisation"
+    assert verdict.together == ("deep-he-init", "deep-batchnorm")
+    # Three of the base's six were there, five cures and a control have six each.
+    assert found.spent == 3 + 5 * 6 + 6 == found.steps[-1].spent
+    assert found.waiting == ()
+
+
+def test_an_open_arm_and_the_base_grow_together():
+    # One of twelve of the base leaves, the first one: 6 of 6 against 1 of 6 needs another look.
+    found, trainer = climbed({"he-init": 1, "deep-": 0, "deep": 1 / 12})
+    assert {"deep": 9, "deep-he-init": 9} in trainer.asked
+    assert "open: deep-he-init; 9 networks an arm would tell" in said(found)
+    assert "deep 1 of 9, deep-he-init 9 of 9" in said(found)
+    assert judge(found.case, LIMITS).together == ("deep-he-init",)
+
+
+def test_second_trials_and_general_cures_come_only_where_nothing_cured():
+    found, trainer = climbed({})
+    tried = [name for asked in trainer.asked for name in asked]
+    assert tried.index("deep-lsuv") > tried.index("deep-rate-tenth")
+    assert len(tried) == 1 + cures_allowed(54) + 1
+    assert [trial.name for trial in found.waiting]
+
+
+def test_a_network_that_learns_is_left_alone_but_for_its_control():
+    found, trainer = climbed({"deep": 1}, spread=0.3, **REPAIRED)
+    assert trainer.asked == [{"deep": 6}, {"deep-shuffled-labels": 6}]
+    assert "no cure is tried" in said(found)
+
+
+def test_the_budget_is_never_passed_and_what_it_left_out_is_named():
+    for budget in (0, 3, 9, 18, 30, 54):
+        found, trainer = climbed({"he-init": 1}, budget)
+        networks = 3  # of the base, which were there
+        for name in {name for asked in trainer.asked for name in asked}:
+            networks += max(asked.get(name, 0) for asked in trainer.asked)
+        networks -= 3 if budget < 3 else 6
+        assert found.spent <= budget
+        if budget >= 3:
+            assert found.spent == networks
+    few, _ = climbed({"he-init": 1}, 18)
+    assert (few.spent, few.case.cures, few.waiting) == (15, 1, ())
+    none, _ = climbed({}, 18)
+    assert (none.spent, none.waiting[0].name) == (15, "deep-batchnorm")
+
+
+def test_without_a_budget_nothing_is_trained():
+    found, trainer = climbed({}, 0)
+    assert (trainer.asked, found.spent) == ([], 0)
+    assert "budget" in said(found)
+
+
+def test_the_same_outcomes_give_the_same_steps():
+    one, two = (climbed({"he-init": 0.8, "deep": 0.2}, rng=np.random.default_rng(3)) for _ in "ab")
+    assert one[0].steps == two[0].steps
+    assert repr(judge(one[0].case, LIMITS)) == repr(judge(two[0].case, LIMITS))
+
+
+def test_rows_of_params_are_tried_first_and_their_networks_are_not_paid_again():
+    trainer = Drawn({"norm": 1}, **WEAK)
+    own = trainer.evidence("own-norm", row("own", DEEP, {"norm": "batch"}).plan, 3)
+    other = trainer.evidence("adam", row("adam", DEEP, {"optimiser": "adam"}).plan, 3)
+    steps = []
+    for rungs in permutations([own, other]):
+        trainer.asked = []
+        found = climb(case_of(trainer, rungs=rungs), LIMITS, trainer)
+        tried = [name for asked in trainer.asked for name in asked]
+        assert set(tried[1:3]) == {"own-norm", "adam"}
+        assert "deep-batchnorm" not in tried
+        steps.append((found.spent, judge(found.case, LIMITS).together))
+    assert steps[0] == steps[1]
+    assert steps[0][1] == ("own-norm",)
+
+
+def test_the_control_of_a_row_that_is_there_is_not_trained_twice():
+    trainer = Drawn({}, **WEAK)
+    plan = row("c", DEEP, {"training_labels": "shuffled"}).plan
+    control = trainer.evidence("mine", plan, 6)
+    climb(case_of(trainer, rungs=[control]), LIMITS, trainer)
+    assert not [name for asked in trainer.asked for name in asked if "shuffled" in name]
+
+
+@pytest.mark.parametrize("rate", [0.17, 0.5])
+def test_ladders_in_which_nothing_helps_seldom_name_a_cure(rate):
+    """The engine itself, not its rules alone (benchmarks/null_ladders.py has those)."""
+    rng = np.random.default_rng(0)
+    claims = [
+        bool(judge(climbed({"shuffled": 0, "deep": rate}, rng=rng)[0].case, LIMITS).together)
+        for _ in range(12)
+    ]
+    assert sum(claims) <= 1
+
+
+def test_a_paired_ladder_finds_a_cure_of_networks_that_all_left():
+    class Paired(Drawn):
+        def evidence(self, name, plan, networks):
+            cured = "no-dropout" in name and not is_control(plan)
+            numbers = REPAIRED if cured else STUCK
+            noise = np.random.default_rng(len(name)).normal(0, 0.004, networks)
+            cells = [
+                replace(
+                    GOOD,
+                    fold=place % 3,
+                    seed=place // 3,
+                    **{key: value + noise[place] for key, value in numbers.items()},
+                )
+                for place in range(networks)
+            ]
+            return Evidence(name, plan, 13, tuple(cells))
+
+    trainer = Paired({})
+    found = climb(case_of(trainer), LIMITS, trainer)
+    verdict = judge(found.case, LIMITS)
+    assert verdict.outcome == "loss and accuracy"
+    assert verdict.main == "dropout too strong"
+    assert verdict.main != NO_EFFECT
