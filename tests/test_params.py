@@ -60,7 +60,7 @@ def test_no_name_stands_in_two_tables():
 
 def test_every_top_level_key_is_known():
     known = {section.key for section in Section.__subclasses__()}
-    others = {"dataset", "new_slides", "numerics", "architectures", "interventions"}
+    others = {"dataset", "numerics", "architectures", "interventions"}
     others |= {"experiments", "study", "controls"}
     assert set(CONTENT) == known | others
 

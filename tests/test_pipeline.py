@@ -58,7 +58,8 @@ def edit(folder: Path, change) -> None:
 
 def tiny(params: dict) -> None:
     """Make the study one of seconds: two small networks, two epochs, two folds."""
-    params["dataset"], params["new_slides"] = "data/simulated", "data/simulated-new"
+    params["dataset"] = "data/simulated"
+    params["new_slides"] = {"dataset": "data/simulated-new", "assumed_um_per_px": None}
     params["classes"]["positive"] = "ill"
     params["crop"]["crop_px"] = 32
     params["split"] |= {"folds": 2, "validation_share": 0.5}

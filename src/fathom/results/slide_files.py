@@ -12,7 +12,7 @@ from fathom.ground.images import Micrograph
 from fathom.ground.output import written_whole
 from fathom.models.onnx_model import ModelCard, class_colours
 from fathom.results.anndata_file import AnnDataWriter
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.geojson import GeoJsonWriter
 from fathom.results.label_image import LabelImageWriter
 from fathom.results.nuclei_batch import NucleiBatch
@@ -68,7 +68,7 @@ class SlideFiles:
 @contextmanager
 def slide_files(
     base: Path,
-    frame: Frame,
+    grid: PixelGrid,
     picture: Micrograph,
     card: ModelCard,
     image: str,
@@ -80,7 +80,7 @@ def slide_files(
     Parameters
     ----------
     base : path of the files without their endings; its folder is made
-    frame : the view that the nuclei are found in
+    grid : the view that the nuclei are found in
     picture : (h, w) or (h, w, 3), uint8 or uint16
         The whole view, small: best at `fathom.results.overlay.overlay_size`.
     card : of the model
@@ -101,9 +101,9 @@ def slide_files(
     with ExitStack() as parts, ExitStack() as closed:
         part_of = {kind: parts.enter_context(written_whole(path)) for kind, path in paths.items()}
         writers: list[NucleiWriter] = []
-        told = {**about(frame, card, image), **origin}
+        told = {**about(grid, card, image), **origin}
         with _told(base):
-            for writer in _opened(part_of, frame, picture, card, told):
+            for writer in _opened(part_of, grid, picture, card, told):
                 writers.append(writer)
                 closed.callback(_closed_anyhow, writer)
         files = SlideFiles(writers, card, base)
@@ -113,7 +113,7 @@ def slide_files(
             parts.close()  # gives the files their names
 
 
-def about(frame: Frame, card: ModelCard, image: str) -> dict[str, str | float | None]:
+def about(grid: PixelGrid, card: ModelCard, image: str) -> dict[str, str | float | None]:
     """Return what the tables say of how they were made."""
     return {
         "fathom_version": version("fathom"),
@@ -123,14 +123,16 @@ def about(frame: Frame, card: ModelCard, image: str) -> dict[str, str | float | 
         "positive": card.positive,
         "negative": card.negative,
         "threshold": card.threshold,
-        "um_per_px": frame.um_per_px,
-        "downsample": frame.downsample,
+        "um_per_px": grid.um_per_px,
+        "downsample": grid.downsample,
+        "full_um_per_px": grid.full_um_per_px,
+        "um_per_px_stated_by": grid.stated_by,
     }
 
 
 def _opened(
     parts: Mapping[str, Path],
-    frame: Frame,
+    grid: PixelGrid,
     picture: Micrograph,
     card: ModelCard,
     told: Mapping[str, str | float | None],
@@ -139,17 +141,17 @@ def _opened(
     colours = class_colours(card)
     for kind, part in parts.items():
         if kind == "geojson":
-            yield GeoJsonWriter(part, frame, card.positive, colours)
+            yield GeoJsonWriter(part, grid, card.positive, colours)
         elif kind == "geojson.gz":
-            yield GeoJsonWriter(part, frame, card.positive, colours, compress=True)
+            yield GeoJsonWriter(part, grid, card.positive, colours, compress=True)
         elif kind == "parquet":
-            yield ParquetWriter(part, frame, told)
+            yield ParquetWriter(part, grid, told)
         elif kind == "png":
-            yield OverlayWriter(part, frame, picture, colours)
+            yield OverlayWriter(part, grid, picture, colours)
         elif kind == "labels.ome.tif":
-            yield LabelImageWriter(part, frame, str(told["image"]))
+            yield LabelImageWriter(part, grid, str(told["image"]))
         else:
-            yield AnnDataWriter(part, frame, told, colours)
+            yield AnnDataWriter(part, grid, told, colours)
 
 
 def _closed_anyhow(writer: NucleiWriter) -> None:

@@ -4,28 +4,10 @@ import numpy as np
 import pandas as pd
 
 from fathom.ground.images import Labels, Micrograph
-from fathom.imaging.crops import Scale, cut, describe, scale_of
+from fathom.imaging.crops import Scale, cut, describe
 from fathom.imaging.window import Rectangle
 from fathom.models.onnx_model import OnnxModel
-
-SCORE_COLUMNS = [
-    "nucleus",  # "<image>#<label number>"
-    "image",
-    "label_number",
-    "y",  # centroid, px
-    "x",
-    "top",  # bounding box, px, half open
-    "left",
-    "bottom",
-    "right",
-    "area_px",
-    "touches_border",
-    "focus",
-    "left_out",  # why the nucleus was not scored; "" where it was
-    "logit",  # float64, NaN where not scored
-    "probability",  # of the positive class
-    "class",  # str, missing where not scored
-]
+from fathom.results.nuclei_table import SCORE_COLUMNS
 
 
 def score_labels(
@@ -53,20 +35,12 @@ def score_labels(
     crops = cut(micrograph, labels, table[scored], scale, card.crop)
     table["logit"] = table["probability"] = np.nan
     table.loc[scored, ["logit", "probability"]] = np.column_stack(model.score(crops))
-    named = np.where(table["probability"] >= card.threshold, card.positive, card.negative)
-    table["class"] = pd.Series(named, index=table.index, dtype="str").where(scored)
+    called = np.where(table["probability"] >= card.threshold, card.positive, card.negative)
+    table["class"] = pd.Series(called, index=table.index, dtype="str").where(scored)
     return table[SCORE_COLUMNS[2:]]
 
 
-def score_nuclei(
-    model: OnnxModel, micrograph: Micrograph, labels: Labels, image: str
-) -> pd.DataFrame:
-    """Score the nuclei of a whole image in memory: one row a nucleus, `SCORE_COLUMNS`."""
-    scale = scale_of([(micrograph, labels)], model.card.crop)
-    return named(score_labels(model, micrograph, labels, scale), image)
-
-
-def named(table: pd.DataFrame, image: str) -> pd.DataFrame:
+def with_names(table: pd.DataFrame, image: str) -> pd.DataFrame:
     """Return the table of `score_labels` with the names of nuclei and image: `SCORE_COLUMNS`."""
     names = (image + "#") + table["label_number"].astype("str")
     whole = table.assign(

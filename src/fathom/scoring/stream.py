@@ -23,8 +23,8 @@ from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.nuclei_batch import NucleiBatch
-from fathom.scoring.nuclei_scores import named, score_labels
-from fathom.scoring.segmenter import SlideSegmenter, measure_segmenter
+from fathom.scoring.nuclei_scores import score_labels, with_names
+from fathom.scoring.segmenter import MaskSegmenter, SlideSegmenter, measure_segmenter
 from fathom.scoring.threads import read_and_work
 from fathom.scoring.tiles import (
     TILE_PX,
@@ -60,9 +60,18 @@ class Tile:
 
 
 def measure_slide(
-    slide: Slide, card: ModelCard, network: SegmenterNetwork | None = None
+    slide: Slide,
+    card: ModelCard,
+    network: SegmenterNetwork | None = None,
+    masks: Labels | None = None,
 ) -> MeasuredSlide:
-    """Measure the sample of a slide; `network` is what `open_segmenter` returned."""
+    """Measure the sample of a slide, from which follows what holds for all of it.
+
+    `network` is what `open_segmenter` returned, `masks` the slide's label image, (H, W) int32 at
+    full resolution, where the model's nuclei come from such.
+    """
+    if masks is not None:
+        return _measured_by_masks(slide, card, MaskSegmenter.of(masks, slide))
     where = Everywhere() if is_small(slide) else tissue(slide, card.segmentation.stain)
     parts = [_read(slide, part) for part in sample(slide, where)]
     measured = measure_segmenter(slide, parts, card, network)
@@ -71,6 +80,14 @@ def measure_slide(
     segmenter, labels = measured
     scale = scale_of(zip(parts, labels, strict=True), card.crop)
     return MeasuredSlide(slide, where, segmenter, scale)
+
+
+def _measured_by_masks(slide: Slide, card: ModelCard, masks: MaskSegmenter) -> MeasuredSlide:
+    parts = sample(slide, masks) if masks.labels.any() else []
+    if not parts:
+        return MeasuredSlide(slide, masks, None, None)
+    pairs = [(_read(slide, part), masks.part(part)) for part in parts]
+    return MeasuredSlide(slide, masks, masks, scale_of(pairs, card.crop))
 
 
 def stream(
@@ -102,7 +119,7 @@ def stream(
         table = tile.batch.table
         table["label_number"] = np.arange(number + 1, number + len(table) + 1)
         number += len(table)
-        yield Tile(tile.core, NucleiBatch(named(table, image), tile.batch.masks))
+        yield Tile(tile.core, NucleiBatch(with_names(table, image), tile.batch.masks))
 
 
 def _read(slide: Slide, part: Rectangle) -> Micrograph:
