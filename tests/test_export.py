@@ -187,7 +187,7 @@ def test_a_run_becomes_a_model_file_that_says_what_it_is(study, tmp_path):
     card = model.card
     assert (card.run, card.negative, card.positive) == ("shallow", "well", "ill")
     assert card.threshold == pytest.approx(0.75)
-    assert (card.crop_px, card.channels, card.um_per_px) == (32, 1, 0.5)
+    assert (card.crop.crop_px, card.channels, card.um_per_px) == (32, 1, 0.5)
     assert card.recipe == RECIPE.model_dump(mode="json")
     assert card.segmentation.model_dump() == PARAMS["segmentation"]
     # Both of the final model's validation nuclei are of one slide: its error cannot be measured.

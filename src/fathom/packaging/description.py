@@ -94,8 +94,8 @@ def _crops(card: ModelCard) -> Yaml:
         "description": "One nucleus a crop, the background 0, scaled as config.fathom says",
         "axes": [
             {"type": "batch"},
-            {"type": "space", "id": "y", "size": card.crop_px} | scale,
-            {"type": "space", "id": "x", "size": card.crop_px} | scale,
+            {"type": "space", "id": "y", "size": card.crop.crop_px} | scale,
+            {"type": "space", "id": "x", "size": card.crop.crop_px} | scale,
             {"type": "channel", "channel_names": names},
         ],
         "data": {"type": "uint8", "range": [0, 255]},
@@ -122,6 +122,6 @@ def _score(name: str, text: str, bounds: list[float | None]) -> Yaml:
 
 def _preparation(card: ModelCard) -> Yaml:
     """Return what a program needs to make crops, and to read the scores."""
-    fields = {"negative", "positive", "threshold", "crop_px", "channels", "um_per_px"}
+    fields = {"negative", "positive", "threshold", "channels", "um_per_px"}
     fields |= {"segmentation", "crop", "abstention", "data_sha256", "fathom_version"}
     return card.model_dump(mode="json", include=fields)

@@ -85,11 +85,12 @@ def write_model_card(model: Path, out: Path) -> None:
 
 def _simulated(card: ModelCard) -> Crops:
     """Return crops of simulated nuclei, nobody's: the same for every model of one size."""
-    side = max(card.crop_px, _SMALLEST_PX)
+    crop_px = card.crop.crop_px
+    side = max(crop_px, _SMALLEST_PX)
     simulation = replace(DEFAULT, patients=1, nuclei_per_patient=TEST_CROPS, crop_px=side)
     crops = simulate_nuclei(simulation, seed=0).crops
-    first = (side - card.crop_px) // 2
-    cut = crops[:, first : first + card.crop_px, first : first + card.crop_px]
+    first = (side - crop_px) // 2
+    cut = crops[:, first : first + crop_px, first : first + crop_px]
     return np.repeat(cut, card.channels, axis=-1)
 
 
