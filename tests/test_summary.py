@@ -16,7 +16,7 @@ from fathom.results.summary import (
     write_patients,
     write_summary,
 )
-from fathom.slides.resolution import Resolution
+from fathom.slides.stated_resolution import Resolution
 
 
 def nuclei(probabilities, threshold=0.5):

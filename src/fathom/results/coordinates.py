@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fathom.ground.arrays import Floats
-from fathom.slides.resolution import StatedBy
 from fathom.slides.slide import Slide
+from fathom.slides.stated_resolution import StatedBy
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from fathom.ground.output import written_whole
 from fathom.models.onnx_model import ModelCard
-from fathom.slides.resolution import Resolution
+from fathom.slides.stated_resolution import Resolution
 
 SUMMARY, PATIENTS = "summary.csv", "summary_by_patient.csv"
 UNDECIDED, NOT_SCORED = "undecided", "not scored"

@@ -13,7 +13,7 @@ from fathom.ground.errors import FathomError
 from fathom.results.slide_files import Formats
 from fathom.results.summary import PATIENTS, SUMMARY, ScoredSlide, Tally
 from fathom.scoring.scorer import NewSlide, Scorer
-from fathom.slides.resolution import Resolution
+from fathom.slides.stated_resolution import Resolution
 
 
 def result_base(image: Path, out: Path) -> Path:

@@ -6,9 +6,9 @@ from typing import Literal
 from fathom.ground.errors import FathomError
 from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
 from fathom.slides.channels import picked_channel
-from fathom.slides.resolution import Resolution, downsample_to
 from fathom.slides.slide import ArraySource, Slide
 from fathom.slides.source import Source
+from fathom.slides.stated_resolution import Resolution, downsample_to
 from fathom.slides.view import SlideView
 
 PICTURES = (".png", ".jpg", ".jpeg")

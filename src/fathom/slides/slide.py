@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 
 from fathom.ground.images import Micrograph
-from fathom.slides.resolution import Resolution
 from fathom.slides.source import Level
+from fathom.slides.stated_resolution import Resolution
 from fathom.slides.view import SlideView
 
 

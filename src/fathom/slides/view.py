@@ -7,8 +7,8 @@ import numpy as np
 
 from fathom.ground.images import Micrograph
 from fathom.slides.resampling import Taps, resample, resampled_length
-from fathom.slides.resolution import Resolution
 from fathom.slides.source import Source
+from fathom.slides.stated_resolution import Resolution
 
 # Within one per cent a 10 um nucleus of 40 px is wrong by less than half a pixel: not resampled.
 SAME_RESOLUTION = 0.01
