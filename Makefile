@@ -1,5 +1,4 @@
 # make repro   set up, run the whole pipeline, print the comparison and the verdict
-# make study   the full study, 300 epochs and other seeds: long, resumable
 # make verify  run the pipeline, and compare what it wrote with what was committed
 # make test    set up, run the tests
 # make check   set up, lint, format check, types
@@ -14,24 +13,17 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro verify study test check setup
+.PHONY: repro verify test check setup
 .DELETE_ON_ERROR:
 
-# All stages but `fetch` stand before these two; it runs where params.yaml asks for its data.
-MAIN := score_segmentation predict package diagnose controls
-
 repro: $(STAMP)
-	dvc repro $(MAIN)
+	dvc repro
 	@fathom table
 	@fathom why
 
 verify: $(STAMP)
-	dvc repro $(MAIN)
+	dvc repro
 	@fathom verify
-
-study: $(STAMP)
-	dvc repro $(MAIN) diagnose_study
-	@fathom why --study
 
 test: $(STAMP)
 	pytest

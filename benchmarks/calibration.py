@@ -10,12 +10,11 @@ import argparse
 from dataclasses import replace
 
 import numpy as np
-from rival_intervals import RIVALS, known, plain_jackknife
+from rival_intervals import RIVALS, corrected_p_value, draw, known, plain_jackknife
 from scipy.stats import binomtest
 from simulated_studies import World, simulate, truth
 
 from fathom.ground.progress import track
-from fathom.statistics.bootstrap import draw_weights
 from fathom.statistics.claims import claims, holm
 from fathom.statistics.intervals import (
     design_of,
@@ -26,7 +25,6 @@ from fathom.statistics.intervals import (
 )
 from fathom.statistics.measures import weighted
 from fathom.statistics.metrics import balanced_accuracy, ordered_pairs, share
-from fathom.statistics.resampled_t import corrected_p_value
 
 PATIENTS = (8, 23, 100)
 CONFIDENCE = 0.95
@@ -95,7 +93,7 @@ def coverage(patients, studies, world=World(), rivals=RIVALS, resamples=RESAMPLE
         left_out = leave_out(design).groups
         ours = _ours([balanced_accuracy(left_out @ each) for each in counts], design)
         intervals = {(kind, OURS): ends for kind, ends in zip(true, ours, strict=True)}
-        draws = draw_weights(patients, (0,), resamples, number).groups
+        draws = draw(patients, resamples, number)
         for kind in true:
             found = known(counts, draws, left_out, kind == "difference")
             intervals |= {(kind, name): of(found, CONFIDENCE) for name, of in rivals.items()}
@@ -149,7 +147,7 @@ def false_claims(patients, studies):
         counts = [study.counts(network) for network in range(1 + ARCHITECTURES)]
         right = (study.scores[:, 0] >= 0) == study.positive
         per_nucleus = [_mcnemar(right[0], right[other]) for other in others]
-        drawn = draw_weights(patients, (0,), RESAMPLES, number).groups[1:]
+        drawn = draw(patients, RESAMPLES, number)[1:]
         resampled = [balanced_accuracy(drawn @ each) for each in counts]
         # The smallest of Holm's p values is below alpha where this interval excludes 0.
         tail = alpha / ARCHITECTURES / 2

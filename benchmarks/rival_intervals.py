@@ -1,4 +1,4 @@
-"""Intervals that other papers use, of a mean of two shares over patients, to be compared.
+"""Intervals and a test that other papers use, of a mean of two shares over patients.
 
 Every function takes what is known of one number of one study and returns the ends of its interval.
 """
@@ -51,7 +51,19 @@ def known(counts, draws, left_out, difference):
     return Known(float(value[0]), value[usable], errors[usable], left, influence[0])
 
 
+def draw(groups, resamples, seed):
+    """Return how often each patient stands in each resample: (1 + resamples, groups).
+
+    Row 0 is the data. Whole patients are drawn with replacement, never nuclei (the cluster
+    bootstrap: Field & Welsh 2007, J. R. Stat. Soc. B 69:369).
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
+    return np.vstack([np.ones(groups), drawn])
+
+
 def percentile(number, confidence):
+    """Efron & Tibshirani 1993, chapter 13: the usual choice."""
     tail = (1 - confidence) / 2
     return np.quantile(number.resampled, [tail, 1 - tail])
 
@@ -105,6 +117,23 @@ RIVALS = {
     "linearised variance, t(G - 1)": linearised,
     "jackknife, t(G - 1)": plain_jackknife,
 }
+
+
+def corrected_p_value(differences, folds):
+    """Return the two-sided p value of the corrected resampled t test that the mean is 0.
+
+    Folds share most of their training nuclei, so that their differences are less scattered than
+    independent ones: the variance is multiplied by 1/n + test/training nuclei instead of 1/n
+    (Nadeau & Bengio 2003, Mach. Learn. 52:239, section 4.1.2). `differences`: (n,), one a fold;
+    NaN, where a fold lacks a class, is left out.
+    """
+    usable = differences[np.isfinite(differences)]
+    if len(usable) < 2:
+        return 1.0
+    error = np.sqrt(usable.var(ddof=1) * (1 / len(usable) + 1 / (folds - 1)))
+    if not error:
+        return float(usable[0] == 0)
+    return float(2 * student.sf(abs(usable.mean()) / error, len(usable) - 1))
 
 
 def _influence(counts, totals):

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.ground.numerics import read_numerics
-from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
 from fathom.statistics import comparison
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import study_of
-from fathom.statistics.study_variance import study_variance
 from fathom.study.nuclei import read_nuclei
 from fathom.study.rows import read_architectures, read_runs
 from fathom.study.splits import Split
@@ -23,19 +21,16 @@ def compare(
     runs: Path,
     metrics: Path,
     summary: Path,
-    variance: Path,
     plots: Path,
     pictures: Path,
 ) -> None:
-    """Write one JSON a run, the summary of all, shares of variance, tables of plots, pictures."""
+    """Write one JSON a run, the summary of all, tables of plots, pictures."""
     networks, params = read_runs(), read_section(Comparison)
     study = study_of(read_nuclei(nuclei), read_section(Split).group)
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     depths = comparison.depths(networks, read_architectures())
     results = comparison.compare(everyone, study, depths, params, read_numerics())
     comparison.write_comparison(metrics, summary, results)
-    trained = {name: everyone[name] for name in networks}
-    write_metrics(variance, study_variance(trained, study.groups))
     drawn = tables(everyone, study, results, networks, runs)
     write_tables(plots, drawn)
     draw_all(drawn, results, params.confidence, pictures)

@@ -1,4 +1,4 @@
-"""Stage `diagnose`: why a network is worse than a shallower one, by the quick study."""
+"""Stage `diagnose`: why a network is worse than a shallower one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stages `train` and `across`: a row of params.yaml's `runs` over all folds and seeds."""
+"""Stage `train`: a row of params.yaml's `runs` over all folds and seeds."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stages `experiments`, `study` and `control_runs`: all rows of a table of params.yaml."""
+"""Stages `experiments` and `control_runs`: all rows of a table of params.yaml."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from fathom.ground.section import read_section
 from fathom.networks.interventions import planned
 from fathom.networks.recipe import Probes, Recipe
 from fathom.study.nuclei import read_nuclei
-from fathom.study.rows import Table, read_architectures, read_table
+from fathom.study.rows import read_architectures, read_table
 from fathom.study.splits import read_splits
 from fathom.training.trained_rows import cells_of, train_rows
 
 
-def train_table(table: Table, nuclei: Path, splits: Path, cells: Path, out: Path) -> None:
+def train_table(table: str, nuclei: Path, splits: Path, cells: Path, out: Path) -> None:
     """Train the rows of TABLE on NUCLEI, a control on what is in there under its name."""
     lines, recipe, probes = read_architectures(), read_section(Recipe), read_section(Probes)
     table_rows = read_table(table)

@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from hypothesis import settings
 from scipy import ndimage
 
 from fathom.study.nuclei import Nuclei
+
+# How long an example takes hangs on what else the machine does.
+settings.register_profile("fathom", deadline=None)
+settings.load_profile("fathom")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

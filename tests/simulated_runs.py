@@ -12,7 +12,7 @@ from fathom.statistics.scores import Study, study_of
 from fathom.study.nuclei import NUCLEUS_COLUMNS, Nuclei
 
 FOLDS = 3
-PARAMS = Comparison(resamples=200, confidence=0.95, seed=0, baseline="forest")
+PARAMS = Comparison(confidence=0.95, baseline="forest")
 RUNS = {
     "shallow": {"architecture": "small", "interventions": {}},
     "deep": {"architecture": "large", "interventions": {}},

@@ -49,7 +49,7 @@ def test_parameters_and_multiply_adds_are_those_that_torch_counts(name, channels
         assert 2 * found.multiply_adds == flops(network, channels, 33)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(NETWORKS, st.integers(1, 3), st.sampled_from([9, 12, 17]))
 def test_any_network_costs_what_torch_counts(layers, channels, crop_px):
     try:

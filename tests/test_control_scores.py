@@ -16,7 +16,7 @@ from fathom.controls.catalogue import (
     reference_of,
 )
 from fathom.controls.control_scores import batch_effect, label_leak, recognition, shows_label
-from fathom.controls.controls import PREDICTIONS, Rows, Tables, score_across, score_controls
+from fathom.controls.controls import PREDICTIONS, Rows, Tables, score_controls
 from fathom.controls.params import Shortcuts
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
@@ -221,20 +221,6 @@ def test_all_numbers_of_a_study(project):
     assert numbers["label_pixels.nuclei"] == 0
     assert not any(key.startswith((f"{LABEL_PIXELS}.", "label.")) for key in numbers)
     assert all(np.isfinite(list(numbers.values())))
-
-
-def test_a_network_on_acquisitions_left_out(project):
-    numbers = score_across(
-        "shallow",
-        simulated.nuclei(),
-        "slide",
-        project / "runs" / "shallow",
-        project / "runs" / "deep",
-        "patient",
-        0.95,
-    )
-    assert numbers["batch.shallow.across"] == pytest.approx(0.5)
-    assert numbers["batch.shallow.loss"] < 0
 
 
 def test_a_control_that_nothing_writes_crops_for_is_refused():

@@ -144,7 +144,7 @@ NAMES = st.text(min_size=1, max_size=8).filter(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     slide=NAMES,
     patient=NAMES,

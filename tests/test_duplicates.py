@@ -10,7 +10,7 @@ from fathom.study.duplicates import bind, pair_table
 from fathom.study.nuclei import Nuclei
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_units_are_the_groups_that_pairs_reach(data):
     groups = sorted(data.draw(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=20)))

@@ -15,7 +15,7 @@ from fathom.scoring.external_validation import score_dataset, validation_metrics
 from fathom.statistics.params import Comparison
 
 SLIDES = 8  # of the simulated data set
-COMPARISON = Comparison.model_validate({**PARAMS["comparison"], "resamples": 200})
+COMPARISON = Comparison.model_validate(PARAMS["comparison"])
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ from fathom.controls.acquisition import (
     mutual_information,
     recognised,
     slides_are_whole,
-    write_acquisition_splits,
 )
 from fathom.controls.control_classifiers import write_control_classifiers
 from fathom.controls.feature_controls import SEES, best_of, feature_controls
@@ -27,10 +26,10 @@ from fathom.controls.threshold_controls import by_acquisition, by_label_pixels
 from fathom.ground.errors import FathomError
 from fathom.simulation.simulated_nuclei import simulate_nuclei, write_simulated_nuclei
 from fathom.simulation.simulation import DEFAULT
-from fathom.splitting.folds import make_splits
+from fathom.splitting.folds import make_folds, make_splits
 from fathom.study.duplicates import PAIR
 from fathom.study.nuclei import read_nuclei
-from fathom.study.splits import Split, read_splits
+from fathom.study.splits import Split
 
 BASELINE = Baseline(
     seed=0,
@@ -173,10 +172,9 @@ def test_a_slide_stands_on_one_side_where_acquisitions_have_several(clean):
     assert (found["true"] == found["named"]).mean() > 0.95
 
 
-def test_each_fold_leaves_out_one_acquisition(clean, tmp_path):
+def test_each_fold_leaves_out_one_acquisition(clean):
     nuclei = clean[0]
-    write_acquisition_splits(nuclei, SPLIT, SHORTCUTS, NO_PAIRS, tmp_path)
-    splits = read_splits(tmp_path, nuclei)
+    splits = make_folds(nuclei, leave_one_out(nuclei, SPLIT, SHORTCUTS, NO_PAIRS), NO_PAIRS).table
     tested = splits[splits["part"] == "test"].merge(nuclei.kept[["nucleus", "patient"]])
     assert (tested.groupby("fold")["patient"].nunique() == 1).all()
     assert tested["fold"].nunique() == SIZED.patients

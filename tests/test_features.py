@@ -235,7 +235,7 @@ def test_an_even_nucleus_has_no_spread_of_any_kind():
     assert found["glcm_contrast_1px_mean"] == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.uint8, (9, 9, 1), elements=st.integers(0, 255), fill=st.just(0)))
 def test_every_number_is_finite_whatever_the_crop(crop):
     crop[4, 4] = 1

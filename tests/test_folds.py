@@ -26,7 +26,7 @@ def cohort(patients=12, each=10, seed=0):
     return nuclei_of(groups, (rng.random(len(groups)) < 0.4).tolist())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_splits_keep_every_promise_or_refuse_with_the_reason(data):
     group = st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(any)

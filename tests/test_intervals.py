@@ -177,7 +177,7 @@ def test_zero_is_excluded_exactly_where_p_is_below():
 
 @pytest.mark.parametrize("groups", [8, 23])
 def test_coverage_with_few_groups_is_what_it_says(groups):
-    """A bootstrap's percentiles cover .88 and .92 here (test_bootstrap.py)."""
+    """A bootstrap's percentiles cover .88 and .92 here (test_rival_intervals.py)."""
     rng = np.random.default_rng(0)
     truth = balanced_accuracy(group_counts(rng, 200_000, 0.65).sum(axis=0))
     covered = 0

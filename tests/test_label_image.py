@@ -49,7 +49,7 @@ def test_the_image_is_the_label_image_and_its_levels_are_every_other_pixel(tmp_p
     st.lists(st.tuples(st.integers(0, 420), st.integers(0, 980)), min_size=1, max_size=6),
     st.integers(1, 600),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_nucleus_on_any_border_of_tiles_is_whole(tmp_path_factory, corners, side):
     mask = np.tri(side, 30, dtype=bool)
     expected = np.zeros((1020, 1020), np.uint32)

@@ -42,7 +42,7 @@ def test_every_section_of_the_file_is_valid_and_no_class_has_a_default(section):
     assert all(field.is_required() for field in section.model_fields.values())
 
 
-@pytest.mark.parametrize("table", ["runs", "experiments", "study", "controls"])
+@pytest.mark.parametrize("table", ["runs", "experiments", "controls"])
 def test_every_row_names_an_architecture_and_sound_interventions(table):
     recipe = read_section(Recipe, FILE)
     for name in CONTENT[table]:
@@ -52,16 +52,14 @@ def test_every_row_names_an_architecture_and_sound_interventions(table):
 
 
 def test_no_name_stands_in_two_tables():
-    names = [
-        name for table in ("runs", "experiments", "study", "controls") for name in CONTENT[table]
-    ]
+    names = [name for table in ("runs", "experiments", "controls") for name in CONTENT[table]]
     assert len(names) == len(set(names))
 
 
 def test_every_top_level_key_is_known():
     known = {section.key for section in Section.__subclasses__()}
     others = {"dataset", "numerics", "architectures", "interventions"}
-    others |= {"experiments", "study", "controls"}
+    others |= {"experiments", "controls"}
     assert set(CONTENT) == known | others
 
 

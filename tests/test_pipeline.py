@@ -18,8 +18,6 @@ import yaml
 from conftest import write_simulated_dataset
 
 ROOT = Path(__file__).parents[1]
-# What `make repro` asks for: all of the pipeline but `fetch`, where the data are one's own.
-TARGETS = ("score_segmentation", "predict", "package", "diagnose", "controls")
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "DVC_NO_ANALYTICS": "1",
@@ -45,7 +43,7 @@ def run(folder: Path, *command: str) -> str:
 
 def repro(folder: Path, *arguments: str) -> list[str]:
     """Run `dvc repro` and return the stages that it ran."""
-    out = run(folder, "dvc", "repro", *(arguments or TARGETS))
+    out = run(folder, "dvc", "repro", *arguments)
     return re.findall(r"Running stage '([^']+)'", out)
 
 
@@ -64,7 +62,6 @@ def tiny(params: dict) -> None:
     params["crop"]["crop_px"] = 32
     params["split"] |= {"folds": 2, "validation_share": 0.5}
     params["recipe"] |= {"epochs": 2, "batch_size": 16}
-    params["comparison"]["resamples"] = 200
     params["architectures"] = dict(LINES)
     params["runs"] = {
         "small": {"architecture": "small", "interventions": {}},
@@ -72,7 +69,6 @@ def tiny(params: dict) -> None:
     }
     he = {"bn": {"norm": "batch"}, "he": {"initialisation": "he"}}
     params["experiments"] = {"deep-he": {"architecture": "deep", "interventions": he}}
-    params["study"] = {"long": {"architecture": "small", "interventions": {"long": {"epochs": 3}}}}
     params["diagnosis"]["networks"] = ["deep-batchnorm"]
     params["controls"] = {
         name: {"architecture": "small", "interventions": {}}
@@ -101,12 +97,13 @@ def project(tmp_path_factory):
         ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    (folder / "dvc.lock").unlink(missing_ok=True)
+    for lock in ("dvc.lock", "data/dvc.lock"):
+        (folder / lock).unlink(missing_ok=True)
     run(folder, "git", "init", "--quiet", "--initial-branch=main")
-    run(folder, "dvc", "remove", "fetch")  # nothing asks for the data that it downloads
     write_simulated_dataset(folder / "data" / "simulated")
     write_simulated_dataset(folder / "data" / "simulated-new", slides=3)
     edit(folder, tiny)
+    # Not `fetch`: nothing asks for the data that it downloads.
     assert set(repro(folder)) == {
         *("audit_images", "segment", "score_segmentation", "crop", "features", "audit", "split"),
         *("baseline", "compare"),
@@ -130,7 +127,7 @@ def branch(project):
     run(project, "git", "checkout", "--quiet", "--force", "main")
     run(project, "git", "branch", "--quiet", "-D", "change")
     run(project, "git", "clean", "--quiet", "--force", "-d", "metrics", "plots", "docs", "verdicts")
-    # The full study was never run here: its outputs are missing, and may be.
+    # The default data were never fetched here: they are missing, and may be.
     run(project, "dvc", "checkout", "--quiet", "--force", "--allow-missing")
 
 
@@ -173,7 +170,7 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force", *TARGETS)) == 21
+    assert len(repro(project, "--force")) == 21
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -233,7 +230,7 @@ def test_an_experiment_is_one_row_too_and_the_verdict_follows(branch):
     }
     edit(branch, lambda params: params["experiments"].update({"deep-sgd": row}))
     cells = finished_cells(branch)
-    assert repro(branch, *TARGETS) == ["experiments", "diagnose"]
+    assert repro(branch) == ["experiments", "diagnose"]
     # A stage trains all rows of its table, and finds in the store those that it trained before.
     assert len(finished_cells(branch) - cells) == 2
     verdict = json.loads((branch / "verdicts" / "quick" / "verdicts.json").read_text())
@@ -248,7 +245,7 @@ def test_a_truncated_image_stops_before_training_and_is_found(branch):
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
     done = subprocess.run(
-        ["dvc", "repro", *TARGETS],
+        ["dvc", "repro"],
         cwd=branch,
         env=ENVIRONMENT,
         capture_output=True,
@@ -261,11 +258,6 @@ def test_a_truncated_image_stops_before_training_and_is_found(branch):
     assert "unreadable_image:images/field03.tif" in done.stderr
     found = (branch / "data" / "audit_images" / "findings.md").read_text(encoding="utf-8")
     assert "unreadable_image:images/field03.tif" in found
-
-
-def test_the_full_study_is_asked_for_by_itself(branch):
-    assert repro(branch, "diagnose_study") == ["study", "diagnose_study"]
-    assert (branch / "verdicts" / "study" / "deep-batchnorm.md").is_file()
 
 
 def test_an_edited_module_is_a_reason_to_run_the_stages_that_import_from_its_room(branch):

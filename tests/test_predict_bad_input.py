@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from conftest import draw_field
 from PIL import Image
 from tiny_model import write_model
 
+import fathom
 from fathom import cli
 from fathom.ground.errors import FathomError
 from fathom.scoring.predict import predict_slides
@@ -47,7 +49,7 @@ def results(*stems):
     return sorted([f"{stem}.{kind}" for stem in stems for kind in KINDS] + ["summary.csv"])
 
 
-def fathom(monkeypatch, capsys, *arguments):
+def call(monkeypatch, capsys, *arguments):
     """Run the command line in this process; return its exit code and what it printed."""
     monkeypatch.setattr(sys, "argv", ["fathom", "predict", *map(str, arguments)])
     handler = signal.getsignal(signal.SIGTERM)
@@ -127,7 +129,7 @@ def test_a_bad_slide_is_a_sentence_and_the_others_are_done(
     make, message = BAD[name]
     bad, out = tmp_path / name, tmp_path / "out"
     make(bad)
-    code, said = fathom(monkeypatch, capsys, model_file, good[0], bad, good[1], "--out", out)
+    code, said = call(monkeypatch, capsys, model_file, good[0], bad, good[1], "--out", out)
     assert code == 2
     heading, *remarks = said.strip().splitlines()
     assert heading.startswith("fathom: 1 of 3 images could not be scored")
@@ -143,14 +145,35 @@ def test_a_bad_slide_is_a_sentence_and_the_others_are_done(
     assert names(out) == results("good1", "good2", *([bad.stem] if found_none else []))
 
 
+def raised_by_python(slide, model, **options):
+    """Return the class of what `fathom.predict` raises, as its caller sees it."""
+    with pytest.raises(fathom.FathomError) as caught:
+        fathom.predict(slide, model, **options)
+    return caught.type
+
+
+@pytest.mark.parametrize("name", [name for name in BAD if BAD[name][1] != "no nucleus was found"])
+def test_a_caller_tells_a_bad_slide_by_its_class(name, model_file, tmp_path):
+    make, _ = BAD[name]
+    make(tmp_path / name)
+    assert raised_by_python(tmp_path / name, model_file) is fathom.SlideError
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40), np.float32), np.zeros(9)]
+)
+def test_an_array_that_cannot_be_scored_is_a_bad_slide(pixels, model_file):
+    assert raised_by_python(pixels, model_file) is fathom.SlideError
+
+
 def test_a_slide_of_unknown_resolution(tmp_path, good, monkeypatch, capsys):
     model_file = write_model(tmp_path / "model.onnx", um_per_px=0.325)
-    code, said = fathom(monkeypatch, capsys, model_file, good[0], "--out", tmp_path / "out")
+    code, said = call(monkeypatch, capsys, model_file, good[0], "--out", tmp_path / "out")
     assert code == 2
     assert "the model needs 0.325 um per px: give it as --um-per-px" in said
     assert names(tmp_path / "out") == []  # so that the same folder can be named again
     given = ["--um-per-px", 0.325]
-    assert fathom(monkeypatch, capsys, model_file, good[0], "--out", tmp_path / "out", *given) == (
+    assert call(monkeypatch, capsys, model_file, good[0], "--out", tmp_path / "out", *given) == (
         0,
         "",
     )
@@ -184,20 +207,34 @@ def test_a_bad_model_is_a_sentence_before_any_work(
 ):
     make, message = MODELS[name]
     make(tmp_path / name, model_file)
-    code, said = fathom(monkeypatch, capsys, tmp_path / name, *good, "--out", tmp_path / "out")
+    code, said = call(monkeypatch, capsys, tmp_path / name, *good, "--out", tmp_path / "out")
     assert code == 2
     assert message in said
     assert len(said.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_caller_tells_a_bad_model_by_its_class(name, model_file, good, tmp_path):
+    make, _ = MODELS[name]
+    make(tmp_path / name, model_file)
+    assert raised_by_python(good[0], tmp_path / name) is fathom.ModelError
+
+
+@pytest.mark.parametrize(
+    "option", [{"um_per_px": -1.0}, {"tile_px": 3}, {"segmenter": Path("net.onnx")}]
+)
+def test_another_argument_is_neither(option, model_file, good):
+    assert raised_by_python(good[0], model_file, **option) is fathom.FathomError
+
+
 def test_results_that_are_there_are_kept(model_file, good, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     out.mkdir()
     (out / "notes.txt").write_text("mine", encoding="utf-8")  # a folder that is there is no fault
-    assert fathom(monkeypatch, capsys, model_file, *good, "--out", out) == (0, "")
+    assert call(monkeypatch, capsys, model_file, *good, "--out", out) == (0, "")
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
-    code, said = fathom(monkeypatch, capsys, model_file, *good, "--out", out)
+    code, said = call(monkeypatch, capsys, model_file, *good, "--out", out)
     assert code == 2
     assert "good1.geojson: is there already; take another folder as --out, or give --overwr" in said
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
@@ -216,14 +253,14 @@ def test_a_bad_option_is_a_sentence(
     option, value, message, model_file, good, tmp_path, monkeypatch, capsys
 ):
     out = tmp_path / "out"
-    code, said = fathom(monkeypatch, capsys, model_file, *good, "--out", out, option, value)
+    code, said = call(monkeypatch, capsys, model_file, *good, "--out", out, option, value)
     assert code == 2
     assert message in said
     assert names(out) == []
 
 
 def test_a_folder_to_write_to_that_is_a_file(model_file, good, monkeypatch, capsys):
-    code, said = fathom(monkeypatch, capsys, model_file, good[1], "--out", good[0])
+    code, said = call(monkeypatch, capsys, model_file, good[1], "--out", good[0])
     assert code == 2
     assert "cannot be written to (" in said
 

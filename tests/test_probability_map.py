@@ -36,7 +36,7 @@ def whole(network):
     return map_of(network).region(0, 0, HEIGHT, WIDTH)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_region_has_the_numbers_of_the_whole(network, whole, data):
     top, left = data.draw(st.integers(0, HEIGHT - 1)), data.draw(st.integers(0, WIDTH - 1))

@@ -283,14 +283,3 @@ def test_controls_stand_in_the_markdown_too(controlled, capsys):
     text = printed(capsys, markdown=True)
     assert "| silhouette | shallow | outline and size, a picture | .560 [.530, .590] |" in text
     assert "| run | all nuclei | without those that show it |" in text
-
-
-def test_a_network_across_acquisitions_is_shown_once_it_is_scored(controlled, capsys):
-    found = control("batch.shallow.across", 0.55)
-    found = {key.replace(".balanced_accuracy", ""): value for key, value in found.items()}
-    found |= {"batch.shallow.loss": -0.05, "batch.shallow.loss_high": -0.01}
-    (controlled / "metrics" / "across").mkdir()
-    (controlled / "metrics" / "across" / "shallow.json").write_text(json.dumps(found))
-    text = printed(capsys)
-    assert re.search(r"shallow +\.600 \[.+\] +\.600 \[.+\] +\.550 \[\.520, \.580\] +-\.050", text)
-    assert "worse than on the folds: shallow." in " ".join(text.split())

@@ -115,7 +115,7 @@ def has_pair(layers):
     return False
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(NETWORKS)
 def test_skips_change_nothing_but_the_skips_and_are_refused_where_there_is_no_pair(layers):
     if not has_pair(layers):
@@ -198,7 +198,7 @@ def test_pooling_is_left_out_where_a_kernel_is_larger_than_its_map(line, crop_px
     assert format(unpooled(parse(line), crop_px)) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(NETWORKS, st.sampled_from([5, 8, 12, 20]))
 def test_unpooled_no_kernel_is_larger_than_its_map_and_all_else_is_there(layers, crop_px):
     convolutions = [layer for layer in flat(layers) if isinstance(layer, Convolution)]

@@ -26,7 +26,7 @@ def test_every_row_is_listed_with_its_changes_cost_and_whether_it_is_done(
     (done / "predictions.parquet").touch()
     print_runs(tmp_path, FILE)
     out = capsys.readouterr().out
-    for table in ("runs", "experiments", "study"):
+    for table in ("runs", "experiments", "controls"):
         for name in PARAMS[table]:
             assert re.search(rf"^{name} ", out, re.MULTILINE), name
     epochs = RECIPE.epochs

@@ -12,7 +12,11 @@ import yaml
 from fathom.ground.section import Section
 
 ROOT = Path(__file__).parents[1]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STAGES = {
+    name: stage
+    for file in ("dvc.yaml", "data/dvc.yaml")
+    for name, stage in yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["stages"].items()
+}
 
 
 def module_name(path):
@@ -29,7 +33,6 @@ SECTIONS = {
 READERS = {
     "read_runs": {"runs"},
     "read_experiments": {"experiments"},
-    "read_study": {"study"},
     "read_controls": {"controls"},
     "read_table": {"${table}"},
     "read_row": {"architectures.${item.architecture}", "${table}.${key}"},
@@ -37,7 +40,7 @@ READERS = {
     "read_segmentation": {"segmentation"},
     "read_numerics": {"numerics"},
 }
-TABLES = ("runs", "experiments", "study", "controls")
+TABLES = ("runs", "experiments", "controls")
 # From the top down: a package imports those below it, and the modules that lie beside them.
 PACKAGES = (
     "scoring",

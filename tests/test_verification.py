@@ -117,6 +117,21 @@ def test_a_stage_that_did_not_run_is_said_and_fails_nothing(project):
     assert "2 stages beside dvc.lock of HEAD: 1 exact, 1 not run." in done.output
 
 
+def test_what_is_downloaded_has_a_lock_of_its_own(project):
+    path, _ = project
+    content = b"wheel"
+    (path / "data").mkdir()
+    (path / "data" / "wheel").write_bytes(content)
+    outs = [{"path": "data/wheel", "md5": md5(content)}]
+    text = yaml.safe_dump({"schema": "2.0", "stages": {"fetch": {"outs": outs}}})
+    (path / "data" / "dvc.lock").write_text(text, encoding="utf-8")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "Fetch")
+    assert outcomes() == {"score": "exact", "train": "exact", "fetch": "exact"}
+    (path / "data" / "dvc.lock").unlink()
+    assert outcomes()["fetch"] == "not run"
+
+
 def test_a_stage_that_was_cloned_and_not_run_is_not_exact(project):
     """A clone has dvc.lock and what git keeps: neither says that anything was computed here."""
     path, _ = project

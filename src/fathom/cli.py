@@ -257,15 +257,12 @@ def why(
     network: Annotated[
         str | None, typer.Argument(help="A network that was diagnosed.", show_default="all")
     ] = None,
-    study: Annotated[
-        bool, typer.Option("--study", help="By the full study, of `make study`.")
-    ] = False,
     verdicts: Annotated[Path, typer.Option(help="The folder of verdicts.")] = Path("verdicts"),
 ) -> None:
     """Print why a network is worse than a shallower one: the cause, its evidence, its cure."""
     from fathom.reports.report import print_verdicts
 
-    print_verdicts(verdicts / ("study" if study else "quick"), network)
+    print_verdicts(verdicts / "quick", network)
 
 
 @app.command()

@@ -20,9 +20,9 @@ from fathom.baselines.baseline import classify
 from fathom.baselines.params import Baseline
 from fathom.controls.params import Shortcuts
 from fathom.ground.errors import FathomError
-from fathom.splitting.folds import make_folds, write_splits
+from fathom.splitting.folds import make_folds
 from fathom.study.certificate import DUPLICATES
-from fathom.study.duplicates import Duplicates, bind
+from fathom.study.duplicates import bind
 from fathom.study.nuclei import Nuclei
 from fathom.study.run_names import Classifier
 from fathom.study.splits import Split
@@ -65,14 +65,6 @@ def acquisitions_to_leave_out(nuclei: Nuclei, shortcuts: Shortcuts, pairs: pd.Da
 def read_pairs(splits: Path) -> pd.DataFrame:
     """Return the duplicates that bind the groups of the study's splits."""
     return pd.read_parquet(splits / DUPLICATES)
-
-
-def write_acquisition_splits(
-    nuclei: Nuclei, split: Split, shortcuts: Shortcuts, pairs: pd.DataFrame, out: Path
-) -> None:
-    """Write splits and certificate as the stage `split` does; `pairs` are those of its folder."""
-    params = leave_one_out(nuclei, split, shortcuts, pairs)
-    write_splits(nuclei, params, out, Duplicates(pairs, {"method": "those of the study's splits"}))
 
 
 def classify_across(

@@ -96,18 +96,6 @@ def score_controls(
     }
 
 
-def score_across(
-    name: str, nuclei: Nuclei, group: str, run: Path, across: Path, column: str, confidence: float
-) -> Numbers:
-    """Return the batch effect of the run `name`, trained again with acquisitions left out."""
-    study = study_of(nuclei, group)
-    strata = stratified(study, _codes(nuclei, column))
-    cells, others = (read_cells(folder / PREDICTIONS, strata.study) for folder in (run, across))
-    seeds = seeds_of([cells, others])
-    design = design_of(study.positive, study.group, study.groups, seeds)
-    return batch_effect({name: cells}, {name: others}, strata, design, confidence)
-
-
 def _read_controls(rows: Rows, tables: Tables, study: Study) -> dict[str, Cells]:
     """Read the predictions of the controls; that by the label's pixels may be missing."""
     files = {name: tables.control_runs / name / PREDICTIONS for name in rows.controls}

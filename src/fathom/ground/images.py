@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.output import written_whole
 
 Micrograph = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -27,23 +27,23 @@ Image.MAX_IMAGE_PIXELS = None  # a micrograph is larger than Pillow's guard agai
 def read_micrograph(path: Path) -> Micrograph:
     """Read a TIFF, PNG or JPEG as (H, W) or (H, W, 3), uint8 or uint16.
 
-    An alpha channel is dropped where it is opaque throughout. Raises `FathomError` for a missing,
+    An alpha channel is dropped where it is opaque throughout. Raises `SlideError` for a missing,
     unreadable or truncated file, several pages, other channels and other number types.
     """
     pixels = _read(path)
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         if (pixels[..., 3] != np.iinfo(pixels.dtype).max).any():
-            raise FathomError(f"{path}: has a transparent alpha channel; save it without one")
+            raise SlideError(f"{path}: has a transparent alpha channel; save it without one")
         pixels = pixels[..., :3]
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[-1] == 3):
-        raise FathomError(
+        raise SlideError(
             f"{path}: has the shape {pixels.shape}; one grey or one RGB picture was expected. "
             "Save one plane or channel a file"
         )
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise FathomError(
+        raise SlideError(
             f"{path}: holds {pixels.dtype} numbers; 8- or 16-bit unsigned integers were expected"
         )
     return cast(Micrograph, np.ascontiguousarray(pixels))
@@ -53,12 +53,12 @@ def read_labels(path: Path) -> Labels:
     """Read a label image, any whole-number type, as (H, W) int32, 0 = background."""
     pixels = _read(path)
     if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer):
-        raise FathomError(
+        raise SlideError(
             f"{path}: a label image is grey and whole-numbered (0 = background, one number a "
             f"nucleus); this one has the shape {pixels.shape} and holds {pixels.dtype}"
         )
     if pixels.size and (pixels.min() < 0 or pixels.max() > np.iinfo(np.int32).max):
-        raise FathomError(f"{path}: labels must lie in 0..2147483647")
+        raise SlideError(f"{path}: labels must lie in 0..2147483647")
     return pixels.astype(np.int32)
 
 
@@ -85,11 +85,11 @@ def write_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
 
 def _read(path: Path) -> npt.NDArray[Any]:
     if path.suffix.lower() not in SUFFIXES:
-        raise FathomError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
+        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
     if not path.is_file():
-        raise FathomError(f"{path}: there is no such file")
+        raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
-        raise FathomError(f"{path}: the file is empty (0 bytes)")
+        raise SlideError(f"{path}: the file is empty (0 bytes)")
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
             pixels = np.asarray(tifffile.imread(path))
@@ -98,10 +98,10 @@ def _read(path: Path) -> npt.NDArray[Any]:
                 # A palette's numbers are not intensities.
                 pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
     except UnidentifiedImageError:
-        raise FathomError(f"{path}: is not a {path.suffix[1:].upper()} image") from None
+        raise SlideError(f"{path}: is not a {path.suffix[1:].upper()} image") from None
     # Decoders raise whatever they meet in a damaged file; all of it means the same to a user.
     except Exception as error:
-        raise FathomError(f"{path}: cannot be read, damaged or truncated ({error})") from error
+        raise SlideError(f"{path}: cannot be read, damaged or truncated ({error})") from error
     if pixels.size == 0:
-        raise FathomError(f"{path}: holds no pixels")
+        raise SlideError(f"{path}: holds no pixels")
     return pixels

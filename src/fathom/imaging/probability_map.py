@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.imaging.params import NetworkSegmentation
 from fathom.imaging.segmenter_network import Maps, Planes, SegmenterNetwork
@@ -100,7 +100,7 @@ class ProbabilityMap:
         pixels = self._read(inside_top, inside_left, bottom - inside_top, right - inside_left)
         planes = input_planes(pixels, self.network.params)
         if len(planes) != self.network.channels:
-            raise FathomError(
+            raise SlideError(
                 f"the segmenter {self.network.path} takes {self.network.channels} channels, and "
                 f"the image has {len(planes)}: take a network for such images, or set "
                 "segmentation.planes to 'stain'"

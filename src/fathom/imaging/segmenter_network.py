@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 from scipy.special import expit, softmax
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import ModelError
 from fathom.imaging.params import NetworkSegmentation
 
 Planes = npt.NDArray[np.float32]  # (channels, y, x)
@@ -30,7 +30,7 @@ class SegmenterNetwork:
 
     Raises
     ------
-    FathomError
+    ModelError
         Where the file is missing, another one, or cannot be used as `params` say.
     """
 
@@ -43,14 +43,14 @@ class SegmenterNetwork:
         shape = inputs[0].shape if len(inputs) == 1 else []
         if len(shape) != 4 or shape[1] not in (1, 3) or inputs[0].type != "tensor(float)":
             given = "; ".join(f"'{put.name}' {put.type} {put.shape}" for put in inputs)
-            raise FathomError(
+            raise ModelError(
                 f"{path}: takes {given}; a segmenter takes one float32 input of the shape "
                 "(1, channels, y, x), with 1 or 3 channels. Export it with such an input"
             )
         self.channels = int(shape[1])
         """Of the input: 1 or 3."""
         if self.channels == 3 and params.planes == "stain":
-            raise FathomError(
+            raise ModelError(
                 f"{path}: takes 3 channels, but segmentation.planes is 'stain', which is one: set "
                 "it to 'image'"
             )
@@ -82,24 +82,24 @@ class SegmenterNetwork:
             maps = self.run(planes)
         # ONNX Runtime's exceptions have no base class of their own.
         except Exception as error:
-            raise FathomError(
+            raise ModelError(
                 f"{self.path}: cannot run a window of {side} x {side} px ({_first_line(error)}). "
                 "Set segmentation.window_px to a size it takes, often a multiple of 16 or 32"
             ) from None
         if maps.shape[1:] != (side, side) or maps.dtype != np.float32:
-            raise FathomError(
+            raise ModelError(
                 f"{self.path}: returns {maps.dtype} of the shape {(1, *maps.shape)} for a window "
                 f"of {side} x {side} px; float32 maps of the same size were expected. Set "
                 "segmentation.window_px to a multiple of its steps, or export it with padding"
             )
         highest = max(params.interior_channel, params.boundary_channel or 0)
         if highest >= len(maps):
-            raise FathomError(
+            raise ModelError(
                 f"{self.path}: returns {len(maps)} maps, numbered from 0; there is no channel "
                 f"{highest}. Correct segmentation.interior_channel or boundary_channel"
             )
         if params.activation == "none" and not ((maps >= 0) & (maps <= 1)).all():
-            raise FathomError(
+            raise ModelError(
                 f"{self.path}: returns {maps.min():.3g} to {maps.max():.3g}, which are no "
                 "probabilities: set segmentation.activation to 'sigmoid' or 'softmax', whichever "
                 "it was trained with"
@@ -108,14 +108,14 @@ class SegmenterNetwork:
 
 def _open(path: Path, sha256: str) -> onnxruntime.InferenceSession:
     if not path.is_file():
-        raise FathomError(
+        raise ModelError(
             f"{path}: there is no such segmenter network; the one wanted has the SHA-256 {sha256}. "
             "`fathom predict` also looks beside the model file, and takes --segmenter FILE"
         )
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise FathomError(
+        raise ModelError(
             f"{path}: is another network (SHA-256 {found}) than the one named in "
             f"segmentation.network_sha256, {sha256}. Take that file; for a new study with this "
             "one, write its hash there"
@@ -127,7 +127,7 @@ def _open(path: Path, sha256: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise FathomError(
+        raise ModelError(
             f"{path}: is not an ONNX file, or a damaged one ({_first_line(error)})"
         ) from None
 

@@ -16,7 +16,7 @@ import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from fathom.ground.arrays import Floats32
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.section import Positive
 from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
@@ -73,14 +73,14 @@ class ModelCard(BaseModel):
     def from_properties(cls, properties: Mapping[str, str], where: Path) -> Self:
         """Read what `properties` returned; `where` is the model file, for messages."""
         if not {"format", "fathom_version"} <= properties.keys():
-            raise FathomError(
+            raise ModelError(
                 f"{where}: is an ONNX file, but not one of fathom's: its metadata do not say how "
                 "nuclei are found and cut. Take a file that the stage 'export' wrote"
             )
         try:
             values = {name: json.loads(text) for name, text in properties.items()}
             if values["format"] not in READABLE:
-                raise FathomError(
+                raise ModelError(
                     f"{where}: has the format {values['format']} (written by fathom "
                     f"{values['fathom_version']}); this fathom reads the formats "
                     f"{', '.join(map(str, READABLE))}. Update fathom, or export the model again"
@@ -89,12 +89,12 @@ class ModelCard(BaseModel):
                 values.pop("crop_px", None)  # once more what `crop` says
             return cls.model_validate_json(json.dumps(values))
         except json.JSONDecodeError as error:
-            raise FathomError(f"{where}: its metadata are damaged ({error})") from None
+            raise ModelError(f"{where}: its metadata are damaged ({error})") from None
         except ValidationError as error:
             faults = "; ".join(
                 f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}" for fault in error.errors()
             )
-            raise FathomError(
+            raise ModelError(
                 f"{where}: its metadata are not what this fathom expects ({faults}). Export the "
                 "model again"
             ) from None
@@ -118,17 +118,17 @@ class OnnxModel:
         names = [put.name for put in (*self._session.get_inputs(), *self._session.get_outputs())]
         shape = self._session.get_inputs()[0].shape[1:]
         if names != [INPUT, LOGIT, PROBABILITY] or shape != expected:
-            raise FathomError(
+            raise ModelError(
                 f"{path}: its graph is not the one its metadata describe (crops of "
                 f"{' x '.join(map(str, expected))} in, logit and probability out). Export it again"
             )
 
     def check_channels(self, micrograph: Micrograph, path: Path) -> None:
-        """Raise `FathomError` where a colour image meets a model of grey ones, or the reverse."""
+        """Raise `SlideError` where a colour image meets a model of grey ones, or the reverse."""
         channels = 1 if micrograph.ndim == 2 else micrograph.shape[-1]
         if channels != self.card.channels:
             kinds = {1: "grey", 3: "colour (RGB)"}
-            raise FathomError(
+            raise SlideError(
                 f"{path}: is a {kinds[channels]} image; the model {self.path} was trained on "
                 f"{kinds[self.card.channels]} ones. Save it as such, or take another model"
             )
@@ -156,7 +156,7 @@ class OnnxModel:
 
 def _open(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
     if not path.is_file():
-        raise FathomError(f"{path}: there is no such model file")
+        raise ModelError(f"{path}: there is no such model file")
     options = onnxruntime.SessionOptions()
     # One thread: the same bytes on any number of cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -167,7 +167,7 @@ def _open(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
     # ONNX Runtime's exceptions have no base class of their own.
     except Exception as error:
         reason = str(error).splitlines()[0]
-        raise FathomError(f"{path}: is not an ONNX file, or a damaged one ({reason})") from None
+        raise ModelError(f"{path}: is not an ONNX file, or a damaged one ({reason})") from None
     return session, hashlib.sha256(content).hexdigest()
 
 

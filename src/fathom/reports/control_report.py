@@ -16,7 +16,7 @@ from fathom.study.run_names import names_in_order, short
 
 Numbers = Mapping[str, float]
 
-METRICS, ACROSS = "controls.json", "across"  # of the stages `controls` and `score_across`
+METRICS = "controls.json"  # of the stage `controls`
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,6 @@ def control_tables(metrics: Path, params: Path) -> Sequence[ControlTable]:
     if not file.is_file():
         return ()
     numbers = json.loads(file.read_text(encoding="utf-8"))
-    for across in sorted((metrics / ACROSS).glob("*.json")):
-        numbers |= json.loads(across.read_text(encoding="utf-8"))
     shortcuts, names = read_section(Shortcuts, params), names_in_order(read_runs(params))
     return (
         _controls(numbers, params),

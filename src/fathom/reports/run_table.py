@@ -19,18 +19,10 @@ from fathom.study.rows import (
     read_controls,
     read_experiments,
     read_runs,
-    read_study,
 )
-from fathom.study.rows import Table as TableName
 from fathom.study.splits import Split
 from fathom.study.trained import PREDICTIONS
 
-FOLDERS: dict[TableName, str] = {
-    "runs": "runs",
-    "experiments": "experiments",
-    "controls": "control_runs",
-    "study": "study",
-}
 # Forward and backward: the gradients of the inputs and of the weights cost a forward pass each.
 PASSES = 3
 
@@ -44,9 +36,9 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
     crop_px, folds = read_section(Crop, params).crop_px, read_section(Split, params).folds
     lines, recipe = read_architectures(params), read_section(Recipe, params)
     first: float | None = None
-    for name, run, place in _rows(params):
+    for name, run, folder in _rows(params):
         plan = planned(run, name, lines[run.architecture], recipe, crop_px)
-        cells = folds * len(plan.recipe.seeds) + (place == "runs")
+        cells = folds * len(plan.recipe.seeds) + (folder == "runs")
         price = price_of(plan, cells, crop_px)
         first = first or price
         table.add_row(
@@ -55,7 +47,7 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
             ", ".join(run.interventions),
             f"{plan.recipe.epochs} x {cells}",
             f"{price / first:.1f}",
-            "yes" if (data / FOLDERS[place] / name / PREDICTIONS).is_file() else "",
+            "yes" if (data / folder / name / PREDICTIONS).is_file() else "",
         )
     console = Console(highlight=False, markup=False)
     console.print(table)
@@ -73,12 +65,11 @@ def price_of(plan: Plan, cells: int, crop_px: int) -> float:
     return float(PASSES * adds * plan.recipe.epochs * cells * share)
 
 
-def _rows(params: Path) -> Iterator[tuple[str, Run, TableName]]:
+def _rows(params: Path) -> Iterator[tuple[str, Run, str]]:
+    """Yield each row's name, what it is, and the folder of `data` that it is trained into."""
     for name, run in read_runs(params).items():
         yield name, run, "runs"
     for name, run in read_experiments(params).items():
         yield name, run, "experiments"
     for name, run in read_controls(params).items():
-        yield name, run, "controls"
-    for name, run in read_study(params).items():
-        yield name, run, "study"
+        yield name, run, "control_runs"

@@ -23,6 +23,9 @@ from fathom.ground.errors import FathomError
 from fathom.ground.processor import processor_name
 
 LOCK = Path("dvc.lock")
+FETCH_LOCK = Path("data/dvc.lock")  # of the stage that downloads the default data
+
+Locked = Mapping[str, Any]  # a stage in a lock: cmd, deps, params, outs
 
 Outcome = Literal["exact", "within tolerance", "different", "not run"]
 
@@ -56,30 +59,35 @@ OUTCOMES: tuple[Outcome, ...] = ("exact", "within tolerance", "different", "not 
 
 def verify(revision: str, tolerance: float) -> Iterator[Stage]:
     """Yield each stage of the committed lock. Raises `FathomError` outside a repository."""
-    committed = _outputs(yaml.safe_load(_committed(revision, LOCK)))
+    stages = _stages(_committed_bytes(revision, LOCK))
+    if _git("ls-tree", "--name-only", revision, "--", str(FETCH_LOCK)):
+        stages |= _stages(_committed_bytes(revision, FETCH_LOCK))
     if not LOCK.is_file():
         raise FathomError(f"{LOCK} is missing: run 'dvc repro' first, in the project's folder")
-    lock = yaml.safe_load(LOCK.read_text("utf-8"))
-    present = _outputs(lock)
+    present = _stages(LOCK.read_bytes())
+    if FETCH_LOCK.is_file():
+        present |= _stages(FETCH_LOCK.read_bytes())
     copies = _Copies(revision)
-    for name, outputs in committed.items():
-        here = present[name] if _ran(lock, name) else None
+    for name, stage in stages.items():
+        outputs = _outputs(stage)
+        here = _outputs(present[name]) if _ran(present.get(name, {})) else None
         yield _compared(name, outputs, here, copies, tolerance)
 
 
-def _ran(lock: Mapping[str, Any], name: str) -> bool:
+def _stages(lock: bytes) -> dict[str, Locked]:
+    """Return what a lock holds of each stage."""
+    return dict(yaml.safe_load(lock)["stages"])
+
+
+def _ran(stage: Locked) -> bool:
     """Whether a stage ran here: a clone has its lock, but not what it reads and writes."""
-    stage = lock["stages"].get(name)
-    paths = [*stage.get("deps", []), *stage.get("outs", [])] if stage else []
+    paths = [*stage.get("deps", []), *stage.get("outs", [])]
     return bool(paths) and all(Path(path["path"]).exists() for path in paths)
 
 
-def _outputs(lock: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return, for each stage, the hash of each of its outputs."""
-    return {
-        name: {out["path"]: out["md5"] for out in stage.get("outs", [])}
-        for name, stage in lock["stages"].items()
-    }
+def _outputs(stage: Locked) -> dict[str, str]:
+    """Return the hash of each of a stage's outputs."""
+    return {out["path"]: out["md5"] for out in stage.get("outs", [])}
 
 
 def _compared(
@@ -178,11 +186,7 @@ def _apart(one: object, other: object) -> float:
     return inf
 
 
-def _committed(revision: str, path: Path) -> str:
-    return _committed_bytes(revision, path.as_posix()).decode()
-
-
-def _committed_bytes(revision: str, name: str) -> bytes:
+def _committed_bytes(revision: str, name: str | Path) -> bytes:
     done = subprocess.run(["git", "show", f"{revision}:{name}"], capture_output=True, check=False)
     if done.returncode:
         raise FathomError(f"{name} of {revision} cannot be read: {done.stderr.decode().strip()}")

@@ -73,8 +73,12 @@ def predict(
 
     Raises
     ------
+    SlideError
+        Where the slide cannot be read or scored with this model; the next one may.
+    ModelError
+        Where the model file, or its segmenter, cannot be used for any slide.
     FathomError
-        Where the slide or the model cannot be read, or do not fit.
+        The class of both; as it is for another argument that cannot be.
 
     Examples
     --------

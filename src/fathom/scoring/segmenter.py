@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.ndimage import find_objects
 from skimage.segmentation import relabel_sequential
 
-from fathom.ground.errors import FathomError, SlideError
+from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.find_nuclei import network_file, segment_by_network
 from fathom.imaging.map_instances import nuclei_of_maps
@@ -180,7 +180,7 @@ def require_masks(model: OnnxModel, *, given: bool) -> None:
     """Raise `FathomError` unless label images are given to a model that was trained on such."""
     method = model.card.segmentation.method
     if method == "masks" and not given:
-        raise FathomError(
+        raise ModelError(
             f"{model.path}: was trained on nuclei from label images made elsewhere "
             "(segmentation.method: masks): give those of the new slides, as --masks FOLDER or in "
             "the folder masks of a data set"

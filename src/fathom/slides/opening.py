@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
 from fathom.slides.channels import picked_channel
 from fathom.slides.slide import ArraySource, Slide
@@ -39,7 +39,7 @@ def open_slide(
 
     Raises
     ------
-    FathomError
+    SlideError
         For a file that is not there, damaged or of another kind; that holds several planes in depth
         or time, other channels than asked for, or other numbers than 8- and 16-bit unsigned ones;
         and, where `um_per_px` is given, for one whose resolution is unknown or too coarse.
@@ -91,7 +91,7 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
         raise
     # Readers raise whatever they meet in a damaged file; all of it means the same to a user.
     except Exception as error:
-        raise FathomError(
+        raise SlideError(
             f"{path}: cannot be opened, damaged, truncated or of another kind ({error})"
         ) from error
 
@@ -100,16 +100,16 @@ def _require_there(path: Path) -> None:
     if path.is_dir():
         if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
             return
-        raise FathomError(
+        raise SlideError(
             f"{path}: is a folder, and not an OME-Zarr image; name the images in it, such as "
             f"{path}/*.tif"
         )
     if path.suffix.lower() not in SLIDE_SUFFIXES:
-        raise FathomError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
+        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
     if not path.is_file():
-        raise FathomError(f"{path}: there is no such file")
+        raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
-        raise FathomError(f"{path}: the file is empty (0 bytes)")
+        raise SlideError(f"{path}: the file is empty (0 bytes)")
 
 
 def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> ArraySource:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import openslide
 import tifffile
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
@@ -89,7 +89,7 @@ def _opened(path: Path) -> openslide.OpenSlide:
     try:
         return openslide.OpenSlide(path)
     except (openslide.OpenSlideError, OSError) as error:
-        raise FathomError(
+        raise SlideError(
             f"{path}: cannot be opened as a scanner's slide, damaged or of another kind ({error})"
         ) from None
 
@@ -105,12 +105,12 @@ def _require_whole(path: Path) -> None:
             ]
     # tifffile raises whatever it meets in a damaged file.
     except Exception as error:
-        raise FathomError(
+        raise SlideError(
             f"{path}: cannot be read, damaged or truncated ({error}); copy it again"
         ) from None
     size = path.stat().st_size
     if max(ends, default=0) > size:
-        raise FathomError(
+        raise SlideError(
             f"{path}: is truncated: its pixels end at byte {max(ends):,}, the file at byte "
             f"{size:,}; copy it again"
         )

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 
 # Units as OME, OME-Zarr and ImageJ spell them, in um.
 _UM = {
@@ -30,11 +30,11 @@ def in_um(size: float, unit: str) -> float | None:
 
 
 def square(path: Path, height_um: float | None, width_um: float | None) -> float | None:
-    """Return the side of a pixel in um; None where unknown. Raises `FathomError` if not square."""
+    """Return the side of a pixel in um; None where unknown. Raises `SlideError` if not square."""
     if height_um is None or width_um is None or not _positive(height_um, width_um):
         return None
     if abs(height_um / width_um - 1) > _SQUARE:
-        raise FathomError(
+        raise SlideError(
             f"{path}: its pixels are {width_um:.4g} um wide and {height_um:.4g} um high; square "
             "ones were expected. Resample it, or correct what the file says"
         )

@@ -45,7 +45,7 @@ class Slide(Protocol):
         """Return (height, width) or (height, width, 3); many threads may read at once.
 
         Any two regions agree to the bit in the pixels they share. Raises `ValueError` where the
-        region is not wholly inside the view, `FathomError` where the file is damaged there.
+        region is not wholly inside the view, `SlideError` where the file is damaged there.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import tifffile
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.slides.blocks import CACHE_BYTES, BlockSource
 from fathom.slides.channels import picked_channel
@@ -23,7 +23,7 @@ _MINISBLACK = 1  # TIFF 6.0, PhotometricInterpretation
 
 _NOT_OF_THE_SLIDE = ("label", "macro", "thumbnail", "overview")
 
-# tifffile logs what it finds odd; a user is told in one sentence, by `FathomError`, or not at all.
+# tifffile logs what it finds odd; a user is told in one sentence, by `SlideError`, or not at all.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
@@ -59,22 +59,22 @@ class TiffSource(BlockSource):
         """Return the image of the file, without what scanners put beside it."""
         series = self._file.series
         if not series:
-            raise FathomError(f"{path}: holds no image")
+            raise SlideError(f"{path}: holds no image")
         if ".ome." in path.name.lower() and not self._file.is_ome:
-            raise FathomError(f"{path}: its OME-XML is missing: damaged or truncated, or misnamed")
+            raise SlideError(f"{path}: its OME-XML is missing: damaged or truncated, or misnamed")
         others = [
             other.name
             for other in series[1:]
             if self._file.is_ome and not any(word in other.name for word in _NOT_OF_THE_SLIDE)
         ]
         if others:
-            raise FathomError(
+            raise SlideError(
                 f"{path}: holds {1 + len(others)} images ({series[0].name!r}, {others[0]!r} ...); "
                 "save one a file"
             )
         for axis, length in zip(series[0].axes, series[0].shape, strict=True):
             if axis not in "YXSC" and length > 1:
-                raise FathomError(
+                raise SlideError(
                     f"{path}: holds {length} {_PLANES.get(axis, 'pages')}; one was expected. Save "
                     "one a file, such as the sharpest or the maximum projection"
                 )
@@ -85,7 +85,7 @@ class TiffSource(BlockSource):
         pixels = self._planes[level].read(row, column)
         if pixels.ndim == 3 and pixels.shape[-1] == 4:
             if (pixels[..., 3] != np.iinfo(pixels.dtype).max).any():
-                raise FathomError(
+                raise SlideError(
                     f"{self.path}: has a transparent alpha channel; save it without one"
                 )
             pixels = pixels[..., :3]
@@ -107,7 +107,7 @@ def _channels(
     sizes = dict(zip(series.axes, series.shape, strict=True))
     channels, samples = sizes.get("C", 1), sizes.get("S", 1)
     if channels > 1 and samples > 1:
-        raise FathomError(f"{path}: holds {channels} RGB pictures; save one a file")
+        raise SlideError(f"{path}: holds {channels} RGB pictures; save one a file")
     page = series.keyframe
     colour = samples in (3, 4) and (page.planarconfig == 1 or page.photometric != _MINISBLACK)
     count = max(channels, samples)
@@ -117,7 +117,7 @@ def _channels(
 def _dtype(path: Path, series: tifffile.TiffPageSeries) -> np.dtype[Any]:
     dtype = None if series.dtype is None else np.dtype(series.dtype).newbyteorder("=")
     if dtype not in (np.uint8, np.uint16):
-        raise FathomError(
+        raise SlideError(
             f"{path}: holds {dtype or 'numbers of an unknown type'}; 8- or 16-bit unsigned "
             "integers were expected"
         )

@@ -13,18 +13,9 @@ from fathom.ground.numerics import Numerics
 from fathom.ground.output import write_metrics
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
-from fathom.statistics.bootstrap import draw_weights, percentiles
 from fathom.statistics.differences import to_reference
-from fathom.statistics.intervals import (
-    Design,
-    GroupWeights,
-    Numbers,
-    design_of,
-    leave_out,
-    share_interval,
-)
-from fathom.statistics.measures import decisions_by_seed, measures_of, own_seeds, seeds_of, weighted
-from fathom.statistics.metrics import balanced_accuracy
+from fathom.statistics.intervals import Design, Numbers, design_of, leave_out, share_interval
+from fathom.statistics.measures import measures_of, seeds_of
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import Cells, Study, read_cells
 from fathom.study.rows import Run
@@ -92,9 +83,6 @@ def compare(
         found = to_reference(reference, called, everyone, measured, design, params.confidence)
         for name, numbers in found.items():
             results[name] |= numbers
-    draws = draw_weights(study.groups, seeds, params.resamples, params.seed)
-    for name, numbers in _percentiles(everyone, draws, references, params.confidence).items():
-        results[name] |= numbers
     return results
 
 
@@ -109,40 +97,6 @@ def _intervals(
         except FathomError as error:
             raise FathomError(f"{measure_name} of '{name}': {error}") from None
     return numbers
-
-
-def _percentiles(
-    everyone: Mapping[str, Cells],
-    draws: GroupWeights,
-    references: Mapping[str, str],
-    confidence: float,
-) -> dict[str, Numbers]:
-    """Return what the bootstrap finds of balanced accuracy and its differences, for comparison."""
-    drawn = {
-        name: balanced_accuracy(
-            weighted(
-                decisions_by_seed(cells, draws.groups.shape[1]),
-                own_seeds(cells, draws),
-                draws.groups,
-            )
-        )
-        for name, cells in everyone.items()
-    }
-    results: dict[str, Numbers] = {}
-    for name, values in drawn.items():
-        sought = {"balanced_accuracy": values} | {
-            f"difference_to_{called}": values - drawn[reference]
-            for called, reference in references.items()
-            if reference != name
-        }
-        found = {key: percentiles(each, confidence) for key, each in sought.items()}
-        results[name] = {
-            f"{key}_bootstrap_{end}": value
-            for key, one in found.items()
-            for end, value in (("low", one.low), ("high", one.high))
-        }
-        results[name]["degenerate_resamples"] = max(one.degenerate for one in found.values())
-    return results
 
 
 def summary(results: Mapping[str, Numbers]) -> Numbers:

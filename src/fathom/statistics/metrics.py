@@ -1,7 +1,7 @@
 """What is measured of a classifier: numpy only.
 
 Counts are kept as an array whose last axis is (true positive, false negative, true negative,
-false positive), so that one function serves a network, a table of groups and 2,000 resamples.
+false positive), so that one function serves a network and every group left out.
 A share whose class is absent is NaN, never a warning.
 """
 

@@ -1,12 +1,10 @@
-"""The tables of networks (`runs`, `experiments`, `study`, `controls`) and their architectures."""
+"""The tables of networks (`runs`, `experiments`, `controls`) and their architectures."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import PARAMS_FILE, Section, validated, value_at
-
-Table = Literal["runs", "experiments", "study", "controls"]
 
 
 class Run(Section):
@@ -26,13 +24,8 @@ def read_runs(file: Path = PARAMS_FILE) -> dict[str, Run]:
 
 
 def read_experiments(file: Path = PARAMS_FILE) -> dict[str, Run]:
-    """Read the quick study's interventions, which are trained to find causes, never exported."""
+    """Read the interventions that are trained to find causes, never exported."""
     return read_table("experiments", file)
-
-
-def read_study(file: Path = PARAMS_FILE) -> dict[str, Run]:
-    """Read the full study's networks and interventions: long to train, never exported."""
-    return read_table("study", file)
 
 
 def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:
@@ -40,7 +33,7 @@ def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:
     return read_table("controls", file)
 
 
-def read_row(table: Table, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
+def read_row(table: str, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
     """Read the row called `name` of `table`, and its architecture's line."""
     run = validated(Run, value_at(file, table, name), f"{table}.{name}")
     line = value_at(file, "architectures", run.architecture)
@@ -51,7 +44,7 @@ def read_row(table: Table, name: str, file: Path = PARAMS_FILE) -> tuple[Run, st
     return run, line
 
 
-def read_table(table: Table, file: Path = PARAMS_FILE) -> dict[str, Run]:
+def read_table(table: str, file: Path = PARAMS_FILE) -> dict[str, Run]:
     """Read all rows of a table, in the order of the file."""
     rows = value_at(file, table)
     if not isinstance(rows, dict) or not rows:
