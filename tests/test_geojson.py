@@ -8,7 +8,7 @@ from nuclei_batches import grid_batches, make_batch
 from shapely.geometry import shape as shapely_shape
 
 from fathom.results.coordinates import PixelGrid
-from fathom.results.geojson import GeoJsonWriter, detections
+from fathom.results.geojson import GeoJsonWriter
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
 GRID = PixelGrid(100, 100)
@@ -93,13 +93,6 @@ def test_every_outline_of_many_is_valid(tmp_path):
     assert all(shape.is_valid for shape in shapes)
     areas = np.bincount(labels.ravel())[1:]
     assert [shape.area for shape in shapes] == list(areas - 0.5)
-
-
-def test_a_whole_image_gives_the_features_of_its_batches(tmp_path):
-    batches, labels = grid_batches(80)
-    (batch,) = batches
-    content = json.loads(detections(batch.table, labels, "ill", COLOURS))
-    assert content == read(written(tmp_path / "a.geojson", batch))
 
 
 def test_nothing_is_finished_after_an_error(batch, tmp_path):

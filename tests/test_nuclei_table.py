@@ -9,7 +9,6 @@ from nuclei_batches import grid_batches, make_batch
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_table import COORDINATE_COLUMNS, SCORE_SCHEMA, ParquetWriter
 from fathom.results.nuclei_writer import ROWS
-from fathom.scoring.nuclei_scores import SCORE_COLUMNS
 
 GRID = PixelGrid(100, 100)
 
@@ -19,10 +18,6 @@ def written(path, *batches, grid=GRID, about=None):
         for batch in batches:
             writer.add(batch)
     return path
-
-
-def test_the_columns_are_those_of_the_prediction_and_those_of_the_place():
-    assert set(SCORE_SCHEMA) == set(SCORE_COLUMNS)
 
 
 def test_every_measurement_comes_back(tmp_path):

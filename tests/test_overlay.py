@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +13,17 @@ from fathom.results.overlay import (
     ENLARGED_PX,
     LONGEST_PX,
     OverlayWriter,
-    overlay,
     overlay_size,
 )
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
+
+
+def overlay(micrograph, labels, table, colours):
+    """Return the picture of a whole image."""
+    writer = OverlayWriter(Path("-"), PixelGrid(*labels.shape), micrograph, colours)
+    writer.add(NucleiBatch.of_labels(table, labels))
+    return writer.drawn()
 
 
 def scene(side=600, dtype=np.uint16):

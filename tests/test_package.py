@@ -26,9 +26,8 @@ from fathom.models.export import Graph, export
 from fathom.models.onnx_model import OnnxModel
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.packaging.description import package_name
+from fathom.packaging.description import Package, package_name
 from fathom.packaging.package import write_model_card, write_package
-from fathom.packaging.params import Package
 from fathom.study.nuclei import NUCLEUS_COLUMNS, data_sha256, read_nuclei, write_nuclei
 
 FILES = {

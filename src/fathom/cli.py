@@ -175,7 +175,7 @@ def package(
 ) -> None:
     """Pack a model for bioimage.io: weights, test crops, model card, licence and citations."""
     from fathom.ground.section import read_section
-    from fathom.packaging.params import Package
+    from fathom.packaging.description import Package
     from fathom.study.nuclei import read_nuclei
 
     try:

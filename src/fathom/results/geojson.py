@@ -17,10 +17,8 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from skimage.measure import find_contours, label
 
-from fathom.ground.images import Labels
 from fathom.models.onnx_model import Colour as Colour  # noqa: PLC0414 - for those who import it here
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
@@ -114,15 +112,6 @@ def _properties(
         properties["classification"] = {"name": called, "color": list(colours[called])}
     properties["measurements"] = measurements
     return properties | ({"metadata": metadata} if metadata else {})
-
-
-def detections(
-    table: pd.DataFrame, labels: Labels, positive: str, colours: Mapping[str, Colour]
-) -> str:
-    """Return the text of a whole image's collection; `labels` (H, W) int32, 0 = background."""
-    batch, grid = NucleiBatch.of_labels(table, labels), PixelGrid(*labels.shape)
-    content = list(features(batch, grid, positive, colours))
-    return json.dumps({"type": "FeatureCollection", "features": content}, allow_nan=False) + "\n"
 
 
 Ring = list[list[float]]  # closed: the last [x, y] is the first

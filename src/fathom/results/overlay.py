@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from fathom.ground.images import Labels, Micrograph
+from fathom.ground.images import Micrograph
 from fathom.models.onnx_model import NOT_SCORED, Colour
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
@@ -157,12 +156,3 @@ def _visible(slide: Micrograph, size: tuple[int, int]) -> Image.Image:
         shown = np.repeat(grey[..., np.newaxis], 3, axis=-1)
     height, width = size
     return Image.fromarray(shown).resize((width, height), Image.Resampling.BOX)
-
-
-def overlay(
-    micrograph: Micrograph, labels: Labels, table: pd.DataFrame, colours: Mapping[str, Colour]
-) -> Picture:
-    """Return the picture of a whole image; `labels` (H, W) int32, 0 = background."""
-    writer = OverlayWriter(Path("-"), PixelGrid(*labels.shape), micrograph, colours)
-    writer.add(NucleiBatch.of_labels(table, labels))
-    return writer.drawn()

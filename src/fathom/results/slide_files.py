@@ -52,14 +52,14 @@ class SlideFiles:
 
     def add(self, batch: NucleiBatch) -> None:
         """Write the nuclei of a batch to every file."""
-        with _told(self._base):
+        with _disk_errors_told(self._base):
             for writer in self._writers:
                 writer.add(batch)
         self.tally += Tally.of(batch.table, self._card)
 
     def finish(self) -> None:
         """Write what comes last, and close the files; `slide_files` does it."""
-        with _told(self._base):
+        with _disk_errors_told(self._base):
             for writer in self._writers:
                 writer.finish()
                 writer.close()
@@ -96,20 +96,20 @@ def slide_files(
     """
     paths = (formats or Formats()).paths(base)
     _require_no_folders(paths.values())
-    with _told(base):
+    with _disk_errors_told(base):
         base.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts, ExitStack() as closed:
         part_of = {kind: parts.enter_context(written_whole(path)) for kind, path in paths.items()}
         writers: list[NucleiWriter] = []
         told = {**about(grid, card, image), **origin}
-        with _told(base):
-            for writer in _opened(part_of, grid, picture, card, told):
+        with _disk_errors_told(base):
+            for writer in _writers_of(part_of, grid, picture, card, told):
                 writers.append(writer)
-                closed.callback(_closed_anyhow, writer)
+                closed.callback(_close_whatever_happens, writer)
         files = SlideFiles(writers, card, base)
         yield files
         files.finish()
-        with _told(base):
+        with _disk_errors_told(base):
             parts.close()  # gives the files their names
 
 
@@ -130,7 +130,7 @@ def about(grid: PixelGrid, card: ModelCard, image: str) -> dict[str, str | float
     }
 
 
-def _opened(
+def _writers_of(
     parts: Mapping[str, Path],
     grid: PixelGrid,
     picture: Micrograph,
@@ -154,14 +154,14 @@ def _opened(
             yield AnnDataWriter(part, grid, told, colours)
 
 
-def _closed_anyhow(writer: NucleiWriter) -> None:
+def _close_whatever_happens(writer: NucleiWriter) -> None:
     """Close a file that is to be deleted: that its last bytes do not fit is no news any more."""
     with suppress(OSError):
         writer.close()
 
 
 @contextmanager
-def _told(base: Path) -> Iterator[None]:
+def _disk_errors_told(base: Path) -> Iterator[None]:
     """Say in a sentence what the system refuses."""
     try:
         yield

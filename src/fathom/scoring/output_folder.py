@@ -91,7 +91,7 @@ def slides_done(
             continue
         table = paths["parquet"]
         expected = {"fathom_version": version("fathom"), "image": slide.image}
-        told = _told(table, expected | scorer.origin(slide))
+        told = _metadata_of(table, expected | scorer.origin(slide))
         made_of = [path for path in (slide.path, slide.masks) if path is not None]
         if max(path.stat().st_mtime for path in made_of) <= table.stat().st_mtime:
             nuclei = pq.read_table(table, columns=_COUNTED).to_pandas()
@@ -100,7 +100,7 @@ def slides_done(
     return done
 
 
-def _told(table: Path, origin: Mapping[str, str | float | None]) -> dict[str, Any]:
+def _metadata_of(table: Path, origin: Mapping[str, str | float | None]) -> dict[str, Any]:
     """Return what a table says of how it was made; raise where it does not say `origin`."""
     try:
         metadata = pq.read_schema(table).metadata or {}

@@ -25,8 +25,8 @@ from fathom.results.summary import (
     write_patients,
     write_summary,
 )
-from fathom.scoring.progress import SlideProgress
 from fathom.scoring.segmenter import open_segmenter, require_masks
+from fathom.scoring.slide_progress import SlideProgress
 from fathom.scoring.stream import Tile, measure_slide, stream
 from fathom.scoring.tiles import TILE_PX, require_tile
 from fathom.slides.opening import open_slide, slide_of
