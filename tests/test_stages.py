@@ -67,6 +67,8 @@ PACKAGES = (
     "datasets",
     "ground",
 )
+# A dep that orders two stages: nothing of it is read.
+ORDER = {"segment": {"data/audit_images"}}
 HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
 
 
@@ -166,7 +168,7 @@ def test_the_command_names_the_script_and_each_path_is_a_dep_or_an_output(stage)
     paths = [word for word in cmd[2:] if word not in words and not word.startswith(".")]
     for path in paths:
         assert path in declared, path
-    for path in declared:
+    for path in set(declared) - ORDER.get(stage, set()):
         assert path in paths or path.startswith(("stages/", "src/fathom/")), path
 
 
@@ -198,7 +200,7 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     words = set(arguments(done.stdout.split("\0")[1:-1]))
     paths = {str(one.def_path) for one in [*rendered.deps, *rendered.outs] if one.def_path}
     paths = {path for path in paths if not path.startswith(("stages/", "src/", "params.yaml"))}
-    assert paths <= words
+    assert paths - ORDER.get(stage, set()) <= words
     assert words - paths <= {*TABLES, "größer_2", ".cells"}
     named = {
         f"${{{key}}}": name for key, name in zip(("dataset", "new_slides"), names, strict=True)

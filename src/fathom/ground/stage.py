@@ -40,7 +40,7 @@ def arguments(words: Sequence[str]) -> list[str]:
     reads, quotes, blanks and dollars included.
     """
     return [
-        str(value_at(PARAMS_FILE, word.removeprefix(FROM_PARAMS)))
+        str(value_at(PARAMS_FILE, *word.removeprefix(FROM_PARAMS).split(".")))
         if word.startswith(FROM_PARAMS)
         else word
         for word in words
