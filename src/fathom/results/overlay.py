@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from fathom.ground.images import Micrograph
+from fathom.ground.images import Micrograph, stretched
 from fathom.models.onnx_model import NOT_SCORED, Colour
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
@@ -22,7 +22,6 @@ from fathom.results.nuclei_writer import NucleiWriter
 
 LONGEST_PX = 2000  # of the picture's sides: fits a screen, and a page
 ENLARGED_PX = 1200  # a smaller slide is enlarged by a whole factor, up to this
-STRETCH = (0.5, 99.8)  # percentiles that become black and white: a few hot pixels hide nothing
 LINE_PX, TEXT_PX, MARGIN_PX = 2, 18, 10
 NOT_SCORED_NAME = "not scored"
 
@@ -150,9 +149,6 @@ def _visible(slide: Micrograph, size: tuple[int, int]) -> Image.Image:
         shift = 0 if slide.dtype == np.uint8 else 8
         shown = (slide >> shift).astype(np.uint8)
     else:
-        low, high = np.percentile(slide, STRETCH)
-        stretched = (slide - low) * (255 / max(high - low, 1))
-        grey = np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
-        shown = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+        shown = np.repeat(stretched(slide)[..., np.newaxis], 3, axis=-1)
     height, width = size
     return Image.fromarray(shown).resize((width, height), Image.Resampling.BOX)

@@ -1,11 +1,11 @@
 """What scored slides come to: a row an image in summary.csv, a row a patient beside it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pandas as pd
+from scipy.stats import binomtest
 
 from fathom.ground.output import written_whole
 from fathom.models.onnx_model import ModelCard
@@ -13,7 +13,6 @@ from fathom.slides.stated_resolution import Resolution
 
 SUMMARY, PATIENTS = "summary.csv", "summary_by_patient.csv"
 UNDECIDED, NOT_SCORED = "undecided", "not scored"
-Z = 1.959964  # the normal distribution's 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,8 @@ def verdict(positive: int, scored: int, card: ModelCard) -> str:
 
 def wilson_interval(positive: int, scored: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); scored > 0."""
-    share = positive / scored
-    centre = share + Z**2 / (2 * scored)
-    half_width = Z * math.sqrt(share * (1 - share) / scored + Z**2 / (4 * scored**2))
-    low, high = ((centre + side * half_width) / (1 + Z**2 / scored) for side in (-1, 1))
-    # Of a share of 0 or 1 the interval ends there, but for rounding.
-    return max(0.0, min(low, share)), min(1.0, max(high, share))
+    found = binomtest(positive, scored).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def write_summary(rows: Sequence[Summary], out: Path) -> pd.DataFrame:
