@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
-from fathom.statistics.metrics import auroc, balanced_accuracy, counts_by_group
+from fathom.statistics.metrics import balanced_accuracy, counts_by_group
 
 
 @dataclass(frozen=True)
@@ -91,5 +92,5 @@ def truth(world, advantages, *, lucky, patients=100_000):
         study = simulate(rng, world, 1000, advantages, seeds=2 if lucky else 1)
         for network in range(len(advantages)):
             counts[network] += study.counts(network).sum(axis=0)
-            areas[network] += auroc(study.scores[network, 0], study.positive) / parts
+            areas[network] += roc_auc_score(study.positive, study.scores[network, 0]) / parts
     return balanced_accuracy(counts), areas

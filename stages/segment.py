@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import fathom.ground.stage
-from fathom.audit.findings import read_findings, refuse_errors
 from fathom.datasets.dataset import read_dataset
 from fathom.imaging.params import read_segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 
 
-def segment(dataset: Path, audit_images: Path, out: Path) -> None:
-    """Write one label image for each micrograph of `dataset`, if its audit has no error."""
-    refuse_errors(read_findings(audit_images), audit_images)
+def segment(dataset: Path, out: Path) -> None:
+    """Write one label image for each micrograph of `dataset`."""
     segment_dataset(read_dataset(dataset), read_segmentation(), out)
 
 

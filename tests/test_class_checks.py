@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from audit_params import audit_params, kept_of
-from scipy.stats import mannwhitneyu
 
-from fathom.audit.class_checks import audit_acquisition, audit_brightness, audit_marks, auroc
+from fathom.audit.class_checks import audit_acquisition, audit_brightness, audit_marks
 from fathom.audit.image_traits import MARKS
 
 SLIDES, EACH = 12, 30
@@ -40,13 +39,6 @@ def test_slides_of_other_brightness_do_not_count():
     factor = np.linspace(0.3, 2, len(kept))[:, None, None, None]  # grows from slide to slide
     crops = np.clip(crops * factor, 0, 255).astype(np.uint8)
     assert list(audit_brightness(kept, crops, audit_params())) == []
-
-
-def test_auroc_is_mann_whitney():
-    rng = np.random.default_rng(0)
-    values, positive = rng.integers(0, 9, 50).astype(float), rng.random(50) < 0.4
-    u = mannwhitneyu(values[positive], values[~positive]).statistic
-    assert auroc(values, positive) == pytest.approx(u / (positive.sum() * (~positive).sum()))
 
 
 def test_a_mark_in_the_corner_of_one_class():

@@ -4,7 +4,13 @@ import tifffile
 from PIL import Image
 
 from fathom.ground.errors import FathomError
-from fathom.ground.images import read_labels, read_micrograph, write_labels, write_picture
+from fathom.ground.images import (
+    read_labels,
+    read_micrograph,
+    stretched,
+    write_labels,
+    write_picture,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -118,3 +124,12 @@ def test_a_colour_picture_is_no_label_image(tmp_path):
     write_picture(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(FathomError, match="a label image is grey and whole-numbered"):
         read_labels(tmp_path / "a.png")
+
+
+def test_a_picture_to_look_at_spans_black_to_white_whatever_a_few_pixels_hold():
+    grey = np.linspace(1000, 2000, 10_000).reshape(100, 100).astype(np.uint16)
+    grey[0, 0] = 65535
+    shown = stretched(grey)
+    assert (shown.min(), shown.max(), shown.dtype) == (0, 255, np.uint8)
+    assert shown[50, 0] == pytest.approx(128, abs=2)
+    assert (stretched(np.full((4, 4), 7)) == 0).all()

@@ -12,7 +12,7 @@ from fathom.imaging.params import Crop, NetworkSegmentation
 from fathom.models.abstention import AbstentionLevel
 from fathom.networks.interventions import Plan, planned
 from fathom.networks.recipe import Recipe
-from fathom.study.rows import read_row
+from fathom.study.rows import read_row, read_runs
 from fathom.study.splits import Split
 
 FILE = Path(__file__).parents[1] / "params.yaml"
@@ -56,10 +56,18 @@ def test_no_name_stands_in_two_tables():
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("name", ["b c", "it's", "a.b", "$HOME", "13", "-x", "a/b", ""])
+def test_a_row_whose_name_a_shell_or_dvc_would_not_take_is_refused(edited, name):
+    row = CONTENT["runs"]["shallow"]
+    file = edited(runs={"shallow": row, name: row})
+    for read in (read_runs, lambda file: read_row("runs", name, file)):
+        with pytest.raises(FathomError, match="is no name of a row: take letters"):
+            read(file)
+
+
 def test_every_top_level_key_is_known():
     known = {section.key for section in Section.__subclasses__()}
-    others = {"dataset", "new_slides", "numerics", "architectures", "interventions"}
-    others |= {"controls"}
+    others = {"dataset", "numerics", "architectures", "interventions", "controls"}
     assert set(CONTENT) == known | others
 
 

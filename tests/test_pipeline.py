@@ -27,6 +27,9 @@ ENVIRONMENT = os.environ | {
     "GIT_COMMITTER_NAME": "test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
+# Names that a shell would take apart.
+DATASET = """data/Zoë's "fields" $HOME"""
+NEW_SLIDES = "data/neue Präparate; 'zwei'"
 LINES = {
     "small": "4conv3x3 - mp2x2 - 8conv3x3 - gap - o",
     "deep": "4conv3x3 - 2*(res(4conv3x3 - 4conv3x3)) - mp2x2 - gap - fc8 - o",
@@ -56,7 +59,8 @@ def edit(folder: Path, change) -> None:
 
 def tiny(params: dict) -> None:
     """Make the study one of seconds: two small networks, two epochs, two folds."""
-    params["dataset"], params["new_slides"] = "data/simulated", "data/simulated-new"
+    params["dataset"] = DATASET
+    params["new_slides"] = {"dataset": NEW_SLIDES, "assumed_um_per_px": None}
     params["classes"]["positive"] = "ill"
     params["crop"]["crop_px"] = 32
     params["split"] |= {"folds": 2, "validation_share": 0.5}
@@ -98,8 +102,8 @@ def project(tmp_path_factory):
     for lock in ("dvc.lock", "data/dvc.lock"):
         (folder / lock).unlink(missing_ok=True)
     run(folder, "git", "init", "--quiet", "--initial-branch=main")
-    write_simulated_dataset(folder / "data" / "simulated")
-    write_simulated_dataset(folder / "data" / "simulated-new", slides=3)
+    write_simulated_dataset(folder / DATASET)
+    write_simulated_dataset(folder / NEW_SLIDES, slides=3)
     edit(folder, tiny)
     # Not `fetch`: nothing asks for the data that it downloads.
     assert set(repro(folder)) == {
@@ -238,7 +242,7 @@ def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
 
 
 def test_a_truncated_image_stops_before_training_and_is_found(branch):
-    image = branch / "data" / "simulated" / "images" / "field03.tif"
+    image = branch / DATASET / "images" / "field03.tif"
     whole = image.read_bytes()
     image.write_bytes(whole[: len(whole) // 2])
     done = subprocess.run(
@@ -278,11 +282,15 @@ def test_an_edited_module_is_a_reason_to_run_the_stages_that_import_from_its_roo
 
 
 def test_what_python_leaves_in_a_room_is_no_reason_to_run_a_stage(branch):
-    for room in ("ground", "training"):
-        cache = branch / "src" / "fathom" / room / "__pycache__"
-        cache.mkdir(exist_ok=True)
-        (cache / "left.cpython-311.pyc").write_bytes(b"compiled")
-    assert repro(branch) == []
+    everything = """
+import fathom, importlib, pkgutil
+for module in pkgutil.walk_packages(fathom.__path__, "fathom."):
+    importlib.import_module(module.name)
+"""
+    here = ENVIRONMENT | {"PYTHONPATH": str(branch / "src"), "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run([sys.executable, "-c", everything], cwd=branch, env=here, check=True)
+    assert list((branch / "src" / "fathom" / "training" / "__pycache__").glob("training.*.pyc"))
+    assert json.loads(run(branch, "dvc", "status", "--json")) == {}
 
 
 def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import fisher_exact, norm, rankdata, t
+from scipy.stats import fisher_exact, norm, t
+from sklearn.metrics import roc_auc_score
 
 from fathom.audit.findings import Finding
 from fathom.audit.image_traits import MARKS
@@ -18,12 +19,6 @@ _FEWEST_SLIDES = 6
 _CORNER_SHARE = 6  # a crop's corners are squares of a 6th of its side
 # Of the background: what is measured of nuclei may differ because the classes do.
 _ACQUISITION = ("bits", "channels", "background", "noise")
-
-
-def auroc(values: npt.NDArray[np.float64], positive: Bools) -> float:
-    """Return the probability that a positive nucleus has the larger value, ties half."""
-    n1, n0 = int(positive.sum()), int((~positive).sum())
-    return float((rankdata(values)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
 def audit_brightness(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterator[Finding]:
@@ -42,7 +37,7 @@ def audit_brightness(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterato
         if min(here.sum(), (~here).sum()) >= _FEWEST_NUCLEI:
             n1, n0 = here.sum(), (~here).sum()
             # The variance of an AUROC of 0.5: the least that chance within a slide brings in.
-            found.append((auroc(grey[rows], here), (n1 + n0 + 1) / (12 * n1 * n0)))
+            found.append((roc_auc_score(here, grey[rows]), (n1 + n0 + 1) / (12 * n1 * n0)))
     if not found:
         return
     values, variances = np.array(found).T

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from fathom.audit.image_traits import Grey, grey_of
+from fathom.audit.image_traits import grey_of
 from fathom.ground.errors import FathomError
-from fathom.ground.images import read_micrograph, write_picture
+from fathom.ground.images import read_micrograph, stretched, write_picture
 from fathom.study.nuclei import Crops, Nuclei
 
 Picture = npt.NDArray[np.uint8]  # (h, w), grey
@@ -20,7 +20,6 @@ NUCLEUS_PX, IMAGE_PX = 96, 240  # side of a tile
 _TEXT_PX, _GAP_PX = 12, 6
 _SHEET_PX = 1000  # width
 _MOST = 24  # tiles a check
-_STRETCH = (0.5, 99.8)  # percentiles that become black and white, of images
 
 
 def draw_images(out: Path, findings: pd.DataFrame, dataset: Path) -> None:
@@ -31,7 +30,7 @@ def draw_images(out: Path, findings: pd.DataFrame, dataset: Path) -> None:
 
     def tile(image: str) -> Picture:
         try:
-            return _resized(_stretched(grey_of(read_micrograph(dataset / image))), IMAGE_PX)
+            return _resized(stretched(grey_of(read_micrograph(dataset / image))), IMAGE_PX)
         except FathomError:
             return np.zeros((IMAGE_PX, IMAGE_PX), dtype=np.uint8)
 
@@ -55,15 +54,10 @@ def draw_nuclei(
         row = nuclei.table[nuclei.table["nucleus"] == nucleus].iloc[0]
         box = np.s_[row["top"] : row["bottom"], row["left"] : row["right"]]
         return _resized(
-            _stretched(grey_of(read_micrograph(dataset / row["image"])[box])), NUCLEUS_PX
+            stretched(grey_of(read_micrograph(dataset / row["image"])[box])), NUCLEUS_PX
         )
 
     _draw_checks(out, drawn, tile, NUCLEUS_PX)
-
-
-def _stretched(grey: Grey) -> Picture:
-    low, high = np.percentile(grey, _STRETCH)
-    return np.asarray(np.clip((grey - low) / max(float(high - low), 1.0), 0, 1) * 255, np.uint8)
 
 
 def _draw_checks(

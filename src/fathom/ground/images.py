@@ -20,6 +20,7 @@ Labels = npt.NDArray[np.int32]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
+_STRETCH = (0.5, 99.8)
 
 Image.MAX_IMAGE_PIXELS = None  # a micrograph is larger than Pillow's guard against zip bombs
 
@@ -81,6 +82,16 @@ def write_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part:
         Image.fromarray(pixels).save(part, format="PNG")
+
+
+def stretched(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return a grey picture to look at: (H, W) of any numbers to (H, W) uint8.
+
+    The percentiles .5 and 99.8 become black and white: a few hot pixels hide nothing.
+    """
+    low, high = np.percentile(grey, _STRETCH)
+    levels = np.rint((grey - low) * (255 / max(high - low, 1)))
+    return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
 def _read(path: Path) -> npt.NDArray[Any]:

@@ -6,14 +6,17 @@ param `numerics` (`fathom.training.pool`).
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import typer
 
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import pin
+from fathom.ground.section import PARAMS_FILE, value_at
 
 pin("portable")
+
+FROM_PARAMS = "params:"  # so begins a word of the command line that is a key of params.yaml
 
 
 def run(function: Callable[..., None]) -> None:
@@ -24,7 +27,21 @@ def run(function: Callable[..., None]) -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(function)
     try:
-        app()
+        app(arguments(sys.argv[1:]))
     except FathomError as error:
         print(f"{function.__name__}: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def arguments(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line, those `params:KEY` as params.yaml has them.
+
+    The folders of data sets are handed on so: DVC would write their names into a line that a shell
+    reads, quotes, blanks and dollars included.
+    """
+    return [
+        str(value_at(PARAMS_FILE, *word.removeprefix(FROM_PARAMS).split(".")))
+        if word.startswith(FROM_PARAMS)
+        else word
+        for word in words
+    ]

@@ -115,13 +115,6 @@ def ordered_pairs(probability: Floats, positive: Bools, group: Ints, groups: int
     return pairs
 
 
-def auroc(probability: Floats, positive: Bools) -> float:
-    """Return the area under the ROC curve, ties counting half; NaN where a class is absent."""
-    everyone = np.zeros(len(positive), dtype=np.int64)
-    ordered = ordered_pairs(probability, positive, everyone, 1)
-    return float(share(ordered, positive.sum() * (~positive).sum())[0, 0])
-
-
 def share(part: Floats, whole: npt.ArrayLike) -> Floats:
     """Return part / whole, NaN where the whole is 0."""
     whole = np.broadcast_to(np.asarray(whole, dtype=np.float64), part.shape)

@@ -1,10 +1,13 @@
 """The tables of networks (`runs`, `controls`) and their architectures."""
 
+import re
 from pathlib import Path
 from typing import ClassVar
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import PARAMS_FILE, Section, validated, value_at
+
+_NAME = re.compile(r"[^\W\d_][\w-]*")
 
 
 class Run(Section):
@@ -30,6 +33,7 @@ def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:
 
 def read_row(table: str, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
     """Read the row called `name` of `table`, and its architecture's line."""
+    _check_name(table, name)
     run = validated(Run, value_at(file, table, name), f"{table}.{name}")
     line = value_at(file, "architectures", run.architecture)
     if not isinstance(line, str):
@@ -44,7 +48,18 @@ def read_table(table: str, file: Path = PARAMS_FILE) -> dict[str, Run]:
     rows = value_at(file, table)
     if not isinstance(rows, dict) or not rows:
         raise FathomError(f"params.yaml: '{table}' must list at least one run, not {rows!r}")
+    for name in map(str, rows):
+        _check_name(table, name)
     return {str(name): validated(Run, row, f"{table}.{name}") for name, row in rows.items()}
+
+
+def _check_name(table: str, name: str) -> None:
+    """Refuse what neither DVC's templates, nor a shell, nor a folder would take as it is."""
+    if not _NAME.fullmatch(name):
+        raise FathomError(
+            f"params.yaml: '{table}.{name}' is no name of a row: take letters, digits, - and _, a "
+            "letter first"
+        )
 
 
 def read_architectures(file: Path = PARAMS_FILE) -> dict[str, str]:
