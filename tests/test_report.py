@@ -237,7 +237,7 @@ def test_no_verdict_yet_says_what_to_run(tmp_path):
 def test_no_network_that_is_worse_is_said(tmp_path, capsys):
     (tmp_path / "verdicts.json").write_text("{}")
     print_verdicts(tmp_path, None)
-    assert "No network is worse than a shallower one." in capsys.readouterr().out
+    assert "none is worse than a shallower one" in capsys.readouterr().out
 
 
 def control(name, score):
