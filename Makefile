@@ -1,6 +1,7 @@
 # make repro   set up, run the whole pipeline, print the comparison and the verdict
 # make verify  run the pipeline, and compare what it wrote with what was committed
-# make test    set up, run the tests
+# make test    set up, run the tests but the heavy ones
+# make test-fast, make test-long   the quick ones of them; the heavy ones alone
 # make check   set up, lint, format check, types
 PYTHON ?= python3
 VENV   := .venv
@@ -13,7 +14,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro verify test check setup
+.PHONY: repro verify test test-fast test-long check setup
 .DELETE_ON_ERROR:
 
 repro: $(STAMP)
@@ -27,6 +28,12 @@ verify: $(STAMP)
 
 test: $(STAMP)
 	pytest
+
+test-fast: $(STAMP)
+	pytest -m "not long and not slow"
+
+test-long: $(STAMP)
+	pytest -m long
 
 check: $(STAMP)
 	ruff check

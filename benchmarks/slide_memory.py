@@ -100,7 +100,7 @@ def plain(model: Path, slide: Path, trained: Path) -> int:
     kept = table[table["left_out"] == ""]
     crops = cut(micrograph, labels, kept, scale_of([(micrograph, labels)], card.crop), card.crop)
     recipe = Recipe.model_validate(card.recipe)
-    network = build(parse(card.architecture), recipe, card.channels, card.crop_px, Streams(0))
+    network = build(parse(card.architecture), recipe, card.channels, card.crop.crop_px, Streams(0))
     network.load_state_dict(load_file(trained))
     network.eval()
     with torch.inference_mode():

@@ -27,7 +27,7 @@ from skimage.measure import regionprops
 from fathom.ground.images import read_labels
 from fathom.ground.progress import track
 from fathom.results.anndata_file import AnnDataWriter
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.geojson import GeoJsonWriter
 from fathom.results.label_image import LabelImageWriter
 from fathom.results.nuclei_batch import NucleiBatch
@@ -40,12 +40,12 @@ STEP_PX, TILE = 45, 23  # of the grid; nuclei along a side of a tile
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
 WRITERS = {
     "none": None,
-    "geojson": lambda path, frame: GeoJsonWriter(path, frame, "ill", COLOURS),
-    "geojson.gz": lambda path, frame: GeoJsonWriter(path, frame, "ill", COLOURS, compress=True),
-    "parquet": lambda path, frame: ParquetWriter(path, frame, {}),
-    "h5ad": lambda path, frame: AnnDataWriter(path, frame, {}, COLOURS),
-    "png": lambda path, frame: OverlayWriter(path, frame, np.zeros((9, 9), np.uint8), COLOURS),
-    "labels.ome.tif": lambda path, frame: LabelImageWriter(path, frame, "simulated"),
+    "geojson": lambda path, grid: GeoJsonWriter(path, grid, "ill", COLOURS),
+    "geojson.gz": lambda path, grid: GeoJsonWriter(path, grid, "ill", COLOURS, compress=True),
+    "parquet": lambda path, grid: ParquetWriter(path, grid, {}),
+    "h5ad": lambda path, grid: AnnDataWriter(path, grid, {}, COLOURS),
+    "png": lambda path, grid: OverlayWriter(path, grid, np.zeros((9, 9), np.uint8), COLOURS),
+    "labels.ome.tif": lambda path, grid: LabelImageWriter(path, grid, "simulated"),
 }
 
 
@@ -107,11 +107,11 @@ def write(writer: NucleiWriter | None, nuclei: Iterator[NucleiBatch]) -> None:
 def measure(folder: Path, kind: str, size: int) -> None:
     """Write one file and print its row."""
     masks, side = outlines(folder), round(size**0.5)
-    frame = Frame(side * STEP_PX, side * STEP_PX, um_per_px=0.25)
+    grid = PixelGrid(side * STEP_PX, side * STEP_PX, um_per_px=0.25)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / f"slide.{kind}"
         make, start = WRITERS[kind], time.monotonic()
-        write(make(path, frame) if make else None, batches(masks, side))
+        write(make(path, grid) if make else None, batches(masks, side))
         seconds = time.monotonic() - start
         bytes_ = path.stat().st_size if make else 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

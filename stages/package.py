@@ -7,8 +7,8 @@ import fathom.ground.stage
 from fathom.ground.output import written_whole
 from fathom.ground.section import read_section
 from fathom.models.best_run import best_run
+from fathom.packaging.description import Package
 from fathom.packaging.package import write_model_card, write_package
-from fathom.packaging.params import Package
 from fathom.study.nuclei import read_nuclei
 from fathom.study.rows import read_runs
 

@@ -8,20 +8,23 @@ from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
 from fathom.models.best_run import best_run
 from fathom.models.onnx_model import OnnxModel
-from fathom.scoring.new_slides import score_dataset, travel
+from fathom.scoring.external_validation import NewSlides, score_dataset, validation_metrics
 from fathom.statistics.params import Comparison
 from fathom.study.rows import read_runs
 
 
 def predict(new_slides: Path, models: Path, runs: Path, out: Path, metrics: Path) -> None:
-    """Write what `fathom predict` writes, and how well the model travels where labels are known."""
+    """Write what `fathom predict` writes, and how well the model does where labels are known."""
     best = best_run(runs, list(read_runs()))
-    dataset = read_dataset(new_slides, require_labels=False)
+    assumed = read_section(NewSlides).assumed_um_per_px
     model = OnnxModel(models / f"{best}.onnx")
-    table = score_dataset(model, dataset, out)
+    scored = score_dataset(model, read_dataset(new_slides, require_labels=False), assumed, out)
     (out / "best_run.txt").write_text(f"{best}\n", encoding="utf-8")
-    write_metrics(metrics, travel(table, len(dataset.images), model.card, read_section(Comparison)))
+    numbers = validation_metrics(scored, model.card, read_section(Comparison))
+    write_metrics(metrics, numbers)
     print(f"new slides were scored with '{best}', the best run by validation")
+    if count := numbers.get("images_um_per_px_assumed"):
+        print(f"{count} of {numbers['images']} images were assumed to have {assumed} um per px")
 
 
 if __name__ == "__main__":

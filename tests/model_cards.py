@@ -29,7 +29,6 @@ def make_card(**changes):
         "negative": "well",
         "positive": "ill",
         "threshold": 0.5,
-        "crop_px": 32,
         "channels": channels,
         "um_per_px": 0.325,
         "segmentation": Segmentation.model_validate(PARAMS["segmentation"]),

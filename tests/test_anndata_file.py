@@ -5,16 +5,16 @@ import pytest
 from nuclei_batches import grid_batches, make_batch
 
 from fathom.results.anndata_file import AnnDataWriter
-from fathom.results.coordinates import Frame
-from fathom.results.nuclei_table import MEASURED, PLACED, placed
+from fathom.results.coordinates import PixelGrid
+from fathom.results.nuclei_table import COORDINATE_COLUMNS, SCORE_SCHEMA, with_coordinates
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
-FRAME = Frame(100, 100, um_per_px=0.5, downsample=2.0)
+GRID = PixelGrid(100, 100, um_per_px=0.5, downsample=2.0)
 ABOUT = {"model": "tiny", "threshold": 0.5, "um_per_px": None}
 
 
 def written(path, *batches):
-    with AnnDataWriter(path, FRAME, ABOUT, COLOURS) as writer:
+    with AnnDataWriter(path, GRID, ABOUT, COLOURS) as writer:
         for batch in batches:
             writer.add(batch)
     return path
@@ -33,10 +33,10 @@ def test_each_element_is_encoded_as_the_format_wants(batches, tmp_path):
         file.visititems(lambda name, element: encodings.update({name: dict(element.attrs)}))
         obs = file["obs"]
         assert list(obs.attrs["column-order"]) == [
-            n for n in (*MEASURED, *PLACED) if n != "nucleus"
+            n for n in (*SCORE_SCHEMA, *COORDINATE_COLUMNS) if n != "nucleus"
         ]
         assert obs.attrs["_index"] == "nucleus"
-        assert set(obs) == {*MEASURED, *PLACED}
+        assert set(obs) == {*SCORE_SCHEMA, *COORDINATE_COLUMNS}
     kinds = {name: (a["encoding-type"], a["encoding-version"]) for name, a in encodings.items()}
     assert kinds[""] == ("anndata", "0.1.0")
     assert kinds["obs"] == kinds["var"] == ("dataframe", "0.2.0")
@@ -50,7 +50,7 @@ def test_each_element_is_encoded_as_the_format_wants(batches, tmp_path):
 
 
 def test_values_come_back(batches, tmp_path):
-    table = placed(pd.concat([batch.table for batch in batches], ignore_index=True), FRAME)
+    table = with_coordinates(pd.concat([batch.table for batch in batches], ignore_index=True), GRID)
     with h5py.File(written(tmp_path / "a.h5ad", *batches)) as file:
         obs = file["obs"]
         assert list(obs["nucleus"].asstr()) == list(table["nucleus"])
@@ -69,7 +69,7 @@ def test_values_come_back(batches, tmp_path):
 def test_anndata_reads_it(batches, tmp_path):
     anndata = pytest.importorskip("anndata", reason="anndata, which needs pandas 2, is not here")
     found = anndata.read_h5ad(written(tmp_path / "a.h5ad", *batches))
-    table = placed(pd.concat([batch.table for batch in batches], ignore_index=True), FRAME)
+    table = with_coordinates(pd.concat([batch.table for batch in batches], ignore_index=True), GRID)
     assert found.shape == (len(table), 0)
     assert list(found.obs_names) == list(table["nucleus"])
     assert found.obs["class"].cat.categories.tolist() == list(COLOURS)

@@ -40,7 +40,8 @@ def test_new_slides_need_no_label(monkeypatch, tmp_path):
 
 def test_lines_prints_the_families_where_there_is_no_params_file(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert fathom(monkeypatch, "lines", "--width", "16", "--depth", "8", "--depth", "14") == 0
+    options = ("--width", "16", "--depth", "8", "--depth", "14", "--crop-px", "48")
+    assert fathom(monkeypatch, "lines", *options) == 0
     table, _ = capsys.readouterr().out.split("\n\n")
     heading, *rows = table.splitlines()
     assert heading.split(maxsplit=3)[:3] == ["layers", "parameters", "multiply-adds"]
@@ -100,9 +101,10 @@ def test_a_family_too_deep_for_the_crops_has_a_note_and_the_others_their_numbers
     "arguments",
     [
         ("predict", "no.onnx", "a.tif", "--out", "x"),
-        ("lines", "--width", "7"),
-        ("lines", "--depth", "21"),
-        ("lines", "8conv3x3 - mp2x3 - o"),
+        ("lines",),
+        ("lines", "--crop-px", "48", "--width", "7"),
+        ("lines", "--crop-px", "48", "--depth", "21"),
+        ("lines", "--crop-px", "48", "8conv3x3 - mp2x3 - o"),
         ("lines", "mp9x9 - o", "--crop-px", "8"),
     ],
 )
@@ -114,11 +116,11 @@ def test_a_mistake_is_one_sentence_and_the_exit_code_2(monkeypatch, capsys, tmp_
 
 
 @pytest.mark.parametrize(
-    ("argument", "expected"), [("--help", "predict"), ("lines", "vgg-16: 8conv3x3")]
+    ("argument", "expected"), [("--help", "predict"), ("lines --crop-px 48", "vgg-16: 8conv3x3")]
 )
 def test_it_starts_without_numpy_scipy_or_torch(argument, expected):
     code = (
-        f"import sys; sys.argv = ['fathom', '{argument}']\n"
+        f"import sys; sys.argv = ['fathom', *'{argument}'.split()]\n"
         "from fathom.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"

@@ -9,7 +9,17 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_model import LINE, PARAMS, RECIPE, ROOT, make_card, make_crops, make_graph, write_model
+from tiny_model import (
+    LINE,
+    PARAMS,
+    RECIPE,
+    ROOT,
+    export_model,
+    make_card,
+    make_crops,
+    make_graph,
+    write_model,
+)
 
 from fathom.ground.errors import FathomError
 from fathom.ground.streams import Streams
@@ -35,7 +45,7 @@ RES = "4conv3x3 - 2*(res(4conv3x3 - 4conv3x3)) - res(8conv3x3/2 - 8conv3x3) - ga
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+    return export_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 64, 300])
@@ -65,13 +75,20 @@ def test_other_networks_are_exported(tmp_path, line, changes, channels):
 
 
 def test_another_process_writes_the_same_bytes(model_file, tmp_path):
-    script = "import sys; from pathlib import Path; from tiny_model import write_model; "
-    script += "write_model(Path(sys.argv[1]))"
+    script = "import sys; from pathlib import Path; from tiny_model import export_model; "
+    script += "export_model(Path(sys.argv[1]))"
     path = tmp_path / "again" / "other-name.onnx"
     subprocess.run(
         [sys.executable, "-c", script, str(path)], check=True, timeout=120, cwd=ROOT / "tests"
     )
     assert path.read_bytes() == model_file.read_bytes()
+
+
+def test_the_file_that_other_tests_take_is_the_exported_one(tmp_path):
+    changes = {"threshold": 0.4, "um_per_px": None}
+    written = write_model(tmp_path / "written.onnx", **changes)
+    exported = export_model(tmp_path / "exported.onnx", **changes)
+    assert written.read_bytes() == exported.read_bytes()
 
 
 def test_the_file_names_no_path_of_this_machine(model_file):
@@ -187,7 +204,7 @@ def test_a_run_becomes_a_model_file_that_says_what_it_is(study, tmp_path):
     card = model.card
     assert (card.run, card.negative, card.positive) == ("shallow", "well", "ill")
     assert card.threshold == pytest.approx(0.75)
-    assert (card.crop_px, card.channels, card.um_per_px) == (32, 1, 0.5)
+    assert (card.crop.crop_px, card.channels, card.um_per_px) == (32, 1, 0.5)
     assert card.recipe == RECIPE.model_dump(mode="json")
     assert card.segmentation.model_dump() == PARAMS["segmentation"]
     # Both of the final model's validation nuclei are of one slide: its error cannot be measured.

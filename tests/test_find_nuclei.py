@@ -20,7 +20,7 @@ from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import agreement, score
 from fathom.models.onnx_model import OnnxModel
-from fathom.scoring.predict import Reading, predict, predict_slides
+from fathom.scoring.predict import predict, predict_slides
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide, write_dataset
 from fathom.simulation.simulation import DEFAULT
 
@@ -100,8 +100,7 @@ def test_new_slides_are_segmented_by_the_network_of_the_model(travelled, net, be
     if beside:
         shutil.copy(net, travelled)
     given = None if beside else net
-    reading = Reading(um_per_px=0.325)
-    predict_slides(model, [travelled / "a.png"], out, segmenter=given, reading=reading)
+    predict_slides(model, [travelled / "a.png"], out, um_per_px=0.325, segmenter=given)
     assert len(pd.read_parquet(out / "a.parquet")) == 12
     assert len(json.loads((out / "a.geojson").read_text(encoding="utf-8"))["features"]) == 12
 

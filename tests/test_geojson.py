@@ -7,15 +7,15 @@ import pytest
 from nuclei_batches import grid_batches, make_batch
 from shapely.geometry import shape as shapely_shape
 
-from fathom.results.coordinates import Frame
-from fathom.results.geojson import GeoJsonWriter, detections
+from fathom.results.coordinates import PixelGrid
+from fathom.results.geojson import GeoJsonWriter
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
-FRAME = Frame(100, 100)
+GRID = PixelGrid(100, 100)
 
 
-def written(path, *batches, frame=FRAME, **options):
-    with GeoJsonWriter(path, frame, "ill", COLOURS, **options) as writer:
+def written(path, *batches, grid=GRID, **options):
+    with GeoJsonWriter(path, grid, "ill", COLOURS, **options) as writer:
         for batch in batches:
             writer.add(batch)
     return path
@@ -60,8 +60,8 @@ def test_outlines_lie_in_the_image_and_neighbours_share_their_border(batch, tmp_
 
 
 def test_a_reduced_view_gives_coordinates_and_areas_of_the_full_image(batch, tmp_path):
-    frame = Frame(100, 100, um_per_px=0.5, downsample=4.0)
-    first = read(written(tmp_path / "a.geojson", batch, frame=frame))["features"][0]
+    grid = PixelGrid(100, 100, um_per_px=0.5, downsample=4.0)
+    first = read(written(tmp_path / "a.geojson", batch, grid=grid))["features"][0]
     # Rows 2..8 and columns 3..9 of the view are 8..32 and 12..36 of the image, to the pixel's edge.
     assert shapely_shape(first["geometry"]).bounds == (12, 8, 36, 32)
     assert first["properties"]["measurements"]["Area px^2"] == 36 * 16
@@ -95,16 +95,9 @@ def test_every_outline_of_many_is_valid(tmp_path):
     assert [shape.area for shape in shapes] == list(areas - 0.5)
 
 
-def test_a_whole_image_gives_the_features_of_its_batches(tmp_path):
-    batches, labels = grid_batches(80)
-    (batch,) = batches
-    content = json.loads(detections(batch.table, labels, "ill", COLOURS))
-    assert content == read(written(tmp_path / "a.geojson", batch))
-
-
 def test_nothing_is_finished_after_an_error(batch, tmp_path):
     def write_and_fail():
-        with GeoJsonWriter(tmp_path / "a.geojson", FRAME, "ill", COLOURS) as writer:
+        with GeoJsonWriter(tmp_path / "a.geojson", GRID, "ill", COLOURS) as writer:
             writer.add(batch)
             raise RuntimeError
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from nuclei_batches import grid_batches, make_batch
 
 from fathom.ground.errors import FathomError
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.label_image import TILE_PX, LabelImageWriter, TileScratch
 
 
-def written(path, frame, *batches, image="a.tif"):
-    with LabelImageWriter(path, frame, image) as writer:
+def written(path, grid, *batches, image="a.tif"):
+    with LabelImageWriter(path, grid, image) as writer:
         for batch in batches:
             writer.add(batch)
     return path
@@ -27,7 +27,7 @@ def ome_uuid(path):
 
 def test_the_image_is_the_label_image_and_its_levels_are_every_other_pixel(tmp_path):
     batches, labels = grid_batches(2100)
-    path = written(tmp_path / "a.ome.tif", Frame(2100, 2100, um_per_px=0.25), *batches)
+    path = written(tmp_path / "a.ome.tif", PixelGrid(2100, 2100, um_per_px=0.25), *batches)
     with tifffile.TiffFile(path) as tiff:
         assert tiff.is_ome
         assert tiff.is_bigtiff
@@ -57,12 +57,12 @@ def test_a_nucleus_on_any_border_of_tiles_is_whole(tmp_path_factory, corners, si
         expected[top : top + side, left : left + 30][mask] = number
     batches = [make_batch([mask], [corner], first=70_000 + k) for k, corner in enumerate(corners)]
     path = tmp_path_factory.mktemp("labels") / "a.ome.tif"
-    found = tifffile.imread(written(path, Frame(1020, 1020), *batches))
+    found = tifffile.imread(written(path, PixelGrid(1020, 1020), *batches))
     np.testing.assert_array_equal(found, expected)
 
 
 def test_without_resolution_there_is_none_in_the_file(tmp_path):
-    path = written(tmp_path / "a.ome.tif", Frame(10, 700))
+    path = written(tmp_path / "a.ome.tif", PixelGrid(10, 700))
     with tifffile.TiffFile(path) as tiff:
         assert "PhysicalSize" not in tiff.ome_metadata
         assert not tiff.asarray().any()
@@ -70,15 +70,15 @@ def test_without_resolution_there_is_none_in_the_file(tmp_path):
 
 def test_the_same_nuclei_give_the_same_bytes(tmp_path):
     batches, _ = grid_batches(700)
-    files = [written(tmp_path / name, Frame(700, 700), *batches) for name in ("a.tif", "b.tif")]
+    files = [written(tmp_path / name, PixelGrid(700, 700), *batches) for name in ("a.tif", "b.tif")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    other = written(tmp_path / "c.tif", Frame(700, 700), *batches, image="b.tif")
+    other = written(tmp_path / "c.tif", PixelGrid(700, 700), *batches, image="b.tif")
     assert ome_uuid(other) != ome_uuid(files[0])
 
 
 def test_numbers_that_do_not_fit(tmp_path):
     one = np.ones((1, 1), bool)
-    with LabelImageWriter(tmp_path / "a.tif", Frame(10, 10), "a.tif") as writer:
+    with LabelImageWriter(tmp_path / "a.tif", PixelGrid(10, 10), "a.tif") as writer:
         writer.add(make_batch([one], [(3, 3)], first=2**32 - 1))
         with pytest.raises(FathomError, match="holds 4,294,967,295 nuclei"):
             writer.add(make_batch([one], [(4, 4)], first=2**32))

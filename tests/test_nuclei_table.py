@@ -6,36 +6,31 @@ import pyarrow.parquet as pq
 import pytest
 from nuclei_batches import grid_batches, make_batch
 
-from fathom.results.coordinates import Frame
-from fathom.results.nuclei_table import MEASURED, PLACED, ParquetWriter
+from fathom.results.coordinates import PixelGrid
+from fathom.results.nuclei_table import COORDINATE_COLUMNS, SCORE_SCHEMA, ParquetWriter
 from fathom.results.nuclei_writer import ROWS
-from fathom.scoring.nuclei_scores import SCORE_COLUMNS
 
-FRAME = Frame(100, 100)
+GRID = PixelGrid(100, 100)
 
 
-def written(path, *batches, frame=FRAME, about=None):
-    with ParquetWriter(path, frame, about or {}) as writer:
+def written(path, *batches, grid=GRID, about=None):
+    with ParquetWriter(path, grid, about or {}) as writer:
         for batch in batches:
             writer.add(batch)
     return path
-
-
-def test_the_columns_are_those_of_the_prediction_and_those_of_the_place():
-    assert set(MEASURED) == set(SCORE_COLUMNS)
 
 
 def test_every_measurement_comes_back(tmp_path):
     batches, _ = grid_batches(200)
     table = pd.read_parquet(written(tmp_path / "a.parquet", *batches))
     expected = pd.concat([batch.table for batch in batches], ignore_index=True)
-    pd.testing.assert_frame_equal(table[list(MEASURED)], expected[list(MEASURED)])
+    pd.testing.assert_frame_equal(table[list(SCORE_SCHEMA)], expected[list(SCORE_SCHEMA)])
 
 
 def test_where_a_nucleus_is_in_the_full_image_and_in_micrometres(tmp_path):
     batch = make_batch([np.ones((1, 1), bool)], [(10, 20)])
-    frame = Frame(100, 100, um_per_px=0.5, downsample=2.0)
-    row = pd.read_parquet(written(tmp_path / "a.parquet", batch, frame=frame)).iloc[0]
+    grid = PixelGrid(100, 100, um_per_px=0.5, downsample=2.0)
+    row = pd.read_parquet(written(tmp_path / "a.parquet", batch, grid=grid)).iloc[0]
     # Pixel 10 of the view is pixels 20 and 21 of the image.
     assert (row["y_full"], row["x_full"]) == (20.5, 40.5)
     assert (row["y_um"], row["x_um"], row["area_um2"]) == (5.25, 10.25, 0.25)
@@ -49,7 +44,7 @@ def test_a_slide_without_nuclei_has_the_same_columns_and_types(tmp_path):
     full = pd.read_parquet(written(tmp_path / "a.parquet", *batches))
     empty = pd.read_parquet(written(tmp_path / "b.parquet", make_batch([], [])))
     assert len(empty) == 0
-    assert list(empty) == [*MEASURED, *PLACED]
+    assert list(empty) == [*SCORE_SCHEMA, *COORDINATE_COLUMNS]
     assert (empty.dtypes == full.dtypes).all()
 
 

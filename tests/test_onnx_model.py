@@ -122,6 +122,11 @@ def test_a_file_of_the_first_format_is_read_and_has_no_band(model_file, tmp_path
     assert card.abstention is None
 
 
+def test_a_file_that_says_the_crops_side_twice_is_read(model_file, tmp_path):
+    card = OnnxModel(altered(model_file, tmp_path, format="2", crop_px="32")).card
+    assert (card.format, card.crop.crop_px) == (2, 32)
+
+
 @pytest.mark.parametrize(
     ("properties", "fault"),
     [

@@ -9,7 +9,8 @@ from tiny_model import write_model
 
 from fathom.ground.errors import FathomError
 from fathom.results.slide_files import Formats
-from fathom.scoring.predict import Reading, predict_slides
+from fathom.scoring.predict import predict_slides
+from fathom.scoring.scorer import Reading
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,11 @@ def another_slide_of_the_name(model_file, tmp_path):
     [
         (changed_model, "model_sha256"),
         (another_slide_of_the_name, "image"),
-        (lambda *_: {"reading": Reading(um_per_px=0.5)}, "given_um_per_px None, and this call has"),
+        (lambda *_: {"um_per_px": 0.5}, "given_um_per_px None, and this call has"),
+        (
+            lambda *_: {"reading": Reading(assumed_um_per_px=0.5)},
+            "assumed_um_per_px None, and this call has",
+        ),
     ],
 )
 def test_results_of_another_call_are_not_taken_for_this_ones(

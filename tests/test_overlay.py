@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,17 +7,23 @@ from nuclei_batches import grid_batches
 from PIL import Image
 
 from fathom.models.onnx_model import NOT_SCORED
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.overlay import (
     ENLARGED_PX,
     LONGEST_PX,
     OverlayWriter,
-    overlay,
     overlay_size,
 )
 
 COLOURS = {"ill": (213, 94, 0), "well": (86, 180, 233)}
+
+
+def overlay(micrograph, labels, table, colours):
+    """Return the picture of a whole image."""
+    writer = OverlayWriter(Path("-"), PixelGrid(*labels.shape), micrograph, colours)
+    writer.add(NucleiBatch.of_labels(table, labels))
+    return writer.drawn()
 
 
 def scene(side=600, dtype=np.uint16):
@@ -89,8 +97,8 @@ def test_colours_are_shown_as_they_are(dtype):
 def test_batches_and_a_small_picture_of_the_slide_are_enough(tmp_path):
     side = 4200
     batches, labels = grid_batches(side, step=150)
-    frame, small = Frame(side, side), np.full((300, 300), 100, np.uint8)
-    with OverlayWriter(tmp_path / "a.png", frame, small, COLOURS) as writer:
+    grid, small = PixelGrid(side, side), np.full((300, 300), 100, np.uint8)
+    with OverlayWriter(tmp_path / "a.png", grid, small, COLOURS) as writer:
         for batch in batches:
             writer.add(batch)
     picture = np.asarray(Image.open(tmp_path / "a.png"))
@@ -108,8 +116,8 @@ def test_batches_and_a_small_picture_of_the_slide_are_enough(tmp_path):
 def test_a_nucleus_smaller_than_a_pixel_is_a_pixel(tmp_path):
     boxes = {"top": [70_001], "left": [12], "bottom": [70_004], "right": [15]}
     table = pd.DataFrame({"class": pd.Series(["ill"], dtype="str"), **boxes})
-    frame = Frame(100_000, 50_000)
-    writer = OverlayWriter(tmp_path / "a.png", frame, np.zeros((4, 2), np.uint8), COLOURS)
+    grid = PixelGrid(100_000, 50_000)
+    writer = OverlayWriter(tmp_path / "a.png", grid, np.zeros((4, 2), np.uint8), COLOURS)
     writer.add(NucleiBatch(table, [np.ones((3, 3), bool)]))
     drawn = shows(writer.drawn()[:LONGEST_PX], COLOURS["ill"])
     assert np.argwhere(drawn).tolist() == [[1400, 0]]

@@ -26,9 +26,8 @@ from fathom.models.export import Graph, export
 from fathom.models.onnx_model import OnnxModel
 from fathom.networks.architecture import parse
 from fathom.networks.network import build
-from fathom.packaging.description import package_name
+from fathom.packaging.description import Package, package_name
 from fathom.packaging.package import write_model_card, write_package
-from fathom.packaging.params import Package
 from fathom.study.nuclei import NUCLEUS_COLUMNS, data_sha256, read_nuclei, write_nuclei
 
 FILES = {
@@ -135,7 +134,7 @@ def test_crops_that_are_small_and_have_colour(tmp_path):
     line = "2conv3x3 - mp2x2 - fc2 - o"
     graph = Graph(build(parse(line), RECIPE, 3, crop_px, Streams(0)), RECIPE).eval()
     crop = Crop.model_validate({**PARAMS["crop"], "crop_px": crop_px})
-    card = make_card(channels=3, crop_px=crop_px, crop=crop, architecture=line)
+    card = make_card(channels=3, crop=crop, architecture=line)
     crops = np.random.default_rng(0).integers(0, 256, (4, crop_px, crop_px, 3), dtype=np.uint8)
     export(graph, card, crops, tmp_path / "m.onnx")
     write_package(tmp_path / "m.onnx", tmp_path / "m.zip", SIMULATED)

@@ -67,7 +67,7 @@ def test_a_row_whose_name_a_shell_or_dvc_would_not_take_is_refused(edited, name)
 
 def test_every_top_level_key_is_known():
     known = {section.key for section in Section.__subclasses__()}
-    others = {"dataset", "new_slides", "numerics", "architectures", "interventions"}
+    others = {"dataset", "numerics", "architectures", "interventions"}
     others |= {"experiments", "controls"}
     assert set(CONTENT) == known | others
 

@@ -59,7 +59,8 @@ def edit(folder: Path, change) -> None:
 
 def tiny(params: dict) -> None:
     """Make the study one of seconds: two small networks, two epochs, two folds."""
-    params["dataset"], params["new_slides"] = DATASET, NEW_SLIDES
+    params["dataset"] = DATASET
+    params["new_slides"] = {"dataset": NEW_SLIDES, "assumed_um_per_px": None}
     params["classes"]["positive"] = "ill"
     params["crop"]["crop_px"] = 32
     params["split"] |= {"folds": 2, "validation_share": 0.5}

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import tifffile
 from conftest import draw_field
@@ -13,13 +14,14 @@ from PIL import Image
 from tiny_model import PARAMS, write_model
 
 from fathom.ground.errors import FathomError
+from fathom.ground.images import write_labels
 from fathom.imaging.params import Crop, Segmentation
 from fathom.imaging.segmentation import segment
 from fathom.models.onnx_model import NEGATIVE, POSITIVE, OnnxModel
-from fathom.results.nuclei_table import PLACED
+from fathom.results.nuclei_table import COORDINATE_COLUMNS, SCORE_COLUMNS
 from fathom.results.slide_files import Formats
-from fathom.scoring.nuclei_scores import SCORE_COLUMNS, score_nuclei
-from fathom.scoring.predict import Reading, predict, predict_slides
+from fathom.scoring.predict import predict, predict_slides
+from fathom.scoring.scorer import Reading
 
 NUCLEI = 12
 KINDS = ("geojson", "parquet", "png")
@@ -69,7 +71,7 @@ def test_the_files_of_an_image_agree(model_file, images, tmp_path):
     row = predict_slides(model_file, images[:1], out).iloc[0]
     table = pd.read_parquet(out / "a.parquet")
     features = json.loads((out / "a.geojson").read_text(encoding="utf-8"))["features"]
-    assert table.columns.tolist() == [*SCORE_COLUMNS, *PLACED]
+    assert table.columns.tolist() == [*SCORE_COLUMNS, *COORDINATE_COLUMNS]
     scored = table[table["left_out"] == ""]
     assert row["scored"] == len(scored) > 0
     assert row["positive"] == (scored["class"] == "ill").sum()
@@ -139,14 +141,10 @@ def test_a_colour_image_with_a_colour_model(colour_model_file, tmp_path):
     field, _ = draw_field(3, NUCLEI)
     grey = eight_bit(field)
     Image.fromarray(np.stack([grey, grey // 2, grey // 3], axis=-1)).save(tmp_path / "stained.png")
-    model = OnnxModel(colour_model_file)
-    labels = np.zeros((160, 160), dtype=np.int32)
-    labels[30:50, 30:50], labels[80:100, 60:75] = 1, 2
-    micrograph = np.asarray(Image.open(tmp_path / "stained.png"))
-    table = score_nuclei(model, micrograph, labels, "stained.png")
-    assert table["probability"].between(0, 1).all()
     predict_slides(colour_model_file, [tmp_path / "stained.png"], tmp_path / "out.d")
     assert set(files(tmp_path / "out.d")) == {"summary.csv", *(f"stained.{kind}" for kind in KINDS)}
+    table = pd.read_parquet(tmp_path / "out.d" / "stained.parquet")
+    assert table.loc[table["left_out"] == "", "probability"].between(0, 1).all()
 
 
 def test_two_images_of_one_name_are_refused_before_any_work(model_file, images, tmp_path):
@@ -165,12 +163,23 @@ def test_an_image_is_never_overwritten_by_its_overlay(model_file, images, tmp_pa
     assert images[1].read_bytes() == before
 
 
-def test_a_model_made_with_label_images_asks_for_them(images, tmp_path):
-    masks = Segmentation.model_validate({**PARAMS["segmentation"], "method": "masks"})
-    model_file = write_model(tmp_path / "masks.onnx", segmentation=masks)
+def test_label_images_are_asked_for_by_a_model_of_such_and_by_no_other(
+    model_file, images, tmp_path
+):
+    section = Segmentation.model_validate({**PARAMS["segmentation"], "method": "masks"})
+    by_masks = write_model(tmp_path / "masks.onnx", segmentation=section, um_per_px=None)
+    out, masks = tmp_path / "out", tmp_path / "masks"
     with pytest.raises(FathomError, match="trained on nuclei from label images made elsewhere"):
-        predict_slides(model_file, images, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        predict_slides(by_masks, images, out)
+    with pytest.raises(FathomError, match="takes no label images: leave out --masks"):
+        predict_slides(model_file, images, out, masks=masks)
+    with pytest.raises(FathomError, match=r"a\.tif: has no label image in .*: a with one of"):
+        predict_slides(by_masks, images, out, masks=masks)
+    assert not out.exists()
+    write_labels(masks / "a.tif", np.ones((7, 9), np.int32))
+    with pytest.raises(FathomError, match="is 160 x 160 px, and its label image 9 x 7 px"):
+        predict_slides(by_masks, images[:1], out, masks=masks)
+    assert files(out) == {}
 
 
 def test_prediction_needs_no_training_library(model_file, images, tmp_path):
@@ -204,7 +213,7 @@ def test_python_returns_what_the_command_writes(model_file, images, tmp_path):
 def test_an_array_without_nuclei_has_an_empty_table(model_file):
     found = predict(np.full((50, 60), 7, dtype=np.uint8), model_file)
     assert found.empty
-    assert found.columns.tolist() == [*SCORE_COLUMNS, *PLACED]
+    assert found.columns.tolist() == [*SCORE_COLUMNS, *COORDINATE_COLUMNS]
 
 
 def test_an_array_of_another_kind_is_refused(model_file):
@@ -218,7 +227,7 @@ def test_a_finer_image_is_scored_at_the_models_resolution(tmp_path):
     model_file = write_model(tmp_path / "model.onnx", um_per_px=0.5)
     field, _ = draw_field(3, NUCLEI)
     fine = np.kron(field, np.ones((2, 2), dtype=np.uint16))
-    coarse = predict(field, model_file)
+    coarse = predict(field, model_file, um_per_px=0.5)
     for given in (0.25, None):
         resolution = (1e4 / 0.25, 1e4 / 0.25)
         tifffile.imwrite(
@@ -232,6 +241,46 @@ def test_a_finer_image_is_scored_at_the_models_resolution(tmp_path):
     np.testing.assert_allclose(
         predict(fine, model_file, um_per_px=0.25)["x"], found["x"], atol=1e-9
     )
+
+
+def test_an_assumption_counts_last_and_stands_in_every_result(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    model_file = write_model(tmp_path / "model.onnx", um_per_px=0.5)
+    field, _ = draw_field(3, NUCLEI)
+    tifffile.imwrite(tmp_path / "silent.tif", field)
+    known = {"resolution": (1e4 / 0.4, 1e4 / 0.4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "known.tif", field, **known)
+    slides, out = [tmp_path / "silent.tif", tmp_path / "known.tif"], tmp_path / "out"
+    with pytest.raises(FathomError, match=r"silent\.tif: does not say how wide its pixels are"):
+        predict_slides(model_file, slides, tmp_path / "none")
+    reading, formats = Reading(assumed_um_per_px=0.6), Formats(labels=True, anndata=True)
+    summary = predict_slides(model_file, slides, out, reading=reading, formats=formats)
+    assert summary["um_per_px"].tolist() == [0.6, pytest.approx(0.4)]
+    assert summary["um_per_px_stated_by"].tolist() == ["assumption", "file"]
+    given = predict_slides(model_file, slides, tmp_path / "given", um_per_px=0.5, reading=reading)
+    assert given["um_per_px_stated_by"].tolist() == ["user", "user"]
+
+    told = json.loads(pq.read_schema(out / "silent.parquet").metadata[b"fathom"])
+    assert (told["full_um_per_px"], told["um_per_px_stated_by"]) == (0.6, "assumption")
+    text = "assumed: 0.6 um per px"
+    for feature in json.loads((out / "silent.geojson").read_text(encoding="utf-8"))["features"]:
+        assert feature["properties"]["metadata"]["Pixel width"] == text
+    with tifffile.TiffFile(out / "silent.labels.ome.tif") as tiff:
+        assert text in tiff.ome_metadata
+    with h5py.File(out / "silent.h5ad") as file:
+        assert file["uns/fathom/um_per_px_stated_by"].asstr()[()] == "assumption"
+    written = [
+        np.asarray(Image.open(out / f"{name}.png"))[-20:] == 0 for name in ("silent", "known")
+    ]
+    assert written[0].sum() > 1.3 * written[1].sum()  # black pixels of the text below the picture
+    assert "assumed" not in (out / "known.geojson").read_text(encoding="utf-8")
+
+    found = predict(field, model_file, assume_um_per_px=0.6)
+    assert found.attrs["um_per_px_stated_by"] == "assumption"
+    with pytest.raises(FathomError, match="array: does not say how wide its pixels are"):
+        predict(field, model_file)
+    with pytest.raises(FathomError, match="--assume-um-per-px is -1; a number above 0"):
+        predict(field, model_file, assume_um_per_px=-1)
 
 
 def test_all_the_files_that_can_be_asked_for(model_file, images, tmp_path):

@@ -194,6 +194,11 @@ def test_an_even_picture_has_no_nuclei(shape, dtype, channels, stain) -> None:
         assert not found.any()
 
 
+def test_the_depth_that_parts_two_nuclei_counts_in_steps() -> None:
+    labels = [segment(MICROGRAPH, params(split_depth=depth)) for depth in (0.0391, 0.047, 0.0546)]
+    assert all(np.array_equal(other, labels[0]) for other in labels[1:])
+
+
 @pytest.mark.parametrize("shape", [(1, 2), (3, 3), (5, 90), (11, 11)])
 def test_a_tiny_picture_is_no_crash(shape: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

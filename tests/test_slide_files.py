@@ -12,7 +12,7 @@ from model_cards import make_card
 from nuclei_batches import grid_batches, make_batch
 
 from fathom.ground.errors import FathomError
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.slide_files import Formats, slide_files
 
 ALL = Formats(gzip=True, labels=True, anndata=True)
@@ -22,8 +22,8 @@ PICTURE = np.zeros((100, 100), np.uint8)
 
 def write(base, formats=ALL, side=300):
     batches, labels = grid_batches(side)
-    frame = Frame(side, side, um_per_px=0.5)
-    with slide_files(base, frame, PICTURE, make_card(), "a.tif", formats) as files:
+    grid = PixelGrid(side, side, um_per_px=0.5)
+    with slide_files(base, grid, PICTURE, make_card(), "a.tif", formats) as files:
         for batch in batches:
             files.add(batch)
     return files, labels
@@ -52,7 +52,7 @@ def test_the_usual_ones(tmp_path):
 
 
 def test_a_slide_without_nuclei_has_all_files(tmp_path):
-    with slide_files(tmp_path / "a", Frame(9, 9), PICTURE, make_card(), "a.tif", ALL):
+    with slide_files(tmp_path / "a", PixelGrid(9, 9), PICTURE, make_card(), "a.tif", ALL):
         pass
     assert names(tmp_path) == sorted(f"a{ending}" for ending in ENDINGS)
 
@@ -71,8 +71,8 @@ def test_after_an_error_there_is_nothing_and_what_was_there_stays(tmp_path, erro
     (batch, *_), _ = grid_batches(100)
 
     def write_and_fail():
-        frame, card = Frame(100, 100), make_card()
-        with slide_files(tmp_path / "a", frame, PICTURE, card, "a.tif", ALL) as files:
+        grid, card = PixelGrid(100, 100), make_card()
+        with slide_files(tmp_path / "a", grid, PICTURE, card, "a.tif", ALL) as files:
             files.add(batch)
             raise error
 
@@ -83,10 +83,10 @@ def test_after_an_error_there_is_nothing_and_what_was_there_stays(tmp_path, erro
 
 
 def test_an_error_of_reading_the_slide_is_not_called_one_of_writing(tmp_path):
-    frame, card = Frame(100, 100), make_card()
+    grid, card = PixelGrid(100, 100), make_card()
     with (
         pytest.raises(OSError, match="slide is gone"),
-        slide_files(tmp_path / "a", frame, PICTURE, card, "a", ALL),
+        slide_files(tmp_path / "a", grid, PICTURE, card, "a", ALL),
     ):
         raise OSError("slide is gone")
     assert names(tmp_path) == []
@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
 
 def test_nuclei_of_which_none_is_scored(tmp_path):
     batch = make_batch([np.ones((3, 3), bool)], [(0, 0)], left_out=[0])
-    with slide_files(tmp_path / "a", Frame(9, 9), PICTURE, make_card(), "a.tif", ALL) as files:
+    with slide_files(tmp_path / "a", PixelGrid(9, 9), PICTURE, make_card(), "a.tif", ALL) as files:
         files.add(batch)
     assert (files.tally.nuclei, files.tally.scored, files.tally.positive) == (1, 0, 0)
     assert files.tally.probabilities == 0

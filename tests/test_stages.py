@@ -178,7 +178,7 @@ def odd(tmp_path_factory):
     folder = tmp_path_factory.mktemp("odd")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     names = ("""data/Zoë's "fields" $HOME `id` \\ *""", "data/neue; Präparate & 'zwei' #3")
-    params["dataset"], params["new_slides"] = names
+    params["dataset"], params["new_slides"]["dataset"] = names
     params["runs"] = {"größer_2": params["runs"]["shallow"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
@@ -203,7 +203,8 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     assert paths - ORDER.get(stage, set()) <= words
     assert words - paths <= {*TABLES, "größer_2", ".cells"}
     named = {
-        f"${{{key}}}": name for key, name in zip(("dataset", "new_slides"), names, strict=True)
+        f"${{{key}}}": name
+        for key, name in zip(("dataset", "new_slides.dataset"), names, strict=True)
     }
     for dep in definition(stage)["deps"]:
         assert named.get(dep, dep) in words or dep not in named

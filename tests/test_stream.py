@@ -102,7 +102,7 @@ def test_the_size_of_batches_changes_no_probability(slide, model, in_one, batch,
 @pytest.mark.parametrize("cores", [1, 5])
 def test_the_number_of_cores_changes_no_byte(slide, model, cores, monkeypatch):
     expected = nuclei(slide, model, 150)
-    monkeypatch.setattr("fathom.scoring.stream.at_once", lambda *_: cores)
+    monkeypatch.setattr("fathom.scoring.stream.tiles_in_parallel", lambda *_: cores)
     found = nuclei(slide, model, 150)
     pd.testing.assert_frame_equal(found[0], expected[0], check_exact=True)
 
@@ -186,12 +186,12 @@ def test_a_tile_of_a_few_pixels_is_refused(slide, model):
 
 def test_as_many_tiles_at_once_as_cores_and_memory_allow(monkeypatch):
     monkeypatch.setattr("fathom.scoring.tiles.cores", lambda: 64)
-    several = tiles.at_once(2048, 350)
+    several = tiles.tiles_in_parallel(2048, 350)
     assert 1 < several < 64
-    assert tiles.at_once(512, 100) == 49
-    assert tiles.at_once(2048, 3000) == 1
+    assert tiles.tiles_in_parallel(512, 100) == 49
+    assert tiles.tiles_in_parallel(2048, 3000) == 1
     monkeypatch.setattr("fathom.scoring.tiles.cores", lambda: 2)
-    assert tiles.at_once(2048, 350) == 2
+    assert tiles.tiles_in_parallel(2048, 350) == 2
 
 
 def test_a_sample_is_spread_and_always_the_same():

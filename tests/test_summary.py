@@ -5,14 +5,17 @@ from model_cards import make_card
 
 from fathom.models.abstention import Abstention
 from fathom.results.summary import (
+    ScoredSlide,
     Summary,
     Tally,
-    summarise,
+    summary_of,
+    summary_of_slide,
     verdict,
     wilson_interval,
     write_patients,
     write_summary,
 )
+from fathom.slides.stated_resolution import Resolution
 
 
 def nuclei(probabilities, threshold=0.5):
@@ -73,7 +76,7 @@ def test_the_interval_is_wilsons():
 
 
 def test_nuclei_that_were_not_scored_do_not_count():
-    row = summarise(nuclei([0.9, 0.8, 0.2, np.nan]), make_card(), "a.tif")
+    row = summary_of(Tally.of(nuclei([0.9, 0.8, 0.2, np.nan]), make_card()), make_card(), "a.tif")
     assert (row.nuclei, row.scored, row.positive) == (4, 3, 2)
     assert row.share_positive == pytest.approx(2 / 3)
     assert row.mean_probability == pytest.approx(1.9 / 3)
@@ -85,11 +88,17 @@ def test_nuclei_that_were_not_scored_do_not_count():
     [([], "a.tif: no nucleus was found"), ([np.nan], "a.tif: none of its nuclei could be scored")],
 )
 def test_an_image_without_scores_is_undecided_and_says_why(probabilities, remark):
-    row = summarise(nuclei(probabilities), make_card(), "a.tif")
+    row = summary_of(Tally.of(nuclei(probabilities), make_card()), make_card(), "a.tif")
     assert row.verdict == "undecided"
     assert row.remark.startswith(remark)
     assert (row.nuclei, row.scored, row.positive) == (len(probabilities), 0, 0)
     assert row.share_positive is row.mean_probability is None
+
+
+def test_the_row_of_a_slide_says_who_states_its_resolution():
+    scored = ScoredSlide(Tally(4, 3, 2, 1.9), Resolution(0.4, "assumption"))
+    row = summary_of_slide(scored, make_card(), "a.tif")
+    assert (row.um_per_px, row.um_per_px_stated_by, row.scored) == (0.4, "assumption", 3)
 
 
 def test_tallies_of_batches_add_up_to_that_of_the_image():
@@ -102,15 +111,15 @@ def test_tallies_of_batches_add_up_to_that_of_the_image():
 
 def test_the_table_is_what_a_spreadsheet_reads(tmp_path):
     rows = [
-        Summary("a.tif", 3, 2, 1, 0.5, 0.1, 0.9, 1 / 3, 0.25, "undecided"),
+        Summary("a.tif", 3, 2, 1, 0.5, 0.1, 0.9, 1 / 3, 0.25, 0.5, "file", "undecided"),
         Summary("b.tif", remark="b.tif: the file is empty (0 bytes)"),
     ]
     write_summary(rows, tmp_path / "out")
     assert (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8") == (
         "image,nuclei,scored,positive,share_positive,share_low,share_high,mean_probability,band,"
-        "verdict,remark\n"
-        "a.tif,3,2,1,0.500000,0.100000,0.900000,0.333333,0.250000,undecided,\n"
-        "b.tif,,,,,,,,,not scored,b.tif: the file is empty (0 bytes)\n"
+        "um_per_px,um_per_px_stated_by,verdict,remark\n"
+        "a.tif,3,2,1,0.500000,0.100000,0.900000,0.333333,0.250000,0.500000,file,undecided,\n"
+        "b.tif,,,,,,,,,,,not scored,b.tif: the file is empty (0 bytes)\n"
     )
 
 

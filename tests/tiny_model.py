@@ -1,6 +1,11 @@
 """A small untrained network as a model file, for tests that need a real one."""
 
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
+import onnx
 from model_cards import LINE, PARAMS, RECIPE, ROOT, make_card
 
 from fathom.ground.streams import Streams
@@ -20,8 +25,26 @@ def make_graph(channels=1, seed=7):
     return Graph(build(parse(LINE), RECIPE, channels, 32, Streams(seed)), RECIPE).eval()
 
 
-def write_model(path, **changes):
-    """Write a model file; `changes` are fields of its card."""
+def export_model(path, **changes):
+    """Export it; `changes` are fields of its card."""
     card = make_card(**changes)
     export(make_graph(card.channels), card, make_crops(70, card.channels), path)
+    return path
+
+
+@cache
+def _exported(channels):
+    """Return the file's content; exporting takes seconds, writing another card takes none."""
+    with TemporaryDirectory() as folder:
+        return export_model(Path(folder) / "tiny.onnx", channels=channels).read_bytes()
+
+
+def write_model(path, **changes):
+    """Write the file that `export_model` writes, exported once a process."""
+    card = make_card(**changes)
+    model = onnx.load_model_from_string(_exported(card.channels))
+    del model.metadata_props[:]
+    for name, text in card.properties().items():
+        model.metadata_props.add(key=name, value=text)
+    path.write_bytes(model.SerializeToString(deterministic=True))
     return path

@@ -62,6 +62,14 @@ def predict(
             show_default="what the file says",
         ),
     ] = None,
+    assume_um_per_px: Annotated[
+        float | None,
+        typer.Option(
+            "--assume-um-per-px",
+            help="The same, of the slides whose files do not say it; every result names it an "
+            "assumption.",
+        ),
+    ] = None,
     channel: Annotated[
         str | None,
         typer.Option("--channel", help="Of several: its number, from 0, or its name."),
@@ -104,11 +112,20 @@ def predict(
             show_default="beside the model",
         ),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            "--masks",
+            help="A folder of label images, named as the slides, where the model's nuclei came "
+            "from such.",
+        ),
+    ] = None,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
     from fathom.ground.heap import share_one_heap
     from fathom.results.slide_files import Formats
-    from fathom.scoring.predict import Reading, predict_slides
+    from fathom.scoring.predict import predict_slides
+    from fathom.scoring.scorer import Reading
 
     share_one_heap()
     number_or_name = int(channel) if channel is not None and channel.isdecimal() else channel
@@ -117,8 +134,10 @@ def predict(
             model,
             slides,
             out,
+            um_per_px=um_per_px,
             segmenter=segmenter,
-            reading=Reading(um_per_px, number_or_name, tile_px),
+            masks=masks,
+            reading=Reading(number_or_name, tile_px, assume_um_per_px),
             formats=Formats(gzip=gzip, labels=labels, anndata=anndata),
             patients=patients,
             overwrite=overwrite,
@@ -156,7 +175,7 @@ def package(
 ) -> None:
     """Pack a model for bioimage.io: weights, test crops, model card, licence and citations."""
     from fathom.ground.section import read_section
-    from fathom.packaging.params import Package
+    from fathom.packaging.description import Package
     from fathom.study.nuclei import read_nuclei
 
     try:
@@ -198,7 +217,7 @@ def lines(
     crop_px: Annotated[
         int | None,
         typer.Option(
-            "--crop-px", min=1, help="Side of a crop.", show_default="that of params.yaml, or 48"
+            "--crop-px", min=1, help="Side of a crop.", show_default="that of params.yaml"
         ),
     ] = None,
     channels: Annotated[int, typer.Option("--channels", min=1, help="Of a crop.")] = 1,
@@ -212,7 +231,12 @@ def lines(
     from fathom.networks.line_table import line_table, lines_to_print
 
     if crop_px is None:
-        crop_px = read_section(Crop).crop_px if PARAMS_FILE.exists() else 48
+        if not PARAMS_FILE.exists():
+            raise FathomError(
+                f"what a network costs depends on the crops' side, and there is no {PARAMS_FILE} "
+                "here to say it: give --crop-px, such as 48"
+            )
+        crop_px = read_section(Crop).crop_px
     chosen = lines_to_print(given or (), width, depth or (20, 56), crop_px)
     print(line_table(chosen, channels, crop_px, norm="batch" if with_norm else "none"))
 

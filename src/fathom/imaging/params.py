@@ -47,7 +47,7 @@ class Segmentation(Section):
     local_mean_diameters: Annotated[float, Field(gt=0, le=20)]
     least_contrast: NonNegative
     opening_diameters: Annotated[float, Field(ge=0, lt=1)]
-    split_depth: Annotated[float, Field(gt=0, lt=1)]
+    split_depth: Annotated[float, Field(gt=0, lt=1)]  # nucleus radii, counted in steps of 1/64
     split_brightness: NonNegative
     split_smoothing_diameters: Annotated[float, Field(ge=0, le=1)]
     outline_share: Annotated[float, Field(ge=0, lt=1)]

@@ -29,14 +29,16 @@ def segment_dataset(
     """
     images = dataset.images["image"].tolist()
     if params.method == "masks":
-        _require_masks(dataset, images)
+        require_label_images(dataset)
     else:
         finder(params)  # what is wrong with a network shows before any work
     for _ in track(_written(dataset, images, params, out), "segmenting", total=len(images)):
         pass
 
 
-def _require_masks(dataset: DataSet, images: list[str]) -> None:
+def require_label_images(dataset: DataSet) -> None:
+    """Raise `FathomError` that names the micrographs without a label image of the data set's."""
+    images = dataset.images["image"].tolist()
     without = [image for image in images if dataset.mask_path(image) is None]
     if not without:
         return

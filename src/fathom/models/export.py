@@ -77,7 +77,6 @@ def export_run(
         negative=negative,
         positive=positive,
         threshold=final_threshold(predictions, nuclei),
-        crop_px=crop.crop_px,
         channels=channels,
         um_per_px=median_um_per_px(images),
         segmentation=segmentation,

@@ -18,15 +18,16 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from fathom.ground.arrays import Floats32
 from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Micrograph
-from fathom.ground.section import Count, Positive
+from fathom.ground.section import Positive
 from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
 from fathom.models.abstention import Abstention, Group
 from fathom.study.nuclei import Crops
 
 # Raised when an older fathom could no longer read the file rightly.
 # 2: `abstention`. A file of the format 1 has none: it never gives a verdict.
-FORMAT: Literal[2] = 2
-READABLE = (1, FORMAT)
+# 3: the crops' side stands in `crop` alone, no longer as `crop_px` beside it.
+FORMAT: Literal[3] = 3
+READABLE = (1, 2, FORMAT)
 INPUT, LOGIT, PROBABILITY = "crops", "logit", "probability"
 
 # 32 crops of 48 px under 32 filters take 10 MB; larger batches were no faster on a CPU.
@@ -38,13 +39,12 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     fathom_version: str
     run: str
     negative: str
     positive: str
     threshold: Annotated[float, Field(ge=0, le=1)]  # probability >= threshold is positive
-    crop_px: Count
     channels: Literal[1, 3]
     um_per_px: Positive | None  # median of the study's images; None where unknown
     segmentation: Annotated[Segmentation | NetworkSegmentation, Field(discriminator="method")]
@@ -83,8 +83,10 @@ class ModelCard(BaseModel):
                 raise ModelError(
                     f"{where}: has the format {values['format']} (written by fathom "
                     f"{values['fathom_version']}); this fathom reads the formats "
-                    f"{' and '.join(map(str, READABLE))}. Update fathom, or export the model again"
+                    f"{', '.join(map(str, READABLE))}. Update fathom, or export the model again"
                 )
+            if values["format"] < FORMAT:
+                values.pop("crop_px", None)  # once more what `crop` says
             return cls.model_validate_json(json.dumps(values))
         except json.JSONDecodeError as error:
             raise ModelError(f"{where}: its metadata are damaged ({error})") from None
@@ -111,12 +113,11 @@ class OnnxModel:
         self.card = ModelCard.from_properties(
             self._session.get_modelmeta().custom_metadata_map, path
         )
-        expected = [self.card.crop_px, self.card.crop_px, self.card.channels]
+        side = self.card.crop.crop_px
+        expected = [side, side, self.card.channels]
         names = [put.name for put in (*self._session.get_inputs(), *self._session.get_outputs())]
-        if names != [INPUT, LOGIT, PROBABILITY] or (
-            self._session.get_inputs()[0].shape[1:] != expected
-            or self.card.crop.crop_px != self.card.crop_px
-        ):
+        shape = self._session.get_inputs()[0].shape[1:]
+        if names != [INPUT, LOGIT, PROBABILITY] or shape != expected:
             raise ModelError(
                 f"{path}: its graph is not the one its metadata describe (crops of "
                 f"{' x '.join(map(str, expected))} in, logit and probability out). Export it again"
@@ -138,7 +139,7 @@ class OnnxModel:
         `crops` (n, crop_px, crop_px, channels) uint8, n may be 0; both results (n,) float32.
         Raises `FathomError` for crops of another shape.
         """
-        side, channels = self.card.crop_px, self.card.channels
+        side, channels = self.card.crop.crop_px, self.card.channels
         if crops.shape[1:] != (side, side, channels) or crops.dtype != np.uint8:
             raise FathomError(
                 f"{self.path}: takes uint8 crops of {side} x {side} px and {channels} channels; "

@@ -56,7 +56,7 @@ def _data(card: ModelCard) -> Iterator[str]:
     yield (
         f"{nuclei} in {groups}; {kind} micrographs. A pixel is {scale} wide (the median of the "
         "study's images). A nucleus is shown alone, everything around it set to 0, in a square of "
-        f"{card.crop_px} px."
+        f"{card.crop.crop_px} px."
     )
 
 

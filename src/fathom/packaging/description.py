@@ -5,11 +5,13 @@ Written as plain text from the model file's card; bioimage.io's own validator re
 
 import re
 from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 import yaml
+from pydantic import BaseModel, Field, model_validator
 
+from fathom.ground.section import Section
 from fathom.models.onnx_model import INPUT, LOGIT, PROBABILITY, ModelCard
-from fathom.packaging.params import Citation, Package
 
 FORMAT_VERSION = "0.5.12"  # of the specification, the one bioimageio.core 0.11 pins
 DESCRIPTION = "bioimageio.yaml"  # the name every reader looks for
@@ -21,6 +23,38 @@ _MODALITIES = {
     "fluorescence": "fluorescence-light-microscopy",
     "haematoxylin": "transmission-light-microscopy",
 }
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Citation(BaseModel):
+    """A work to cite; bioimage.io wants its DOI or its address."""
+
+    model_config = Section.model_config
+    text: Text
+    doi: Annotated[str, Field(pattern=r"^10\.[0-9]{4,}.*/.+$")] | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^ ]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _found_somewhere(self) -> Self:
+        if self.doi is None and self.url is None:
+            raise ValueError("a citation needs a doi or a url")
+        return self
+
+
+class Package(Section):
+    """Licence, authors and citations of a packaged model, and its test crops."""
+
+    key: ClassVar[str] = "package"
+    licence: Text  # of the model, by its SPDX identifier: MIT, CC-BY-4.0
+    # A slash would make an author a path, for bioimage.io.
+    authors: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[^/\\]+$")], ...], Field(min_length=1, strict=False)
+    ]
+    citations: Annotated[tuple[Citation, ...], Field(strict=False)]
+    # `study` puts crops of the study's nuclei into the package: of patients, where it has patients.
+    test_crops: Literal["simulated", "study"]
+
 
 Yaml = dict[str, object]
 
@@ -69,7 +103,7 @@ def description(card: ModelCard, package: Package, opset: int, sha256: Mapping[s
     }
 
 
-def written(content: Yaml) -> str:
+def yaml_text(content: Yaml) -> str:
     """Return a description as the text of bioimageio.yaml."""
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
@@ -94,8 +128,8 @@ def _crops(card: ModelCard) -> Yaml:
         "description": "One nucleus a crop, the background 0, scaled as config.fathom says",
         "axes": [
             {"type": "batch"},
-            {"type": "space", "id": "y", "size": card.crop_px} | scale,
-            {"type": "space", "id": "x", "size": card.crop_px} | scale,
+            {"type": "space", "id": "y", "size": card.crop.crop_px} | scale,
+            {"type": "space", "id": "x", "size": card.crop.crop_px} | scale,
             {"type": "channel", "channel_names": names},
         ],
         "data": {"type": "uint8", "range": [0, 255]},
@@ -122,6 +156,6 @@ def _score(name: str, text: str, bounds: list[float | None]) -> Yaml:
 
 def _preparation(card: ModelCard) -> Yaml:
     """Return what a program needs to make crops, and to read the scores."""
-    fields = {"negative", "positive", "threshold", "crop_px", "channels", "um_per_px"}
+    fields = {"negative", "positive", "threshold", "channels", "um_per_px"}
     fields |= {"segmentation", "crop", "abstention", "data_sha256", "fathom_version"}
     return card.model_dump(mode="json", include=fields)

@@ -18,24 +18,36 @@ from PIL import Image
 
 from fathom.ground.errors import FathomError
 from fathom.ground.output import written_whole
-from fathom.models.onnx_model import INPUT, LOGIT, PROBABILITY, ModelCard, OnnxModel
+from fathom.models.onnx_model import (
+    INPUT,
+    LOGIT,
+    NEGATIVE,
+    POSITIVE,
+    PROBABILITY,
+    Colour,
+    ModelCard,
+    OnnxModel,
+)
 from fathom.packaging.card import model_card
-from fathom.packaging.cover import cover
 from fathom.packaging.description import (
     COVER,
     DESCRIPTION,
     DOCUMENT,
     TENSORS,
     WEIGHTS,
+    Package,
     description,
-    written,
+    yaml_text,
 )
-from fathom.packaging.params import Package
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.study.nuclei import Crops, Nuclei, data_sha256
 
 TEST_CROPS = 8
+# The cover's crops, in two rows, 640 x 320 px: 2:1 as bioimage.io asks, far below its 500 KB.
+COVER_ROWS, COVER_COLUMNS = 2, 4
+COVER_TILE_PX = 160
+FRAME_SHARE = 0.06  # of a tile's side
 _SMALLEST_PX = 16  # side of a simulated crop
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time a zip can name: the same files, the same bytes
 
@@ -71,7 +83,7 @@ def write_package(model: Path, out: Path, package: Package, nuclei: Nuclei | Non
         TENSORS[PROBABILITY]: _npy(probability),
     }
     hashes = {name: _sha256(content) for name, content in contents.items()}
-    text = written(description(opened.card, package, _opset(weights), hashes))
+    text = yaml_text(description(opened.card, package, _opset(weights), hashes))
     _write_zip(out, {DESCRIPTION: text.encode(), **contents})
 
 
@@ -85,11 +97,12 @@ def write_model_card(model: Path, out: Path) -> None:
 
 def _simulated(card: ModelCard) -> Crops:
     """Return crops of simulated nuclei, nobody's: the same for every model of one size."""
-    side = max(card.crop_px, _SMALLEST_PX)
+    crop_px = card.crop.crop_px
+    side = max(crop_px, _SMALLEST_PX)
     simulation = replace(DEFAULT, patients=1, nuclei_per_patient=TEST_CROPS, crop_px=side)
     crops = simulate_nuclei(simulation, seed=0).crops
-    first = (side - card.crop_px) // 2
-    cut = crops[:, first : first + card.crop_px, first : first + card.crop_px]
+    first = (side - crop_px) // 2
+    cut = crops[:, first : first + crop_px, first : first + crop_px]
     return np.repeat(cut, card.channels, axis=-1)
 
 
@@ -108,6 +121,31 @@ def _study_crops(model: OnnxModel, nuclei: Nuclei | None) -> Crops:
     crops = nuclei.crops()
     chosen: Crops = crops[np.linspace(0, len(crops) - 1, min(TEST_CROPS, len(crops))).astype(int)]
     return chosen
+
+
+def cover(crops: Crops, positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Return a picture of eight crops, each framed in the colour of its score: (h, w, 3) uint8.
+
+    Where there are fewer they are repeated.
+
+    `positive` (n,): whether the model calls the nucleus positive, which makes its frame vermilion;
+    sky blue else.
+    """
+    shown = np.arange(COVER_ROWS * COVER_COLUMNS) % len(crops)
+    tiles = [_tile(crops[i], POSITIVE if positive[i] else NEGATIVE) for i in shown]
+    rows = [np.hstack(tiles[at : at + COVER_COLUMNS]) for at in range(0, len(tiles), COVER_COLUMNS)]
+    return np.vstack(rows)
+
+
+def _tile(crop: Crops, colour: Colour) -> npt.NDArray[np.uint8]:
+    frame = round(COVER_TILE_PX * FRAME_SHARE)
+    inner = COVER_TILE_PX - 2 * frame
+    rgb = np.repeat(crop, 3, axis=-1) if crop.shape[-1] == 1 else crop
+    tile = np.empty((COVER_TILE_PX, COVER_TILE_PX, 3), dtype=np.uint8)
+    tile[:] = colour
+    picture = Image.fromarray(rgb).resize((inner, inner), Image.Resampling.NEAREST)
+    tile[frame:-frame, frame:-frame] = np.asarray(picture)
+    return tile
 
 
 def _opset(weights: bytes) -> int:

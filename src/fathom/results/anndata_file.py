@@ -15,8 +15,8 @@ import pandas as pd
 
 from fathom.ground.errors import FathomError
 from fathom.models.onnx_model import Colour
-from fathom.results.coordinates import Frame
-from fathom.results.nuclei_table import MEASURED, PLACED, placed
+from fathom.results.coordinates import PixelGrid
+from fathom.results.nuclei_table import COORDINATE_COLUMNS, SCORE_SCHEMA, with_coordinates
 from fathom.results.nuclei_writer import RowWriter
 
 CATEGORIES = ("image", "left_out", "class")  # columns of obs with few values
@@ -31,7 +31,8 @@ Element: TypeAlias = Any  # a file, a group or a dataset of h5py, which has no t
 class AnnDataWriter(RowWriter):
     """An AnnData file.
 
-    - `obs`, by the nuclei's names: `MEASURED` and `PLACED`; class, left_out and image categorical.
+    - `obs`, by the nuclei's names: `SCORE_SCHEMA` and `COORDINATE_COLUMNS`; class,
+      left_out and image categorical.
     - `obsm["spatial"]`: (n, 2) float64, x and y of the centroid in the full-resolution image, px,
       pixel centres at whole numbers: squidpy draws the image so.
     - `uns["fathom"]`: what the file was made with; `uns["class_colors"]`: scanpy draws with them.
@@ -42,7 +43,7 @@ class AnnDataWriter(RowWriter):
     def __init__(
         self,
         path: Path,
-        frame: Frame,
+        grid: PixelGrid,
         about: Mapping[str, object],
         colours: Mapping[str, Colour],
     ) -> None:
@@ -54,7 +55,7 @@ class AnnDataWriter(RowWriter):
                 "AnnData files need the package h5py, which is not installed: "
                 "pip install 'fathom[anndata]', or do not ask for them"
             ) from None
-        self._frame = frame
+        self._grid = grid
         self._classes = tuple(colours)
         self._text = h5py.string_dtype()
         self._values: dict[str, list[str]] = {name: [] for name in CATEGORIES}
@@ -73,7 +74,7 @@ class AnnDataWriter(RowWriter):
 
     def write_rows(self, table: pd.DataFrame) -> None:
         """Append rows to every column."""
-        rows = placed(table, self._frame)
+        rows = with_coordinates(table, self._grid)
         names = sum(len(name.encode()) for name in rows[NAMES])
         self._reserve(2 * (names + ROW_BYTES * len(rows)) + HEAD_BYTES)
         for name, column in self._columns.items():
@@ -107,7 +108,7 @@ class AnnDataWriter(RowWriter):
     def _start_obs(self) -> None:
         obs = self._file.create_group("obs")
         _encode(obs, "dataframe", "0.2.0")
-        names = [name for name in (*MEASURED, *PLACED) if name != NAMES]
+        names = [name for name in (*SCORE_SCHEMA, *COORDINATE_COLUMNS) if name != NAMES]
         obs.attrs["_index"] = NAMES
         obs.attrs.create("column-order", names, dtype=self._text)
         self._columns = {NAMES: self._growing(obs, NAMES, self._text, encoding="string-array")}
@@ -118,7 +119,7 @@ class AnnDataWriter(RowWriter):
                 group.attrs["ordered"] = False
                 self._columns[name] = self._growing(group, "codes", np.int8)
             else:
-                dtype = MEASURED[name].to_pandas_dtype() if name in MEASURED else np.float64
+                dtype = SCORE_SCHEMA[name].to_pandas_dtype() if name in SCORE_SCHEMA else np.float64
                 self._columns[name] = self._growing(obs, name, dtype)
 
     def _start_var(self) -> None:

@@ -6,15 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fathom.ground.arrays import Floats
+from fathom.slides.slide import Slide
+from fathom.slides.stated_resolution import StatedBy
 
 
 @dataclass(frozen=True)
-class Frame:
+class PixelGrid:
     """The view that nuclei were found in.
 
     height, width : of the view, px
     um_per_px : of the view; None where unknown
     downsample : px of the full-resolution image per px of the view
+    stated_by : who says what `um_per_px` follows from; None where it is unknown
 
     Positions are pixel indices, 0 the centre of the first pixel. Corners are QuPath's coordinates:
     0 is the outer edge of the first pixel.
@@ -24,6 +27,20 @@ class Frame:
     width: int
     um_per_px: float | None = None
     downsample: float = 1.0
+    stated_by: StatedBy | None = None
+
+    @classmethod
+    def of(cls, slide: Slide) -> "PixelGrid":
+        """Return that of a slide's view."""
+        stated_by = slide.resolution.stated_by
+        return cls(slide.height, slide.width, slide.um_per_px, slide.downsample, stated_by)
+
+    @property
+    def assumption(self) -> str:
+        """Say what was assumed of the image, "" where nothing was."""
+        if self.stated_by != "assumption":
+            return ""
+        return f"assumed: {self.full_um_per_px:.4g} um per px"
 
     @property
     def full_um_per_px(self) -> float | None:

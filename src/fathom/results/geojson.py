@@ -17,12 +17,10 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from skimage.measure import find_contours, label
 
-from fathom.ground.images import Labels
 from fathom.models.onnx_model import Colour as Colour  # noqa: PLC0414 - for those who import it here
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.nuclei_writer import NucleiWriter
 
@@ -37,25 +35,26 @@ class GeoJsonWriter(NucleiWriter):
     Parameters
     ----------
     path : to write to
-    frame : the view that the nuclei were found in
+    grid : the view that the nuclei were found in
     positive : name of the positive class
     colours : of every class, by name
     compress : write gzip; the name that the user sees must then end in `.gz`
 
-    A nucleus that was not scored has no classification; its metadata say why. Memory does not
-    depend on the number of nuclei.
+    A nucleus that was not scored has no classification; its metadata say why. Where the width of a
+    pixel is an assumption, every nucleus' metadata say so. Memory does not depend on the number of
+    nuclei.
     """
 
     def __init__(
         self,
         path: Path,
-        frame: Frame,
+        grid: PixelGrid,
         positive: str,
         colours: Mapping[str, Colour],
         *,
         compress: bool = False,
     ) -> None:
-        self._frame = frame
+        self._grid = grid
         self._positive = positive
         self._colours = colours
         self._stack = ExitStack()
@@ -69,7 +68,7 @@ class GeoJsonWriter(NucleiWriter):
 
     def add(self, batch: NucleiBatch) -> None:
         """Append a feature a nucleus."""
-        for feature in features(batch, self._frame, self._positive, self._colours):
+        for feature in features(batch, self._grid, self._positive, self._colours):
             self._text.write(self._before + json.dumps(feature, allow_nan=False))
             self._before = ",\n"
 
@@ -83,7 +82,7 @@ class GeoJsonWriter(NucleiWriter):
 
 
 def features(
-    batch: NucleiBatch, frame: Frame, positive: str, colours: Mapping[str, Colour]
+    batch: NucleiBatch, grid: PixelGrid, positive: str, colours: Mapping[str, Colour]
 ) -> Iterator[dict[str, object]]:
     """Yield the feature of each nucleus."""
     rows = batch.table.to_dict("records")
@@ -91,39 +90,28 @@ def features(
         yield {
             "type": "Feature",
             "id": str(uuid.uuid5(_NAMESPACE, row["nucleus"])),
-            "geometry": geometry(inside, row["top"], row["left"], frame.downsample),
-            "properties": _properties(row, frame, positive, colours),
+            "geometry": geometry(inside, row["top"], row["left"], grid.downsample),
+            "properties": _properties(row, grid, positive, colours),
         }
 
 
 def _properties(
-    row: Mapping[Hashable, Any], frame: Frame, positive: str, colours: Mapping[str, Colour]
+    row: Mapping[Hashable, Any], grid: PixelGrid, positive: str, colours: Mapping[str, Colour]
 ) -> dict[str, object]:
     area_px = float(row["area_px"])
-    measurements = {"Area px^2": round(area_px * frame.downsample**2, 4)}
-    if frame.um_per_px is not None:
-        measurements["Area µm^2"] = round(float(frame.um2(area_px)), 4)
+    measurements = {"Area px^2": round(area_px * grid.downsample**2, 4)}
+    if grid.um_per_px is not None:
+        measurements["Area µm^2"] = round(float(grid.um2(area_px)), 4)
+    properties: dict[str, object] = {"objectType": "detection"}
+    metadata = {"Pixel width": grid.assumption} if grid.assumption else {}
     if row["left_out"]:
-        return {
-            "objectType": "detection",
-            "measurements": measurements,
-            "metadata": {"Not scored": row["left_out"]},
-        }
-    measurements[f"Probability {positive}"] = round(float(row["probability"]), 6)
-    return {
-        "objectType": "detection",
-        "classification": {"name": row["class"], "color": list(colours[row["class"]])},
-        "measurements": measurements,
-    }
-
-
-def detections(
-    table: pd.DataFrame, labels: Labels, positive: str, colours: Mapping[str, Colour]
-) -> str:
-    """Return the text of a whole image's collection; `labels` (H, W) int32, 0 = background."""
-    batch, frame = NucleiBatch.of_labels(table, labels), Frame(*labels.shape)
-    content = list(features(batch, frame, positive, colours))
-    return json.dumps({"type": "FeatureCollection", "features": content}, allow_nan=False) + "\n"
+        metadata["Not scored"] = row["left_out"]
+    else:
+        measurements[f"Probability {positive}"] = round(float(row["probability"]), 6)
+        called = row["class"]
+        properties["classification"] = {"name": called, "color": list(colours[called])}
+    properties["measurements"] = measurements
+    return properties | ({"metadata": metadata} if metadata else {})
 
 
 Ring = list[list[float]]  # closed: the last [x, y] is the first

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import tifffile
 
 from fathom.ground.errors import FathomError
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.nuclei_writer import NucleiWriter
 
@@ -37,16 +37,16 @@ class LabelImageWriter(NucleiWriter):
     Parameters
     ----------
     path : to write to
-    frame : the view that the nuclei were found in
+    grid : the view that the nuclei were found in
     image : name of the slide, of which the file's UUID is made
 
     Memory holds the tiles that one batch touches, 1 MiB each. Where two nuclei overlap, the later
     one is on top.
     """
 
-    def __init__(self, path: Path, frame: Frame, image: str) -> None:
+    def __init__(self, path: Path, grid: PixelGrid, image: str) -> None:
         self._path = path
-        self._frame = frame
+        self._grid = grid
         self._image = image
         self._scratch = TileScratch(path.parent, TILE_PX)
 
@@ -86,7 +86,7 @@ class LabelImageWriter(NucleiWriter):
 
     def finish(self) -> None:
         """Write the TIFF, tile by tile, level by level."""
-        sizes = _level_sizes(self._frame.height, self._frame.width)
+        sizes = _level_sizes(self._grid.height, self._grid.width)
         with tifffile.TiffWriter(self._path, bigtiff=True, ome=True) as tiff:
             for level, (height, width) in enumerate(sizes):
                 rows, columns = -(-height // TILE_PX), -(-width // TILE_PX)
@@ -124,12 +124,14 @@ class LabelImageWriter(NucleiWriter):
 
     def _description(self, level: int, levels: int) -> dict[str, Any]:
         """Return what `TiffWriter.write` is told of a level: its place, and its resolution."""
-        um_per_px = self._frame.um_per_px
+        um_per_px = self._grid.um_per_px
         described: dict[str, Any] = {"subfiletype": 1, "metadata": None}
         if level == 0:
             # Derived, not drawn: the same nuclei give the same bytes.
             identity = f"urn:uuid:{uuid.uuid5(_NAMESPACE, self._image)}"
             ome: dict[str, object] = {"axes": "YX", "Name": "nuclei", "UUID": identity}
+            if self._grid.assumption:
+                ome["Description"] = self._grid.assumption
             for axis in "XY" if um_per_px is not None else "":
                 ome |= {f"PhysicalSize{axis}": um_per_px, f"PhysicalSize{axis}Unit": "µm"}
             described = {"subifds": levels - 1, "metadata": ome}

@@ -15,7 +15,7 @@ from fathom.ground.images import Labels
 class NucleiBatch:
     """The nuclei of one tile; each nucleus of a slide is in exactly one batch.
 
-    table : one row a nucleus, `fathom.scoring.nuclei_scores.SCORE_COLUMNS`
+    table : one row a nucleus, `fathom.results.nuclei_table.SCORE_COLUMNS`
         Positions in px of the slide's view; label_number is unique on the slide.
     masks : of each row, (bottom - top, right - left) bool
         The nucleus inside its bounding box.

@@ -55,7 +55,7 @@ class RowWriter(NucleiWriter):
 
     @abstractmethod
     def write_rows(self, table: pd.DataFrame) -> None:
-        """Append rows of `fathom.scoring.nuclei_scores.SCORE_COLUMNS`."""
+        """Append rows of `fathom.results.nuclei_table.SCORE_COLUMNS`."""
 
     def add(self, batch: NucleiBatch) -> None:
         """Gather the rows, and write them by `ROWS`: how they were divided leaves no trace."""

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
-from fathom.ground.images import Labels, Micrograph, stretched
+from fathom.ground.images import Micrograph, stretched
 from fathom.models.onnx_model import NOT_SCORED, Colour
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.nuclei_writer import NucleiWriter
 
@@ -42,7 +41,7 @@ class OverlayWriter(NucleiWriter):
     Parameters
     ----------
     path : to write to
-    frame : the view that the nuclei were found in
+    grid : the view that the nuclei were found in
     slide : (h, w) or (h, w, 3), uint8 or uint16
         The whole view at any size, best at `overlay_size`: it is resized to that. Shown with its
         grey values stretched, colour as it is.
@@ -53,7 +52,7 @@ class OverlayWriter(NucleiWriter):
     """
 
     def __init__(
-        self, path: Path, frame: Frame, slide: Micrograph, colours: Mapping[str, Colour]
+        self, path: Path, grid: PixelGrid, slide: Micrograph, colours: Mapping[str, Colour]
     ) -> None:
         self._path = path
         self._slide = slide
@@ -61,7 +60,8 @@ class OverlayWriter(NucleiWriter):
         self._names = tuple(self._legend)
         self._counts: Counter[str] = Counter()
         self._found = 0
-        self._view = (frame.height, frame.width)
+        self._view = (grid.height, grid.width)
+        self._assumption = grid.assumption
         self._size = overlay_size(*self._view)
         # Of each pixel of the picture: which nucleus, counted from 1, and its class.
         self._nucleus = np.zeros(self._size, dtype=np.int32)
@@ -120,17 +120,20 @@ class OverlayWriter(NucleiWriter):
         return slice(pixel, pixel + 1)
 
     def _drawn_legend(self) -> Picture:
-        """Return a strip with a square of each colour, its name and its number of nuclei."""
+        """Return a strip: a square of each colour, its name and its nuclei; what was assumed."""
         texts = [f"{name}  {self._counts[name]:,}" for name in self._names]
         font = ImageFont.load_default(TEXT_PX)
         steps = [2 * TEXT_PX + math.ceil(font.getlength(text)) + MARGIN_PX for text in texts]
-        strip = Image.new("RGB", (MARGIN_PX + sum(steps), TEXT_PX + 2 * MARGIN_PX), "white")
+        note_px = math.ceil(font.getlength(self._assumption))
+        size = (MARGIN_PX + sum(steps) + note_px, TEXT_PX + 2 * MARGIN_PX)
+        strip = Image.new("RGB", size, "white")
         draw = ImageDraw.Draw(strip)
         left, top, middle = MARGIN_PX, MARGIN_PX, MARGIN_PX + TEXT_PX // 2
         for text, colour, step in zip(texts, self._legend.values(), steps, strict=True):
             draw.rectangle((left, top, left + TEXT_PX, top + TEXT_PX), fill=colour)
             draw.text((left + 1.5 * TEXT_PX, middle), text, font=font, fill="black", anchor="lm")
             left += step
+        draw.text((left, middle), self._assumption, font=font, fill="black", anchor="lm")
         return np.array(strip)
 
 
@@ -149,12 +152,3 @@ def _visible(slide: Micrograph, size: tuple[int, int]) -> Image.Image:
         shown = np.repeat(stretched(slide)[..., np.newaxis], 3, axis=-1)
     height, width = size
     return Image.fromarray(shown).resize((width, height), Image.Resampling.BOX)
-
-
-def overlay(
-    micrograph: Micrograph, labels: Labels, table: pd.DataFrame, colours: Mapping[str, Colour]
-) -> Picture:
-    """Return the picture of a whole image; `labels` (H, W) int32, 0 = background."""
-    writer = OverlayWriter(Path("-"), Frame(*labels.shape), micrograph, colours)
-    writer.add(NucleiBatch.of_labels(table, labels))
-    return writer.drawn()

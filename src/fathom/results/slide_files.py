@@ -12,7 +12,7 @@ from fathom.ground.images import Micrograph
 from fathom.ground.output import written_whole
 from fathom.models.onnx_model import ModelCard, class_colours
 from fathom.results.anndata_file import AnnDataWriter
-from fathom.results.coordinates import Frame
+from fathom.results.coordinates import PixelGrid
 from fathom.results.geojson import GeoJsonWriter
 from fathom.results.label_image import LabelImageWriter
 from fathom.results.nuclei_batch import NucleiBatch
@@ -52,14 +52,14 @@ class SlideFiles:
 
     def add(self, batch: NucleiBatch) -> None:
         """Write the nuclei of a batch to every file."""
-        with _told(self._base):
+        with _disk_errors_told(self._base):
             for writer in self._writers:
                 writer.add(batch)
         self.tally += Tally.of(batch.table, self._card)
 
     def finish(self) -> None:
         """Write what comes last, and close the files; `slide_files` does it."""
-        with _told(self._base):
+        with _disk_errors_told(self._base):
             for writer in self._writers:
                 writer.finish()
                 writer.close()
@@ -68,7 +68,7 @@ class SlideFiles:
 @contextmanager
 def slide_files(
     base: Path,
-    frame: Frame,
+    grid: PixelGrid,
     picture: Micrograph,
     card: ModelCard,
     image: str,
@@ -80,7 +80,7 @@ def slide_files(
     Parameters
     ----------
     base : path of the files without their endings; its folder is made
-    frame : the view that the nuclei are found in
+    grid : the view that the nuclei are found in
     picture : (h, w) or (h, w, 3), uint8 or uint16
         The whole view, small: best at `fathom.results.overlay.overlay_size`.
     card : of the model
@@ -96,24 +96,24 @@ def slide_files(
     """
     paths = (formats or Formats()).paths(base)
     _require_no_folders(paths.values())
-    with _told(base):
+    with _disk_errors_told(base):
         base.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts, ExitStack() as closed:
         part_of = {kind: parts.enter_context(written_whole(path)) for kind, path in paths.items()}
         writers: list[NucleiWriter] = []
-        told = {**about(frame, card, image), **origin}
-        with _told(base):
-            for writer in _opened(part_of, frame, picture, card, told):
+        told = {**about(grid, card, image), **origin}
+        with _disk_errors_told(base):
+            for writer in _writers_of(part_of, grid, picture, card, told):
                 writers.append(writer)
-                closed.callback(_closed_anyhow, writer)
+                closed.callback(_close_whatever_happens, writer)
         files = SlideFiles(writers, card, base)
         yield files
         files.finish()
-        with _told(base):
+        with _disk_errors_told(base):
             parts.close()  # gives the files their names
 
 
-def about(frame: Frame, card: ModelCard, image: str) -> dict[str, str | float | None]:
+def about(grid: PixelGrid, card: ModelCard, image: str) -> dict[str, str | float | None]:
     """Return what the tables say of how they were made."""
     return {
         "fathom_version": version("fathom"),
@@ -123,14 +123,16 @@ def about(frame: Frame, card: ModelCard, image: str) -> dict[str, str | float | 
         "positive": card.positive,
         "negative": card.negative,
         "threshold": card.threshold,
-        "um_per_px": frame.um_per_px,
-        "downsample": frame.downsample,
+        "um_per_px": grid.um_per_px,
+        "downsample": grid.downsample,
+        "full_um_per_px": grid.full_um_per_px,
+        "um_per_px_stated_by": grid.stated_by,
     }
 
 
-def _opened(
+def _writers_of(
     parts: Mapping[str, Path],
-    frame: Frame,
+    grid: PixelGrid,
     picture: Micrograph,
     card: ModelCard,
     told: Mapping[str, str | float | None],
@@ -139,27 +141,27 @@ def _opened(
     colours = class_colours(card)
     for kind, part in parts.items():
         if kind == "geojson":
-            yield GeoJsonWriter(part, frame, card.positive, colours)
+            yield GeoJsonWriter(part, grid, card.positive, colours)
         elif kind == "geojson.gz":
-            yield GeoJsonWriter(part, frame, card.positive, colours, compress=True)
+            yield GeoJsonWriter(part, grid, card.positive, colours, compress=True)
         elif kind == "parquet":
-            yield ParquetWriter(part, frame, told)
+            yield ParquetWriter(part, grid, told)
         elif kind == "png":
-            yield OverlayWriter(part, frame, picture, colours)
+            yield OverlayWriter(part, grid, picture, colours)
         elif kind == "labels.ome.tif":
-            yield LabelImageWriter(part, frame, str(told["image"]))
+            yield LabelImageWriter(part, grid, str(told["image"]))
         else:
-            yield AnnDataWriter(part, frame, told, colours)
+            yield AnnDataWriter(part, grid, told, colours)
 
 
-def _closed_anyhow(writer: NucleiWriter) -> None:
+def _close_whatever_happens(writer: NucleiWriter) -> None:
     """Close a file that is to be deleted: that its last bytes do not fit is no news any more."""
     with suppress(OSError):
         writer.close()
 
 
 @contextmanager
-def _told(base: Path) -> Iterator[None]:
+def _disk_errors_told(base: Path) -> Iterator[None]:
     """Say in a sentence what the system refuses."""
     try:
         yield

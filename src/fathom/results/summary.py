@@ -1,7 +1,7 @@
 """What scored slides come to: a row an image in summary.csv, a row a patient beside it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from fathom.ground.output import written_whole
 from fathom.models.onnx_model import ModelCard
+from fathom.slides.stated_resolution import Resolution
 
 SUMMARY, PATIENTS = "summary.csv", "summary_by_patient.csv"
 UNDECIDED, NOT_SCORED = "undecided", "not scored"
@@ -25,7 +26,7 @@ class Tally:
 
     @classmethod
     def of(cls, table: pd.DataFrame, card: ModelCard) -> "Tally":
-        """Count the rows of `fathom.scoring.nuclei_scores.SCORE_COLUMNS`."""
+        """Count the rows of `fathom.results.nuclei_table.SCORE_COLUMNS`."""
         return cls(
             nuclei=len(table),
             scored=int((table["left_out"] == "").sum()),
@@ -55,13 +56,27 @@ class Summary:
     share_high: float | None = None
     mean_probability: float | None = None
     band: float | None = None  # half width, of the model; None where it has none
+    um_per_px: float | None = None  # of the image at full resolution
+    um_per_px_stated_by: str | None = None  # user, file or assumption
     verdict: str = NOT_SCORED
     remark: str = ""  # a sentence, where something is to be said
 
 
-def summarise(table: pd.DataFrame, card: ModelCard, image: str) -> Summary:
-    """Summarise the nuclei of an image that has them in one table."""
-    return summary_of(Tally.of(table, card), card, image)
+@dataclass(frozen=True)
+class ScoredSlide:
+    """What a slide that was scored came to."""
+
+    tally: Tally
+    resolution: Resolution
+
+
+def summary_of_slide(scored: ScoredSlide, card: ModelCard, image: str) -> Summary:
+    """Summarise the nuclei of an image."""
+    return replace(
+        summary_of(scored.tally, card, image),
+        um_per_px=scored.resolution.um_per_px,
+        um_per_px_stated_by=scored.resolution.stated_by,
+    )
 
 
 def summary_of(tally: Tally, card: ModelCard, image: str) -> Summary:
@@ -133,7 +148,9 @@ def write_patients(
             row["remark"] = f"{patient}: {missing} of {len(own)} images could not be scored"
         row["patient"], row["images"] = row.pop("image"), len(own)
         rows.append(row)
-    columns = ["patient", "images", *[field.name for field in fields(Summary)[1:]]]
+    of_one_image = {"image", "um_per_px", "um_per_px_stated_by"}
+    kept = [field.name for field in fields(Summary) if field.name not in of_one_image]
+    columns = ["patient", "images", *kept]
     return _write_csv(pd.DataFrame(rows, columns=columns), out / PATIENTS)
 
 

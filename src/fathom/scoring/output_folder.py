@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from fathom.ground.errors import FathomError
-from fathom.models.onnx_model import ModelCard
 from fathom.results.slide_files import Formats
-from fathom.results.summary import PATIENTS, SUMMARY, Tally
+from fathom.results.summary import PATIENTS, SUMMARY, ScoredSlide, Tally
+from fathom.scoring.scorer import NewSlide, Scorer
+from fathom.slides.stated_resolution import Resolution
 
 
 def result_base(image: Path, out: Path) -> Path:
@@ -32,7 +34,7 @@ def require_writable(out: Path) -> None:
 
 
 def require_free(
-    images: Sequence[Path], out: Path, formats: Formats, *, overwrite: bool, resume: bool
+    slides: Sequence[NewSlide], out: Path, formats: Formats, *, overwrite: bool, resume: bool
 ) -> None:
     """Raise `FathomError` where files would be written twice, over an image, or over results.
 
@@ -42,10 +44,10 @@ def require_free(
         raise FathomError(
             "--overwrite replaces the results that are there, --resume keeps them: give one of both"
         )
-    there = {image.resolve() for image in images}
+    there = {slide.path.resolve() for slide in slides}
     first: dict[Path, Path] = {}
-    for image in images:
-        base = result_base(image, out)
+    for slide in slides:
+        image, base = slide.path, slide.base
         if base in first:
             raise FathomError(
                 f"{first[base]} and {image} would both write '{base.name}.geojson': score them in "
@@ -72,37 +74,37 @@ def _require_new(path: Path, *, allowed: bool) -> None:
 _COUNTED = ["left_out", "class", "probability"]
 
 
-def tallies_of_done(
-    slides: Sequence[Path],
-    out: Path,
-    formats: Formats,
-    origin: Mapping[str, str | float | None],
-    card: ModelCard,
-) -> dict[Path, Tally]:
-    """Return the counts of the slides whose files are all in `out`, made as they would be now.
+def slides_done(
+    slides: Sequence[NewSlide], formats: Formats, scorer: Scorer
+) -> dict[Path, ScoredSlide]:
+    """Return, by `base`, the slides whose files are all there, made as they would be now.
 
-    `origin` is what the tables must say of how they were made, besides their slide and fathom.
-    A slide that was changed after its files were made is not done.
+    A slide that was changed after its files were made, or its label image, is not done.
 
     Raises `FathomError`, before any work, where files were made with another model or other
     options, of another slide, or cannot be read.
     """
-    done, expected = {}, {"fathom_version": version("fathom"), **origin}
+    done = {}
     for slide in slides:
-        paths = formats.paths(result_base(slide, out))
-        if not slide.exists() or not all(path.is_file() for path in paths.values()):
+        paths = formats.paths(slide.base)
+        if not slide.path.exists() or not all(path.is_file() for path in paths.values()):
             continue
         table = paths["parquet"]
-        _require_origin(table, {"image": slide.as_posix(), **expected})
-        if slide.stat().st_mtime <= table.stat().st_mtime:
-            done[slide] = Tally.of(pq.read_table(table, columns=_COUNTED).to_pandas(), card)
+        expected = {"fathom_version": version("fathom"), "image": slide.image}
+        told = _metadata_of(table, expected | scorer.origin(slide))
+        made_of = [path for path in (slide.path, slide.masks) if path is not None]
+        if max(path.stat().st_mtime for path in made_of) <= table.stat().st_mtime:
+            nuclei = pq.read_table(table, columns=_COUNTED).to_pandas()
+            resolution = Resolution(told.get("full_um_per_px"), told.get("um_per_px_stated_by"))
+            done[slide.base] = ScoredSlide(Tally.of(nuclei, scorer.model.card), resolution)
     return done
 
 
-def _require_origin(table: Path, origin: Mapping[str, str | float | None]) -> None:
+def _metadata_of(table: Path, origin: Mapping[str, str | float | None]) -> dict[str, Any]:
+    """Return what a table says of how it was made; raise where it does not say `origin`."""
     try:
         metadata = pq.read_schema(table).metadata or {}
-        told = json.loads(metadata.get(b"fathom", b"{}"))
+        told: dict[str, Any] = json.loads(metadata.get(b"fathom", b"{}"))
     except (OSError, ValueError) as error:
         raise FathomError(
             f"{table}: is no table of fathom's, or a damaged one ({error}); delete it, or give "
@@ -115,3 +117,4 @@ def _require_origin(table: Path, origin: Mapping[str, str | float | None]) -> No
                 "of both in one folder would not compare. Take another folder as --out, or give "
                 "--overwrite in place of --resume"
             )
+    return told

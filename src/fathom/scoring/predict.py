@@ -4,63 +4,28 @@
 a slide of its own. What comes out is described in docs/new-slides.md.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fathom.ground.errors import FathomError, SlideError
-from fathom.ground.images import Micrograph
-from fathom.imaging.segmenter_network import SegmenterNetwork
-from fathom.models.onnx_model import ModelCard, OnnxModel
-from fathom.results.coordinates import Frame
-from fathom.results.nuclei_table import MEASURED, placed
-from fathom.results.overlay import LONGEST_PX
-from fathom.results.slide_files import Formats, slide_files
-from fathom.results.summary import (
-    SUMMARY,
-    Summary,
-    Tally,
-    summary_of,
-    write_patients,
-    write_summary,
-)
+from fathom.datasets.layout import MASK_SUFFIXES
+from fathom.ground.errors import SlideError
+from fathom.ground.images import Labels, Micrograph
+from fathom.models.onnx_model import OnnxModel
+from fathom.results.coordinates import PixelGrid
+from fathom.results.nuclei_table import SCORE_SCHEMA, with_coordinates
+from fathom.results.slide_files import Formats, about
 from fathom.scoring.output_folder import (
     require_free,
     require_writable,
     result_base,
-    tallies_of_done,
+    slides_done,
 )
 from fathom.scoring.patients import read_patients
-from fathom.scoring.progress import SlideProgress
-from fathom.scoring.segmenter import open_segmenter
-from fathom.scoring.stream import measure_slide, stream
-from fathom.scoring.tiles import TILE_PX, require_tile
-from fathom.slides.opening import open_slide
-from fathom.slides.overview import overview
-from fathom.slides.slide import ArraySlide, Slide
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How slides are read, where the files and the model do not say it."""
-
-    um_per_px: float | None = None  # of the files' full resolution, in place of what they say
-    channel: int | str | None = None  # of several, by index from 0 or by name
-    tile_px: int = TILE_PX  # side of what is worked on at once; the nuclei do not depend on it
-
-    def open(self, path: Path, card: ModelCard) -> Slide:
-        """Open a file at the resolution and with the channels that the model needs."""
-        return open_slide(
-            path,
-            um_per_px=card.um_per_px,
-            own_um_per_px=self.um_per_px,
-            channel=self.channel,
-            channels=card.channels,
-        )
+from fathom.scoring.scorer import NewSlide, Reading, Scorer, write_summaries
+from fathom.scoring.tiles import TILE_PX
 
 
 def predict(
@@ -68,9 +33,11 @@ def predict(
     model: str | Path | OnnxModel,
     *,
     um_per_px: float | None = None,
+    assume_um_per_px: float | None = None,
     channel: int | str | None = None,
     tile_px: int = TILE_PX,
     segmenter: Path | None = None,
+    masks: str | Path | Labels | None = None,
 ) -> pd.DataFrame:
     """Score the nuclei of a slide.
 
@@ -82,8 +49,10 @@ def predict(
     model
         A model file that fathom exported, or one that is open: `fathom.models.onnx_model`.
     um_per_px
-        Of the slide's full resolution, in place of what the file says. An array without it is
-        taken to be at the model's resolution.
+        Of the slide's full resolution, in place of what the file says.
+    assume_um_per_px
+        The same, where neither you nor the file knows it. That it is an assumption stands in
+        `attrs` of what is returned.
     channel
         Of a file with several, by index from 0 or by name.
     tile_px
@@ -91,13 +60,16 @@ def predict(
     segmenter
         The network that finds the nuclei, where the model's were found by one; by default, the
         file of its name beside the model (docs/own-segmenter.md).
+    masks
+        The slide's label image, a file or (H, W) int32, 0 = background, at full resolution: for a
+        model whose nuclei come from such, `segmentation.method: masks`.
 
     Returns
     -------
     One row a nucleus, row by row of tiles, with the columns of the Parquet file of
     `fathom predict`. Among them: x and y (centroid, px of the image at the model's resolution),
     area_px, left_out ("" or why it was not scored), probability (of the model's positive class),
-    class.
+    class. Its `attrs` are the Parquet file's metadata: the model, the resolution and who states it.
 
     Raises
     ------
@@ -121,30 +93,17 @@ def predict(
     True
     """
     network = model if isinstance(model, OnnxModel) else OnnxModel(Path(model))
-    finder = open_segmenter(network, segmenter)
-    reading = Reading(um_per_px, channel, tile_px)
-    if isinstance(slide, np.ndarray):
-        opened: Slide = _array_slide(slide, network, um_per_px)
-    else:
-        opened = reading.open(Path(slide), network.card)
-    with opened:
-        measured = measure_slide(opened, network.card, finder)
-        tiles = stream(measured, network, opened.path.as_posix(), tile_px)
+    reading = Reading(channel, tile_px, assume_um_per_px)
+    scorer = Scorer(network, reading, segmenter=segmenter, masks=masks is not None)
+    with scorer.open(Path(slide) if isinstance(slide, str) else slide, um_per_px) as opened:
+        grid, image = PixelGrid.of(opened), opened.path.as_posix()
+        tiles = scorer.tiles(opened, image, Path(masks) if isinstance(masks, str) else masks)
         tables = [tile.batch.table for tile in tiles if len(tile.batch.table)]
-        none = pa.schema(MEASURED).empty_table().to_pandas()
+        none = pa.schema(SCORE_SCHEMA).empty_table().to_pandas()
         together = pd.concat(tables, ignore_index=True) if tables else none
-        return placed(together, frame_of(opened))
-
-
-def _array_slide(pixels: Micrograph, model: OnnxModel, um_per_px: float | None) -> ArraySlide:
-    needed = model.card.um_per_px
-    downsample = needed / um_per_px if needed is not None and um_per_px is not None else 1.0
-    try:
-        slide = ArraySlide(pixels, um_per_px=um_per_px or needed, downsample=downsample)
-    except ValueError as error:
-        raise SlideError(str(error)) from None
-    model.check_channels(pixels, slide.path)
-    return slide
+        nuclei = with_coordinates(together, grid)
+    nuclei.attrs.update(about(grid, network.card, image))
+    return nuclei
 
 
 def predict_slides(
@@ -152,7 +111,9 @@ def predict_slides(
     slides: Sequence[Path],
     out: Path,
     *,
+    um_per_px: float | None = None,
     segmenter: Path | None = None,
+    masks: Path | None = None,
     reading: Reading | None = None,
     formats: Formats | None = None,
     patients: Path | None = None,
@@ -166,7 +127,9 @@ def predict_slides(
     model : a file that fathom exported
     slides : files of any kind that `fathom.slides.opening` reads
     out : the folder to write to
+    um_per_px : of the slides' full resolution, in place of what the files say
     segmenter : the network that finds the nuclei, where the model's were found by one
+    masks : a folder of label images, named as the slides, where the model's nuclei came from such
     reading : how slides are read, where the files and the model do not say it
     formats : what is written beside GeoJSON, Parquet and PNG
     patients : a table of whose the slides are, for a summary by patient
@@ -184,98 +147,29 @@ def predict_slides(
         the same files. After all of it, where something is to be said of a slide: one that cannot
         be scored does not stop the others, and leaves no file. Where none can, there is no summary.
     """
-    network = OnnxModel(model)
-    call = _Call(
-        network, open_segmenter(network, segmenter), out, reading or Reading(), formats or Formats()
-    )
-    require_tile(call.reading.tile_px)
+    network, formats = OnnxModel(model), formats or Formats()
+    scorer = Scorer(network, reading or Reading(), segmenter=segmenter, masks=masks is not None)
     names = read_patients(patients, slides) if patients else None
-    require_free(slides, out, call.formats, overwrite=overwrite, resume=resume)
-    done = tallies_of_done(slides, out, call.formats, call.origin, network.card) if resume else {}
+    new = [_new_slide(slide, out, um_per_px, masks) for slide in slides]
+    require_free(new, out, formats, overwrite=overwrite, resume=resume)
+    done = slides_done(new, formats, scorer) if resume else {}
     require_writable(out)
-    return _summarised(slides, call.outcomes(slides, done), names, network.card, out)
+    outcomes = scorer.score(new, formats, done=done)
+    return write_summaries(new, outcomes, network.card, out, names)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """What is the same for all slides of a call."""
-
-    model: OnnxModel
-    finder: SegmenterNetwork | None
-    out: Path
-    reading: Reading
-    formats: Formats
-
-    @property
-    def origin(self) -> dict[str, str | float | None]:
-        """Return what of a call decides about a slide's nuclei."""
-        return {
-            "model_sha256": self.model.sha256,
-            "given_um_per_px": self.reading.um_per_px,
-            "channel": self.reading.channel,
-        }
-
-    def outcomes(
-        self, slides: Sequence[Path], done: Mapping[Path, Tally]
-    ) -> list[Tally | FathomError]:
-        """Score all slides but those that are `done`; return the counts of each, or what failed."""
-        found: list[Tally | FathomError] = []
-        with SlideProgress(len(slides)) as progress:
-            for number, slide in enumerate(slides, start=1):
-                try:
-                    known = slide in done
-                    found.append(done[slide] if known else self._write(slide, number, progress))
-                except FathomError as error:
-                    found.append(error)
-        return found
-
-    def _write(self, path: Path, number: int, progress: SlideProgress) -> Tally:
-        """Score one slide and write its files, all of them or none; return its counts."""
-        card, image, base = self.model.card, path.as_posix(), result_base(path, self.out)
-        with self.reading.open(path, card) as slide, progress.slide(slide, number) as passed:
-            measured = measure_slide(slide, card, self.finder)
-            picture, _ = overview(slide, LONGEST_PX, by_pyramid=True)
-            frame = frame_of(slide)
-            with slide_files(base, frame, picture, card, image, self.formats, self.origin) as files:
-                for tile in stream(measured, self.model, image, self.reading.tile_px):
-                    files.add(tile.batch)
-                    passed.tile(tile.core, len(tile.batch.table))
-            return files.tally
+def _new_slide(slide: Path, out: Path, um_per_px: float | None, masks: Path | None) -> NewSlide:
+    base = result_base(slide, out)
+    mask = None if masks is None else mask_of(slide, masks, base.name)
+    return NewSlide(slide, slide.as_posix(), base, um_per_px, mask)
 
 
-def _summarised(
-    slides: Sequence[Path],
-    outcomes: Sequence[Tally | FathomError],
-    patients: Sequence[str] | None,
-    card: ModelCard,
-    out: Path,
-) -> pd.DataFrame:
-    """Write the summaries; raise `FathomError` where something is to be said of a slide."""
-    rows = [
-        summary_of(found, card, slide.as_posix())
-        if isinstance(found, Tally)
-        else Summary(slide.as_posix(), remark=str(found))
-        for slide, found in zip(slides, outcomes, strict=True)
-    ]
-    remarks = [row.remark for row in rows if row.remark]
-    tallies = [found if isinstance(found, Tally) else None for found in outcomes]
-    if not any(tallies):
-        raise FathomError("\n  ".join(["no image could be scored; nothing was written", *remarks]))
-    try:
-        table = write_summary(rows, out)
-        if patients is not None:
-            write_patients(tallies, patients, card, out)
-    except OSError as error:
-        raise FathomError(f"{out / SUMMARY}: cannot be written ({error.strerror})") from None
-    if remarks:
-        heading = (
-            f"{len(remarks)} of {len(slides)} images could not be scored; {out / SUMMARY} has a "
-            "row for every image"
-        )
-        raise FathomError("\n  ".join([heading, *remarks]))
-    return table
-
-
-def frame_of(slide: Slide) -> Frame:
-    """Return the frame of a slide's view."""
-    return Frame(slide.height, slide.width, slide.um_per_px, slide.downsample)
+def mask_of(slide: Path, folder: Path, name: str) -> Path:
+    """Return the label image called `name` in a folder; raise `SlideError` where there is none."""
+    for suffix in MASK_SUFFIXES:
+        if (path := folder / f"{name}{suffix}").is_file():
+            return path
+    raise SlideError(
+        f"{slide}: has no label image in {folder}: {name} with one of the endings "
+        f"{', '.join(MASK_SUFFIXES)} was expected"
+    )

@@ -1,11 +1,17 @@
 """What finds the nuclei of one slide, window by window, once it has seen a sample of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fathom.ground.errors import FathomError, ModelError
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import find_objects
+from skimage.segmentation import relabel_sequential
+
+from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.find_nuclei import network_file, segment_by_network
 from fathom.imaging.map_instances import nuclei_of_maps
@@ -13,7 +19,7 @@ from fathom.imaging.params import NetworkSegmentation, Segmentation
 from fathom.imaging.probability_map import InputScale, ProbabilityMap
 from fathom.imaging.segmentation import NuclearTraits, measure_traits, reach_px, segment_window
 from fathom.imaging.segmenter_network import SegmenterNetwork
-from fathom.imaging.window import Window
+from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.slides.overview import overview
 from fathom.slides.slide import Slide
@@ -74,7 +80,7 @@ class NetworkSegmenter:
     """Finds nuclei by a network of the user's, `segmentation.method` onnx."""
 
     maps: ProbabilityMap  # of the slide
-    crop_px: int
+    crop_px: int  # of the model
 
     @property
     def reach_px(self) -> int:
@@ -94,19 +100,72 @@ class NetworkSegmenter:
         return nuclei_of_maps(maps, self.maps.network.params), window
 
 
-def open_segmenter(model: OnnxModel, given: Path | None) -> SegmenterNetwork | None:
-    """Return the network that finds the model's nuclei, None where a threshold does.
+@dataclass(frozen=True)
+class MaskSegmenter:
+    """Takes nuclei from a label image made elsewhere, `segmentation.method` masks.
 
-    `given` is where it lies, in place of beside the model. Raises `FathomError` where the model's
-    nuclei cannot be found in a new image, or where `given` is not wanted.
+    labels : (H, W) int32, 0 = background, of the slide at full resolution
+    downsample : px of it per px of the slide's view, whose pixels take the label under their centre
+    widest_px : width or height of the widest nucleus, px of the view
+    """
+
+    labels: Labels
+    downsample: float
+    widest_px: int
+
+    @classmethod
+    def of(cls, labels: Labels, slide: Slide) -> "MaskSegmenter":
+        """Return that of a slide. Raises `SlideError` where the label image has another size."""
+        if labels.shape != slide.full_size:
+            height, width = slide.full_size
+            raise SlideError(
+                f"{slide.path}: is {width} x {height} px, and its label image "
+                f"{labels.shape[1]} x {labels.shape[0]} px: they must show the same"
+            )
+        numbered = relabel_sequential(labels)[0].astype(np.int32)
+        boxes = find_objects(numbered)
+        widest = max((side.stop - side.start for box in boxes for side in box), default=0)
+        return cls(numbered, slide.downsample, math.ceil(widest / slide.downsample))
+
+    @property
+    def reach_px(self) -> int:
+        """The widest nucleus, and the pixel around it that its focus is measured with."""
+        return self.widest_px + 2
+
+    @property
+    def largest_px(self) -> float:
+        """No limit: what is a nucleus is not decided here."""
+        return math.inf
+
+    def nuclei(self, micrograph: Micrograph, window: Window) -> tuple[Labels, Window]:
+        """Cut the window's frame from the label image."""
+        del micrograph
+        return self.part(window.frame), window
+
+    def part(self, part: Rectangle) -> Labels:
+        """Return the labels of a part of the view, numbered anew: 0..n."""
+        rows = self._under(part.top, part.bottom, self.labels.shape[0])
+        columns = self._under(part.left, part.right, self.labels.shape[1])
+        labels: Labels = relabel_sequential(self.labels[np.ix_(rows, columns)])[0]
+        return labels.astype(np.int32)
+
+    def touches(self, top: int, left: int, height: int, width: int) -> bool:
+        """Tell whether there is a nucleus in a region of the view: nowhere else is looked."""
+        return bool(self.part(Rectangle(top, left, top + height, left + width)).any())
+
+    def _under(self, first: int, end: int, length: int) -> npt.NDArray[np.intp]:
+        """Return the label image's pixels under the centres of the view's, along one axis."""
+        centres = (np.arange(first, end) + 0.5) * self.downsample
+        return np.minimum(centres.astype(np.intp), length - 1)
+
+
+def open_segmenter(model: OnnxModel, given: Path | None) -> SegmenterNetwork | None:
+    """Return the network that finds the model's nuclei, None where a threshold or masks do.
+
+    `given` is where it lies, in place of beside the model. Raises `FathomError` where it cannot be
+    used, or is not wanted.
     """
     params = model.card.segmentation
-    if params.method == "masks":
-        raise ModelError(
-            f"{model.path}: was trained on nuclei from label images made elsewhere "
-            "(segmentation.method: masks), which a new image does not have. Give them as a data "
-            "set (params.yaml: new_slides, docs/new-slides.md), or train with method: threshold"
-        )
     if isinstance(params, NetworkSegmentation):
         return SegmenterNetwork(network_file(params, given, model.path.parent), params)
     if given is not None:
@@ -115,6 +174,22 @@ def open_segmenter(model: OnnxModel, given: Path | None) -> SegmenterNetwork | N
             "segmenter: leave out --segmenter"
         )
     return None
+
+
+def require_masks(model: OnnxModel, *, given: bool) -> None:
+    """Raise `FathomError` unless label images are given to a model that was trained on such."""
+    method = model.card.segmentation.method
+    if method == "masks" and not given:
+        raise ModelError(
+            f"{model.path}: was trained on nuclei from label images made elsewhere "
+            "(segmentation.method: masks): give those of the new slides, as --masks FOLDER or in "
+            "the folder masks of a data set"
+        )
+    if given and method != "masks":
+        raise FathomError(
+            f"{model.path}: finds nuclei by {method}, as its study did, and takes no label images: "
+            "leave out --masks"
+        )
 
 
 def measure_segmenter(
@@ -135,6 +210,6 @@ def measure_segmenter(
     picture, _ = overview(slide, _OVERVIEW_PX)
     scale = InputScale.of(picture, network.params)
     maps = ProbabilityMap(network, slide.read, slide.height, slide.width, scale)
-    return NetworkSegmenter(maps, card.crop_px), [
+    return NetworkSegmenter(maps, card.crop.crop_px), [
         segment_by_network(micrograph, network, scale) for micrograph in parts
     ]

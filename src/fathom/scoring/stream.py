@@ -15,27 +15,28 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from scipy.ndimage import find_objects
 
 from fathom.ground.images import Labels, Micrograph
-from fathom.imaging.crops import Scale, scale_of
+from fathom.imaging.crops import Scale, cut, describe, scale_of
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.nuclei_batch import NucleiBatch
-from fathom.scoring.nuclei_scores import named, score_labels
-from fathom.scoring.segmenter import SlideSegmenter, measure_segmenter
+from fathom.results.nuclei_table import SCORE_COLUMNS
+from fathom.scoring.segmenter import MaskSegmenter, SlideSegmenter, measure_segmenter
 from fathom.scoring.threads import read_and_work
 from fathom.scoring.tiles import (
     TILE_PX,
     Everywhere,
     Touches,
-    at_once,
     is_small,
     require_tile,
     sample,
     tiles,
-    whole,
+    tiles_in_parallel,
+    whole_slide,
 )
 from fathom.slides.slide import Slide
 from fathom.slides.tissue import tissue
@@ -60,9 +61,18 @@ class Tile:
 
 
 def measure_slide(
-    slide: Slide, card: ModelCard, network: SegmenterNetwork | None = None
+    slide: Slide,
+    card: ModelCard,
+    network: SegmenterNetwork | None = None,
+    masks: Labels | None = None,
 ) -> MeasuredSlide:
-    """Measure the sample of a slide; `network` is what `open_segmenter` returned."""
+    """Measure the sample of a slide, from which follows what holds for all of it.
+
+    `network` is what `open_segmenter` returned, `masks` the slide's label image, (H, W) int32 at
+    full resolution, where the model's nuclei come from such.
+    """
+    if masks is not None:
+        return _measured_by_masks(slide, card, MaskSegmenter.of(masks, slide))
     where = Everywhere() if is_small(slide) else tissue(slide, card.segmentation.stain)
     parts = [_read(slide, part) for part in sample(slide, where)]
     measured = measure_segmenter(slide, parts, card, network)
@@ -71,6 +81,14 @@ def measure_slide(
     segmenter, labels = measured
     scale = scale_of(zip(parts, labels, strict=True), card.crop)
     return MeasuredSlide(slide, where, segmenter, scale)
+
+
+def _measured_by_masks(slide: Slide, card: ModelCard, masks: MaskSegmenter) -> MeasuredSlide:
+    parts = sample(slide, masks) if masks.labels.any() else []
+    if not parts:
+        return MeasuredSlide(slide, masks, None, None)
+    pairs = [(_read(slide, part), masks.part(part)) for part in parts]
+    return MeasuredSlide(slide, masks, masks, scale_of(pairs, card.crop))
 
 
 def stream(
@@ -95,14 +113,14 @@ def stream(
         windows,
         lambda window: _read(measured.slide, window.frame),
         partial(_score_tile, measured, segmenter, model),
-        at_once(tile_px, segmenter.reach_px),
+        tiles_in_parallel(tile_px, segmenter.reach_px),
     )
     number = 0
     for tile in worked:
         table = tile.batch.table
         table["label_number"] = np.arange(number + 1, number + len(table) + 1)
         number += len(table)
-        yield Tile(tile.core, NucleiBatch(named(table, image), tile.batch.masks))
+        yield Tile(tile.core, NucleiBatch(with_names(table, image), tile.batch.masks))
 
 
 def _read(slide: Slide, part: Rectangle) -> Micrograph:
@@ -119,8 +137,8 @@ def _score_tile(
     """Find, cut and score the nuclei of a window's core; they are not named yet."""
     labels, narrow = segmenter.nuclei(micrograph, window)
     micrograph = micrograph[narrow.frame.slices(window.frame)]
-    labels = _own(labels, narrow, segmenter.largest_px, measured.tissue)
-    frame, everything = narrow.frame, whole(measured.slide)
+    labels = _own_nuclei(labels, narrow, segmenter.largest_px, measured.tissue)
+    frame, everything = narrow.frame, whole_slide(measured.slide)
     border = everything.moved(-frame.top, -frame.left)
     table = score_labels(model, micrograph, labels, measured.scale, border)
     batch = NucleiBatch.of_labels(table, labels)
@@ -129,7 +147,7 @@ def _score_tile(
     return Tile(window.core, batch)
 
 
-def _own(labels: Labels, window: Window, largest_px: float, tissue: Touches) -> Labels:
+def _own_nuclei(labels: Labels, window: Window, largest_px: float, tissue: Touches) -> Labels:
     """Keep the nuclei that are the core's: in no other tile, not too large, on tissue; 1..n."""
     kept = [False]
     for number, (rows, columns) in enumerate(find_objects(labels), start=1):
@@ -146,3 +164,42 @@ def _own(labels: Labels, window: Window, largest_px: float, tissue: Touches) -> 
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     own: Labels = numbers[labels]
     return own
+
+
+def score_labels(
+    model: OnnxModel,
+    micrograph: Micrograph,
+    labels: Labels,
+    scale: Scale | None,
+    border: Rectangle | None = None,
+) -> pd.DataFrame:
+    """Score the nuclei of a label image, or of a part of one: one row a nucleus.
+
+    Parameters
+    ----------
+    micrograph, labels : (H, W) or (H, W, 3), and (H, W) int32
+    scale : the grey values that become 0 and 255, `fathom.imaging.crops.scale_of` the image
+    border : of the image that the arrays are a part of, in their pixels; None: all of it
+
+    Returns
+    -------
+    `SCORE_COLUMNS` without nucleus and image, positions in pixels of the arrays.
+    """
+    card = model.card
+    table = describe(micrograph, labels, card.crop, border)
+    scored = (table["left_out"] == "").to_numpy()
+    crops = cut(micrograph, labels, table[scored], scale, card.crop)
+    table["logit"] = table["probability"] = np.nan
+    table.loc[scored, ["logit", "probability"]] = np.column_stack(model.score(crops))
+    called = np.where(table["probability"] >= card.threshold, card.positive, card.negative)
+    table["class"] = pd.Series(called, index=table.index, dtype="str").where(scored)
+    return table[SCORE_COLUMNS[2:]]
+
+
+def with_names(table: pd.DataFrame, image: str) -> pd.DataFrame:
+    """Return the table of `score_labels` with the names of nuclei and image: `SCORE_COLUMNS`."""
+    names = (image + "#") + table["label_number"].astype("str")
+    whole = table.assign(
+        image=pd.Series(image, index=table.index, dtype="str"), nucleus=names.astype("str")
+    )
+    return whole[SCORE_COLUMNS]

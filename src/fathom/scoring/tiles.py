@@ -40,7 +40,7 @@ class Everywhere:
         return True
 
 
-def whole(slide: Slide) -> Rectangle:
+def whole_slide(slide: Slide) -> Rectangle:
     """Return the rectangle that is the slide."""
     return Rectangle(0, 0, slide.height, slide.width)
 
@@ -52,7 +52,7 @@ def is_small(slide: Slide) -> bool:
 
 def sample(slide: Slide, tissue: Touches) -> list[Rectangle]:
     """Return the parts of a slide that are measured for all of it; they depend on it alone."""
-    everything = whole(slide)
+    everything = whole_slide(slide)
     if is_small(slide):
         return [everything]
     parts = [
@@ -66,14 +66,14 @@ def sample(slide: Slide, tissue: Touches) -> list[Rectangle]:
 
 def tiles(slide: Slide, tissue: Touches, tile_px: int, reach_px: int) -> Iterator[Window]:
     """Yield the windows whose cores cover the tissue of a slide, row by row."""
-    everything = whole(slide)
+    everything = whole_slide(slide)
     for core in _squares(everything, tile_px):
         frame = core.grown(reach_px, everything)
         if tissue.touches(*_region(frame)):
             yield Window(frame, core)
 
 
-def at_once(tile_px: int, reach_px: int) -> int:
+def tiles_in_parallel(tile_px: int, reach_px: int) -> int:
     """Return on how many tiles to work at once: the cores allowed, as far as memory is bounded."""
     frame_px = (tile_px + 2 * reach_px) ** 2
     return max(1, min(cores(), _MOST_PX // frame_px))

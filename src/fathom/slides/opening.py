@@ -1,15 +1,14 @@
 """Open a file as a slide: which reader, which resolution."""
 
-import math
 from pathlib import Path
 from typing import Literal
 
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
 from fathom.slides.channels import picked_channel
-from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
 from fathom.slides.slide import ArraySource, Slide
 from fathom.slides.source import Source
+from fathom.slides.stated_resolution import Resolution, downsample_to
 from fathom.slides.view import SlideView
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -18,15 +17,13 @@ SCANNERS = (".svs", ".ndpi", ".mrxs", ".scn", ".dcm", ".bif", ".svslide", ".vms"
 CZI = ".czi"
 SLIDE_SUFFIXES = (*TIFFS, *SCANNERS, CZI, ".zarr", *PICTURES)
 
-# Twice as fine shows a network trained at 40x a slide scanned at 20x; beyond it pixels are guesses.
-_FINEST_ENLARGEMENT = 2.5
-
 
 def open_slide(
     path: Path,
     *,
     um_per_px: float | None = None,
     own_um_per_px: float | None = None,
+    assumed_um_per_px: float | None = None,
     channel: int | str | None = None,
     channels: Literal[1, 3] = 1,
 ) -> Slide:
@@ -36,6 +33,7 @@ def open_slide(
     ----------
     um_per_px : what the model needs; None reads the file at full resolution, whatever that is
     own_um_per_px : of the file's full resolution, in place of what it says
+    assumed_um_per_px : of its full resolution, where neither `own_um_per_px` nor the file says it
     channel : of several, by index from 0 or by name
     channels : 1 to read one channel, 3 to read RGB
 
@@ -46,37 +44,22 @@ def open_slide(
         or time, other channels than asked for, or other numbers than 8- and 16-bit unsigned ones;
         and, where `um_per_px` is given, for one whose resolution is unknown or too coarse.
     """
-    if own_um_per_px is not None and not (math.isfinite(own_um_per_px) and own_um_per_px > 0):
-        raise FathomError(f"--um-per-px is {own_um_per_px}; a number above 0 was expected")
+    Resolution.of(given=own_um_per_px, assumed=assumed_um_per_px)  # refused before any file is
     source = _source(path, channel, channels)
     try:
-        return _view(source, um_per_px, own_um_per_px)
+        return slide_of(source, um_per_px, given=own_um_per_px, assumed=assumed_um_per_px)
     except BaseException:
         source.close()
         raise
 
 
-def _view(source: Source, needed: float | None, given: float | None) -> Slide:
-    own = given or source.um_per_px
-    if needed is None:
-        return SlideView(source, 1.0, own)
-    if own is None:
-        raise SlideError(
-            f"{source.path}: does not say how wide its pixels are, and the model needs "
-            f"{needed:.4g} um per px: give it as --um-per-px"
-        )
-    if given is None and not is_plausible(own):
-        raise SlideError(
-            f"{source.path}: says that its pixels are {own:.4g} um wide, which no light "
-            f"microscope's are ({FINEST_UM} to {COARSEST_UM} um): give the width as --um-per-px"
-        )
-    if own / needed > _FINEST_ENLARGEMENT:
-        raise SlideError(
-            f"{source.path}: its pixels of {own:.4g} um are {own / needed:.1f} times as wide as "
-            f"the model's, {needed:.4g} um; up to {_FINEST_ENLARGEMENT} times can be resampled. "
-            "Take a model of that resolution, or give the right one as --um-per-px"
-        )
-    return SlideView(source, needed / own, own)
+def slide_of(
+    source: Source, needed: float | None, *, given: float | None, assumed: float | None
+) -> Slide:
+    """Return an open source at the resolution that a model needs; `open_slide` has the words."""
+    resolution = Resolution.of(given=given, file=source.um_per_px, assumed=assumed)
+    downsample = downsample_to(needed, resolution, source.path, source.um_per_px)
+    return SlideView(source, downsample, resolution)
 
 
 def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> Source:
@@ -138,4 +121,4 @@ def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3
     )
     if colour and picked is not None:
         pixels = pixels[..., picked]
-    return ArraySource(pixels, path, None)
+    return ArraySource(pixels, path)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fathom.ground.images import Micrograph
 from fathom.slides.source import Level
+from fathom.slides.stated_resolution import Resolution
 from fathom.slides.view import SlideView
 
 
@@ -22,6 +23,8 @@ class Slide(Protocol):
     channels : 1, grey, or 3, RGB
     dtype : uint8 or uint16
     um_per_px : of this view; None where unknown
+    resolution : of the full-resolution image, and who states it
+    full_size : height and width of the full-resolution image, px
     downsample : px of the full-resolution image per px of this view: 1.0 where it is the image
         itself. Pixel centres are at whole numbers: y_full = (y + 0.5) * downsample - 0.5.
 
@@ -34,6 +37,8 @@ class Slide(Protocol):
     channels: Literal[1, 3]
     dtype: np.dtype[Any]
     um_per_px: float | None
+    resolution: Resolution
+    full_size: tuple[int, int]
     downsample: float
 
     def read(self, top: int, left: int, height: int, width: int) -> Micrograph:
@@ -80,13 +85,14 @@ class ArraySlide(SlideView):
         downsample: float = 1.0,
         path: Path = Path("array"),
     ) -> None:
-        super().__init__(ArraySource(pixels, path, um_per_px), downsample, um_per_px)
+        resolution = Resolution.of(given=um_per_px)
+        super().__init__(ArraySource(pixels, path), downsample, resolution)
 
 
 class ArraySource:
     """An array as a source of one level."""
 
-    def __init__(self, pixels: Micrograph, path: Path, um_per_px: float | None) -> None:
+    def __init__(self, pixels: Micrograph, path: Path) -> None:
         if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
             raise ValueError(
                 f"{path}: {pixels.dtype} of the shape {pixels.shape}; (H, W) or (H, W, 3), uint8 "
@@ -97,7 +103,7 @@ class ArraySource:
         self.levels: tuple[Level, ...] = (Level(pixels.shape[0], pixels.shape[1], 1.0),)
         self.channels: Literal[1, 3] = 1 if pixels.ndim == 2 else 3
         self.dtype: np.dtype[Any] = pixels.dtype
-        self.um_per_px: float | None = um_per_px
+        self.um_per_px: float | None = None
 
     def read(self, level: int, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return a copy of a region; `level` is 0."""

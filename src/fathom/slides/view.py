@@ -8,6 +8,7 @@ import numpy as np
 from fathom.ground.images import Micrograph
 from fathom.slides.resampling import Taps, resample, resampled_length
 from fathom.slides.source import Source
+from fathom.slides.stated_resolution import Resolution
 
 # Within one per cent a 10 um nucleus of 40 px is wrong by less than half a pixel: not resampled.
 SAME_RESOLUTION = 0.01
@@ -20,7 +21,7 @@ class SlideView:
     ----------
     source : closed with the view
     downsample : px of level 0 per px of the view; below 1 the view is finer than the file
-    um_per_px : of level 0; None where unknown
+    resolution : of level 0
     level : to read; None for the coarsest that is as fine as the view
     """
 
@@ -28,7 +29,7 @@ class SlideView:
         self,
         source: Source,
         downsample: float,
-        um_per_px: float | None,
+        resolution: Resolution,
         level: int | None = None,
     ) -> None:
         self._source = source
@@ -36,12 +37,13 @@ class SlideView:
         size = source.levels[self._level]
         factor = downsample / size.downsample
         self._factor = 1.0 if abs(factor - 1) <= SAME_RESOLUTION else factor
-        self._um_per_px_full = um_per_px
+        self.resolution = resolution
+        self.full_size = (source.levels[0].height, source.levels[0].width)
         self.path: Path = source.path
         self.channels: Literal[1, 3] = source.channels
         self.dtype = np.dtype(source.dtype)
         self.downsample = self._factor * size.downsample
-        self.um_per_px = None if um_per_px is None else um_per_px * self.downsample
+        self.um_per_px = resolution.scaled_by(self.downsample)
         self.height = resampled_length(size.height, self._factor)
         self.width = resampled_length(size.width, self._factor)
 
@@ -69,7 +71,7 @@ class SlideView:
         `by_pyramid`, from those of this view: then they do not hang on how a pyramid was made.
         """
         level = None if by_pyramid else self._level
-        return SlideView(self._source, self.downsample * factor, self._um_per_px_full, level)
+        return SlideView(self._source, self.downsample * factor, self.resolution, level)
 
     def close(self) -> None:
         """Release the file."""

@@ -33,14 +33,14 @@ class SlideProgress:
         )
 
     @contextmanager
-    def slide(self, slide: Slide, number: int) -> Iterator["Passed"]:
+    def slide(self, slide: Slide, number: int) -> Iterator["SlideBar"]:
         """Show a slide, the call's `number`-th from 1, while it is worked on."""
         size = slide.height * slide.width
         task = self._bar.add_task(
             f"{number} of {self._slides}: {slide.path.name}", total=size / _MPX, nuclei=0
         )
         try:
-            yield Passed(self._bar, task, slide.width)
+            yield SlideBar(self._bar, task, slide.width)
         finally:
             self._bar.remove_task(task)
 
@@ -57,7 +57,7 @@ class SlideProgress:
         self._bar.stop()
 
 
-class Passed:
+class SlideBar:
     """What of a slide is done; skipped glass counts as soon as the next tile is."""
 
     def __init__(self, bar: Progress, task: TaskID, width: int) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.images import write_labels
 from fathom.imaging.params import Segmentation
 from fathom.models.onnx_model import OnnxModel
-from fathom.scoring.new_slides import score_dataset, travel
+from fathom.scoring.external_validation import score_dataset, validation_metrics
 from fathom.statistics.params import Comparison
 
 SLIDES = 8  # of the simulated data set
@@ -18,14 +20,14 @@ COMPARISON = Comparison.model_validate(PARAMS["comparison"])
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return OnnxModel(write_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+    return OnnxModel(write_model(tmp_path_factory.mktemp("model") / "tiny.onnx", um_per_px=None))
 
 
 @pytest.fixture(scope="module")
 def scored(model, simulated_dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("scored")
     dataset = read_dataset(simulated_dataset, require_labels=False)
-    return score_dataset(model, dataset, out), out
+    return score_dataset(model, dataset, None, out), out
 
 
 def test_every_image_gets_its_files_and_its_row(scored):
@@ -38,7 +40,7 @@ def test_every_image_gets_its_files_and_its_row(scored):
 
 
 def test_the_annotated_classes_are_found_again(scored, simulated_dataset):
-    table, _ = scored
+    table = scored[0].nuclei
     annotations = pd.read_csv(simulated_dataset / "annotations.csv")
     for row in table[table["left_out"] == ""].itertuples():
         inside = annotations[
@@ -51,10 +53,10 @@ def test_the_annotated_classes_are_found_again(scored, simulated_dataset):
 
 
 def test_the_numbers_are_those_of_scikit_learn(scored):
-    table, _ = scored
+    table = scored[0].nuclei
     # A threshold in the middle of this untrained network's probabilities, so that both occur.
     card = make_card(threshold=float(table["probability"].median()))
-    numbers = travel(table, SLIDES, card, COMPARISON)
+    numbers = validation_metrics(scored[0], card, COMPARISON)
     known = table[table["label"].notna() & table["probability"].notna()]
     truth = (known["label"] == "ill").to_numpy()
     decided = (known["probability"] >= card.threshold).to_numpy()
@@ -67,17 +69,21 @@ def test_the_numbers_are_those_of_scikit_learn(scored):
     assert numbers["labelled_positive"] == truth.sum()
     for name in ("balanced_accuracy", "auroc", "sensitivity", "specificity"):
         assert numbers[f"{name}_low"] <= numbers[name] <= numbers[f"{name}_high"]
-    assert numbers == travel(table, SLIDES, card, COMPARISON)
+    assert numbers == validation_metrics(scored[0], card, COMPARISON)
 
 
 def test_the_interval_is_over_slides(scored):
     """Were each slide ten, with the same nuclei in each, the intervals would be shorter."""
-    table, _ = scored
+    table = scored[0].nuclei
     card = make_card(threshold=float(table["probability"].median()))
-    few = travel(table, SLIDES, card, COMPARISON)
+
+    def of(nuclei):
+        return validation_metrics(replace(scored[0], nuclei=nuclei), card, COMPARISON)
+
+    few = of(table)
     more = [table.assign(slide=table["slide"] + str(copy)) for copy in range(10)]
-    copies = travel(pd.concat([table] * 10), SLIDES, card, COMPARISON)
-    many = travel(pd.concat(more), SLIDES, card, COMPARISON)
+    copies = of(pd.concat([table] * 10))
+    many = of(pd.concat(more))
     width = {
         name: numbers["auroc_high"] - numbers["auroc_low"]
         for name, numbers in {"few": few, "copies": copies, "many": many}.items()
@@ -87,9 +93,9 @@ def test_the_interval_is_over_slides(scored):
 
 
 def test_with_one_class_there_are_counts_only(scored):
-    table, _ = scored
+    table = scored[0].nuclei
     one = table[table["label"] == "ill"]
-    numbers = travel(one, SLIDES, make_card(), COMPARISON)
+    numbers = validation_metrics(replace(scored[0], nuclei=one), make_card(), COMPARISON)
     assert numbers["labelled"] == numbers["labelled_positive"] == len(one)
     assert not any("accuracy" in name for name in numbers)
 
@@ -97,8 +103,8 @@ def test_with_one_class_there_are_counts_only(scored):
 def test_no_images_are_a_result(model, tmp_path):
     (tmp_path / "images.csv").write_text("image,slide,patient\n", encoding="utf-8")
     dataset = read_dataset(tmp_path, require_labels=False)
-    table = score_dataset(model, dataset, tmp_path / "out")
-    assert travel(table, len(dataset.images), model.card, COMPARISON) == {"images": 0}
+    scored = score_dataset(model, dataset, None, tmp_path / "out")
+    assert validation_metrics(scored, model.card, COMPARISON) == {"images": 0}
     assert (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8").count("\n") == 1
 
 
@@ -106,13 +112,13 @@ def test_classes_that_the_model_does_not_know(model, simulated_dataset, tmp_path
     dataset = read_dataset(simulated_dataset)
     dataset.annotations.loc[dataset.annotations["label"] == "ill", "label"] = "sick"
     with pytest.raises(FathomError, match="does not know the class 'sick', only 'ill' and 'well'"):
-        score_dataset(model, dataset, tmp_path / "out")
+        score_dataset(model, dataset, None, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_model_of_masks_takes_the_masks_of_the_data_set(simulated_dataset, tmp_path):
     masks = Segmentation.model_validate({**PARAMS["segmentation"], "method": "masks"})
-    model = OnnxModel(write_model(tmp_path / "masks.onnx", segmentation=masks))
+    model = OnnxModel(write_model(tmp_path / "masks.onnx", segmentation=masks, um_per_px=None))
     folder = tmp_path / "dataset"
     (folder / "images").mkdir(parents=True)
     image = simulated_dataset / "images" / "field00.tif"
@@ -121,10 +127,10 @@ def test_a_model_of_masks_takes_the_masks_of_the_data_set(simulated_dataset, tmp
         "image,slide,patient\nimages/field00.tif,s,p\n", encoding="utf-8"
     )
     with pytest.raises(FathomError, match="have no label image"):
-        score_dataset(model, read_dataset(folder, require_labels=False), tmp_path / "out")
+        score_dataset(model, read_dataset(folder, require_labels=False), None, tmp_path / "out")
     labels = np.zeros((160, 160), dtype=np.int32)
     labels[20:40, 20:40], labels[60:80, 90:110] = 7, 3
     write_labels(folder / "masks" / "field00.tif", labels)
-    table = score_dataset(model, read_dataset(folder, require_labels=False), tmp_path / "out")
-    assert table["area_px"].tolist() == [400, 400]
-    assert table["probability"].notna().all()
+    table = score_dataset(model, read_dataset(folder, require_labels=False), None, tmp_path / "out")
+    assert table.nuclei["area_px"].tolist() == [400, 400]
+    assert table.nuclei["probability"].notna().all()
