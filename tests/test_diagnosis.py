@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import nuclei_of
+from made_splits import make_splits
 from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, row, shallow
 
 from fathom.diagnosis.diagnosis import TrainedRow, case_of, diagnose, read_trained_rows, row_table
@@ -19,7 +20,6 @@ from fathom.ground.section import read_section
 from fathom.networks.interventions import Plan
 from fathom.networks.recipe import Probes, Recipe
 from fathom.reports.verdict_text import is_stable, numbers, verdict_markdown, write_verdicts
-from fathom.splitting.folds import make_splits
 from fathom.study.nuclei import Nuclei
 from fathom.study.rows import Run, read_architectures
 from fathom.study.splits import Split

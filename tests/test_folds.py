@@ -5,10 +5,11 @@ import pytest
 from conftest import nuclei_of
 from duplicate_pairs import pairs_of, reachable
 from hypothesis import event, given, settings
+from made_splits import make_splits
 from sklearn.model_selection import StratifiedGroupKFold
 
 from fathom.ground.errors import FathomError
-from fathom.splitting.folds import make_splits, write_splits
+from fathom.splitting.folds import write_splits
 from fathom.study.duplicates import NOT_LOOKED_FOR, Duplicates, pair_table
 from fathom.study.nuclei import read_nuclei, write_nuclei
 from fathom.study.splits import FINAL, Split, check_splits, part_rows, read_splits

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import nuclei_of
+from made_splits import make_splits
 from safetensors.torch import load_file
 from test_training import LINE, RECIPE
 
@@ -15,7 +16,6 @@ from fathom.networks.architecture import parse
 from fathom.networks.interventions import Plan
 from fathom.networks.network import build, scale_input
 from fathom.networks.recipe import Probes
-from fathom.splitting.folds import make_splits
 from fathom.study.nuclei import Nuclei
 from fathom.study.splits import FINAL, Split, part_rows
 from fathom.study.trained import PROBE_COLUMNS

@@ -4,6 +4,7 @@ Nothing is fitted but the threshold, which the validation part chooses as it doe
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,11 @@ def by_acquisition(nuclei: Nuclei, splits: pd.DataFrame, column: str, seed: int)
         return np.asarray(pd.Series(acquisition).map(of_each).fillna(EVEN), dtype=np.float64)
 
     return _predictions(share, nuclei, splits, seed)
+
+
+def read_label_pixels(path: Path) -> pd.DataFrame:
+    """Read what `fathom.controls.control_crops.label_pixels` counted; it may have no rows."""
+    return pd.read_parquet(path)
 
 
 def by_label_pixels(

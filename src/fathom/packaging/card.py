@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import yaml
 
-from fathom.ground.number_text import difference, with_interval
 from fathom.imaging.params import NetworkSegmentation
 from fathom.models.onnx_model import ModelCard
+from fathom.statistics.number_text import difference, with_interval
 
 # Names of metrics and what they are called, in the order of the table.
 _RESULTS = {

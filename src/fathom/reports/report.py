@@ -12,10 +12,10 @@ from rich.table import Table
 
 from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
-from fathom.ground.number_text import decimal, difference, with_interval
 from fathom.ground.section import PARAMS_FILE, read_section
 from fathom.reports.audit_notes import audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
+from fathom.statistics.number_text import decimal, difference, with_interval
 from fathom.statistics.params import Comparison
 from fathom.study.rows import read_runs
 from fathom.study.run_names import baseline_name, names_in_order, short

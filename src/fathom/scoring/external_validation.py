@@ -182,7 +182,7 @@ def validation_metrics(
     counts = counts_by_group(decision, positive, group, len(slides))
     pairs = ordered_pairs(probability, positive, group, len(slides))
     for name, values in _measures(counts, pairs, leave_out(design).groups).items():
-        numbers |= share_interval(values, design, params.confidence).named(name)
+        numbers |= share_interval(values, design, params.confidence).as_numbers(name)
     return numbers
 
 

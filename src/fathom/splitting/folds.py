@@ -79,13 +79,6 @@ def write_splits(
     return content
 
 
-def make_splits(
-    nuclei: Nuclei, params: Split, duplicates: Duplicates = NOT_LOOKED_FOR
-) -> pd.DataFrame:
-    """Return the table of splits (see `splitting.splits`): same nuclei and params, same rows."""
-    return make_folds(nuclei, params, pair_table(duplicates.pairs)).table
-
-
 def make_folds(nuclei: Nuclei, params: Split, pairs: pd.DataFrame) -> Folds:
     """Divide the groups into test parts, and those outside each into training and validation.
 

@@ -93,7 +93,7 @@ def _intervals(
     numbers: Numbers = {}
     for measure_name, values in measured.items():
         try:
-            numbers |= share_interval(values, design, confidence).named(measure_name)
+            numbers |= share_interval(values, design, confidence).as_numbers(measure_name)
         except FathomError as error:
             raise FathomError(f"{measure_name} of '{name}': {error}") from None
     return numbers
