@@ -403,6 +403,17 @@ def test_annotation_of_an_image_that_is_not_listed(folder):
     ]
 
 
+def test_many_points_outside_that_are_inside_once_x_and_y_are_exchanged(folder):
+    points = [f"images/b.tif,{x},{y},ill" for x, y in ((1, 8), (2, 9), (3, 11))]
+    found = faults_of_nuclei(folder, [NUCLEI[0], "images/a.tif,2,3,well", *points])
+    assert len(found) == 3
+    assert all(
+        one.endswith("with x and y exchanged every point lies inside its image") for one in found
+    )
+    found = faults_of_nuclei(folder, [*NUCLEI, *points, "images/a.tif,11,3,ill"])
+    assert not any("exchanged" in one for one in found)
+
+
 @pytest.mark.parametrize(("x", "y"), [("12", "0"), ("-0.1", "0"), ("0", "8"), ("0", "1e9")])
 def test_annotation_outside_of_its_image(folder, x, y):
     column, text, last = ("x", x, 11) if y == "0" else ("y", y, 7)

@@ -29,6 +29,7 @@ class Audit(Section):
     saturated_share: Share
     saturated_nuclei: Share
     blurred_share: Share
+    missed_share: Share
     told_margin: Annotated[float, Field(gt=0, lt=0.5)]
     told_correlation: Correlation
     chance: Share

@@ -14,7 +14,7 @@ from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
 from fathom.ground.number_text import decimal, difference, with_interval
 from fathom.ground.section import PARAMS_FILE, read_section
-from fathom.reports.audit_notes import audit_notes
+from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
 from fathom.statistics.params import Comparison
 from fathom.study.rows import read_runs
@@ -61,7 +61,7 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
     """
     results = _read_results(metrics / "runs", params)
     waivers = read_section(Audit, params).waivers
-    notes = [*_notes(results), *audit_notes(metrics, waivers)]
+    notes = [*_notes(results), *account_notes(metrics), *audit_notes(metrics, waivers)]
     if markdown:
         tables = map(_control_markdown, control_tables(metrics, params))
         print("\n\n".join([_markdown(results, notes), *tables]))

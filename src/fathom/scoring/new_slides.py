@@ -15,7 +15,8 @@ from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph
 from fathom.ground.progress import track
-from fathom.imaging.crop_dataset import REASONS, give_labels, nucleus_labels
+from fathom.imaging.annotations import nucleus_labels
+from fathom.imaging.crop_dataset import give_labels
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import Frame
@@ -33,6 +34,7 @@ from fathom.statistics.metrics import (
     specificity,
 )
 from fathom.statistics.params import Comparison
+from fathom.study.accounts import REASONS
 
 
 def score_dataset(model: OnnxModel, dataset: DataSet, out: Path) -> pd.DataFrame:
