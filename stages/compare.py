@@ -9,6 +9,7 @@ from fathom.ground.section import read_section
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
 from fathom.statistics import comparison
+from fathom.statistics.final_network import final_numbers
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import study_of
 from fathom.statistics.study_variance import study_variance
@@ -33,6 +34,8 @@ def compare(
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     depths = comparison.depths(networks, read_architectures())
     results = comparison.compare(everyone, study, depths, params, read_numerics())
+    for name in networks:
+        results[name] |= final_numbers(runs / name, study)
     comparison.write_comparison(metrics, summary, results)
     trained = {name: everyone[name] for name in networks}
     write_metrics(variance, study_variance(trained, study.groups))

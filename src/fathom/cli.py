@@ -104,6 +104,10 @@ def predict(
             show_default="beside the model",
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Score also with a network that failed in training."),
+    ] = False,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
     from fathom.ground.heap import share_one_heap
@@ -123,6 +127,7 @@ def predict(
             patients=patients,
             overwrite=overwrite,
             resume=resume,
+            force=force,
         )
 
 

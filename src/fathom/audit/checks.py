@@ -14,8 +14,11 @@ Check = Literal[
     "saturated_image",
     "black_clipped_image",
     "blurred_image",
+    "mixed_scales",
+    "labels_in_pieces",
     "duplicate_images_across_patients",
     "duplicate_images",
+    "debris",
     "blank_nuclei",
     "saturated_nuclei",
     "blurred_nuclei",
@@ -32,6 +35,7 @@ Check = Literal[
     "class_told_by_acquisition",
     "one_class_patient",
     "patient_spellings",
+    "slide_spellings",
     "waiver_without_finding",
 ]
 CHECKS: tuple[Check, ...] = get_args(Check)

@@ -15,10 +15,12 @@ from fathom.datasets.layout import (
     LABEL_MASKS,
     MASK_SUFFIXES,
     MASKS,
+    is_litter,
     mask_paths,
+    on_disk,
     stem,
 )
-from fathom.datasets.tables import CsvRow, Fault, read_number
+from fathom.datasets.tables import CsvRow, Fault, one_form, read_number
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, read_labels, read_micrograph
 from fathom.ground.progress import track
@@ -54,7 +56,7 @@ def _decode(folder: Path, row: CsvRow) -> _Decoded:
     size: tuple[int, ...] | None = None
     faults = []
     try:
-        size = read_micrograph(folder / image).shape[:2]
+        size = read_micrograph(on_disk(folder, image)).shape[:2]
     except FathomError as error:
         faults.append(Fault(IMAGES, row.number, "image", _without(folder, error)))
     for kind in (MASKS, LABEL_MASKS):
@@ -137,11 +139,12 @@ def _stray_masks(folder: Path, kind: str, stems: set[str]) -> Iterator[Fault]:
     masks = folder / kind
     for path in sorted(masks.rglob("*")):
         name = path.relative_to(masks)
-        if path.is_dir() or any(part.startswith(".") for part in name.parts):
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.is_dir() or hidden or is_litter(path):
             continue
-        if path.suffix not in MASK_SUFFIXES:
+        if path.suffix.lower() not in MASK_SUFFIXES:
             what = f"'{path.suffix}' is not one of {', '.join(MASK_SUFFIXES)}"
-        elif name.with_suffix("").as_posix() not in stems:
+        elif one_form(name.with_suffix("").as_posix()) not in stems:
             what = f"is the mask of no image: {IMAGES} has none called '{name.with_suffix('')}'"
         else:
             continue

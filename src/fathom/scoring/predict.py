@@ -71,6 +71,7 @@ def predict(
     channel: int | str | None = None,
     tile_px: int = TILE_PX,
     segmenter: Path | None = None,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Score the nuclei of a slide.
 
@@ -91,6 +92,8 @@ def predict(
     segmenter
         The network that finds the nuclei, where the model's were found by one; by default, the
         file of its name beside the model (docs/own-segmenter.md).
+    force
+        Score also with a network that failed in training: it diverged, or knows one answer.
 
     Returns
     -------
@@ -117,6 +120,8 @@ def predict(
     True
     """
     network = model if isinstance(model, OnnxModel) else OnnxModel(Path(model))
+    if not force:
+        network.card.require_sound(network.path)
     finder = open_segmenter(network, segmenter)
     reading = Reading(um_per_px, channel, tile_px)
     if isinstance(slide, np.ndarray):
@@ -154,6 +159,7 @@ def predict_slides(
     patients: Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Score slides and write the files of each, and one summary.csv.
 
@@ -168,6 +174,7 @@ def predict_slides(
     patients : a table of whose the slides are, for a summary by patient
     overwrite : replace files that are there already
     resume : keep the slides that an earlier call finished, with this model and these options
+    force : score also with a network that failed in training: it diverged, or knows one answer
 
     Returns
     -------
@@ -181,6 +188,8 @@ def predict_slides(
         be scored does not stop the others, and leaves no file. Where none can, there is no summary.
     """
     network = OnnxModel(model)
+    if not force:
+        network.card.require_sound(model)
     call = _Call(
         network, open_segmenter(network, segmenter), out, reading or Reading(), formats or Formats()
     )
