@@ -20,7 +20,9 @@ export DVC_NO_ANALYTICS := 1
 # All stages but `fetch` stand before these two; it runs where params.yaml asks for its data.
 MAIN := score_segmentation predict package diagnose controls
 
+# A row of params.yaml that no stage could be made of is said before any work.
 repro: $(STAMP)
+	@fathom runs > /dev/null
 	dvc repro $(MAIN)
 	@fathom table
 	@fathom why
@@ -30,6 +32,7 @@ verify: $(STAMP)
 	@fathom verify
 
 study: $(STAMP)
+	@fathom runs > /dev/null
 	dvc repro $(MAIN) diagnose_study
 	@fathom why --study
 
