@@ -42,11 +42,11 @@ def test_names_that_may_be(file, name):
 
 def test_names_of_architectures_obey_the_same_rule(file):
     path = file("v1.2", "architectures", "4conv3x3 - gap - o")
-    with pytest.raises(FathomError, match="'architectures' has the name 'v1.2'"):
+    with pytest.raises(FathomError, match=r"'architectures' has the name 'v1\.2'"):
         read_architectures(path)
     path = file("a")
     path.write_text(path.read_text().replace("shallow,", "v1.2,").replace("{shallow", "{v1.2"))
-    with pytest.raises(FathomError, match="'architectures' has the name 'v1.2'"):
+    with pytest.raises(FathomError, match=r"'architectures' has the name 'v1\.2'"):
         read_row("runs", "a", path)
 
 

@@ -57,6 +57,7 @@ PACKAGES = (
     "imaging",
     "baselines",
     "default_data",
+    "arranging",
     "study",
     "datasets",
     "ground",

@@ -71,7 +71,7 @@ def read_table(table: Table, file: Path = PARAMS_FILE) -> dict[str, Run]:
 
 
 def _require_names(file: Path, table: str, names: Iterable[object]) -> None:
-    """Raise `FathomError` that lists the names which DVC, a shell or a file system would mistake."""
+    """Raise `FathomError` that lists names which DVC, a shell or a file system would mistake."""
     if wrong := [name for name in names if not isinstance(name, str) or not _NAME.fullmatch(name)]:
         raise FathomError(
             f"{file}: '{table}' has the name {', '.join(map(repr, wrong))}; a name consists of "
