@@ -71,12 +71,17 @@ def change(folder, table, **columns):
     content.assign(**made).to_csv(path, index=False)
 
 
-def findings_of_crops(folder):
-    """Return the findings' names of what `segment` and `crop` make of a data set."""
-    dataset = read_dataset(folder)
-    segment_dataset(dataset, MASKS, folder.parent / "labels")
+def findings_of_crops(folder, *, segmented=False):
+    """Return the accounts and the findings by name of what is cropped from a data set's masks.
+
+    `segmented`: as the stage `segment` takes them; else they are read as label images.
+    """
+    dataset, labels = read_dataset(folder), folder / "masks"
+    if segmented:
+        labels = folder.parent / "labels"
+        segment_dataset(dataset, MASKS, labels)
     out = folder.parent / "nuclei"
-    accounts = crop_dataset(dataset, folder.parent / "labels", Classes(positive="ill"), CROP, out)
+    accounts = crop_dataset(dataset, labels, Classes(positive="ill"), CROP, out)
     return accounts, {one.name: one for one in audit_accounts(accounts, audit_params())}
 
 
@@ -87,7 +92,7 @@ def findings_of_images(folder):
 
 @case
 def points_exchanged(folder):
-    write_set(folder)
+    write_set(folder, slides=8)
     change(folder, "annotations", x=lambda table: table["y"], y=lambda table: table["x"])
     _, found = findings_of_crops(folder)
     assert "x and y are exchanged" in found["annotations_misread:annotations.csv"].what
@@ -95,7 +100,7 @@ def points_exchanged(folder):
 
 @case
 def points_upwards(folder):
-    write_set(folder)
+    write_set(folder, slides=8)
     change(folder, "annotations", y=lambda table: SIDE - table["y"])
     _, found = findings_of_crops(folder)
     assert "counted upwards" in found["annotations_misread:annotations.csv"].what
@@ -141,7 +146,7 @@ def stray_pixels(folder):
     labels = tifffile.imread(path)
     labels[0, 2:14] = np.arange(12, 0, -1)
     tifffile.imwrite(path, labels)
-    accounts, _ = findings_of_crops(folder)
+    accounts, _ = findings_of_crops(folder, segmented=True)
     assert accounts["kept"].sum() == 72
     assert findings_of_images(folder) == {"labels_in_pieces:images/field0.tif": "warning"}
 
@@ -181,7 +186,7 @@ def patients_as_a_spreadsheet_has_them(folder):
         names = [one, other, "a", "b", "c", "d"]
         change(folder, "images", patient=lambda table, names=names: names)
         name = "|".join(sorted((one, other)))
-        assert findings_of_images(folder) == {f"patient_spellings:{name}": "error"}
+        assert findings_of_images(folder)[f"patient_spellings:{name}"] == "error"
 
 
 @case
@@ -244,7 +249,7 @@ def names_in_two_unicode_forms(folder):
     for part in ("images", "masks"):
         for path in (folder / part).iterdir():
             path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
-    accounts, _ = findings_of_crops(folder)
+    accounts, _ = findings_of_crops(folder, segmented=True)
     assert accounts["kept"].sum() == 72
 
 
@@ -254,7 +259,7 @@ def masks_with_capitals_and_litter(folder):
     (folder / "masks/field0.tif").rename(folder / "masks/field0.TIF")
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store"):
         (folder / "masks" / name).write_bytes(b"x")
-    accounts, _ = findings_of_crops(folder)
+    accounts, _ = findings_of_crops(folder, segmented=True)
     assert accounts["kept"].sum() == 72
 
 
