@@ -8,8 +8,7 @@ from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
-from fathom.statistics import comparison
-from fathom.statistics.final_network import final_numbers
+from fathom.statistics import comparison, final_network
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import study_of
 from fathom.statistics.study_variance import study_variance
@@ -33,12 +32,10 @@ def compare(
     study = study_of(read_nuclei(nuclei), read_section(Split).group)
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     depths = comparison.depths(networks, read_architectures())
-    results = comparison.compare(everyone, study, depths, params, read_numerics())
-    for name in networks:
-        results[name] |= final_numbers(runs / name, study)
+    found = comparison.compare(everyone, study, depths, params, read_numerics())
+    results = final_network.with_final_networks(found, networks, runs, study)
     comparison.write_comparison(metrics, summary, results)
-    trained = {name: everyone[name] for name in networks}
-    write_metrics(variance, study_variance(trained, study.groups))
+    write_metrics(variance, study_variance({n: everyone[n] for n in networks}, study.groups))
     drawn = tables(everyone, study, results, networks, runs)
     write_tables(plots, drawn)
     draw_all(drawn, results, params.confidence, pictures)

@@ -6,6 +6,7 @@ training diverged, and whether it tells nuclei apart on its own validation part.
 epoch and its threshold, so that its balanced accuracy there is too good; it proves failure only.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ from fathom.statistics.metrics import choose_threshold
 from fathom.statistics.scores import CONSTANT, Study
 from fathom.study.splits import FINAL
 from fathom.study.trained import HISTORY, PREDICTIONS
+
+
+def with_final_networks(
+    results: Mapping[str, Numbers], runs: Iterable[str], folder: Path, study: Study
+) -> dict[str, Numbers]:
+    """Return the results of everyone with `final_numbers` of each run, `folder`/<run>, added."""
+    of_runs = {run: final_numbers(folder / run, study) for run in runs}
+    return {name: {**numbers, **of_runs.get(name, {})} for name, numbers in results.items()}
 
 
 def final_numbers(trained: Path, study: Study) -> Numbers:
