@@ -7,7 +7,7 @@ from fathom.ground.numerics import read_numerics
 from fathom.ground.section import read_section
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
-from fathom.statistics import comparison
+from fathom.statistics import comparison, final_network
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import study_of
 from fathom.study.nuclei import read_nuclei
@@ -29,7 +29,8 @@ def compare(
     study = study_of(read_nuclei(nuclei), read_section(Split).group)
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     depths = comparison.depths(networks, read_architectures())
-    results = comparison.compare(everyone, study, depths, params, read_numerics())
+    found = comparison.compare(everyone, study, depths, params, read_numerics())
+    results = final_network.with_final_networks(found, networks, runs, study)
     comparison.write_comparison(metrics, summary, results)
     drawn = tables(everyone, study, results, networks, runs)
     write_tables(plots, drawn)
