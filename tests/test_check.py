@@ -278,7 +278,8 @@ def test_truncated_and_unreadable_images(folder, suffix):
     lines = [f"images/{p.name},{p.name},p3,ill," for p in (whole, cut, text)]
     found = faults_of_images(folder, [*IMAGES, *lines])
     assert len(found) == 2
-    assert found[0].startswith(f"images.csv, row 5, column 'image': images/cut.{suffix}: cannot")
+    what = "is truncated" if suffix == "tif" else "cannot be read"
+    assert found[0].startswith(f"images.csv, row 5, column 'image': images/cut.{suffix}: {what}")
     assert found[1].startswith(f"images.csv, row 6, column 'image': images/text.{suffix}: ")
 
 
@@ -288,7 +289,7 @@ def test_image_of_a_kind_that_cannot_be_used(folder):
     lines = [line.replace("b.tif", "b.czi") for line in IMAGES]
     assert faults_of_images(folder, lines) == [
         "images.csv, row 2, column 'image': images/a.tif: holds float32 numbers; "
-        "8- or 16-bit unsigned integers were expected",
+        "8- or 16-bit unsigned integers were expected. Save it as such",
         "images.csv, row 3, column 'image': images/b.czi: "
         "'.czi' is not one of .tif, .tiff, .png, .jpg, .jpeg",
     ]

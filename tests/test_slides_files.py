@@ -193,7 +193,7 @@ def test_pixels_that_are_not_square_are_refused(tmp_path):
         tmp_path / "a.tif", [picture(50, 60, 1)], PhysicalSizeX=0.5, PhysicalSizeY=0.6
     )
     with pytest.raises(FathomError, match=r"0\.5 um wide and 0\.6 um high; square ones"):
-        open_slide(tmp_path / "a.tif")
+        open_slide(tmp_path / "a.tif", um_per_px=0.5)
 
 
 def write_channels_ome(path, channels, **options):

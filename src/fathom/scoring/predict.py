@@ -39,9 +39,9 @@ from fathom.scoring.progress import SlideProgress
 from fathom.scoring.segmenter import open_segmenter
 from fathom.scoring.stream import measure_slide, stream
 from fathom.scoring.tiles import TILE_PX, require_tile
-from fathom.slides.opening import open_slide
+from fathom.slides.opening import open_array, open_slide
 from fathom.slides.overview import overview
-from fathom.slides.slide import ArraySlide, Slide
+from fathom.slides.slide import Slide
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def predict(
     finder = open_segmenter(network, segmenter)
     reading = Reading(um_per_px, channel, tile_px)
     if isinstance(slide, np.ndarray):
-        opened: Slide = _array_slide(slide, network, um_per_px)
+        needed = network.card.um_per_px
+        opened = open_array(slide, um_per_px=needed, own_um_per_px=um_per_px)
+        network.check_channels(slide, opened.path)
     else:
         opened = reading.open(Path(slide), network.card)
     with opened:
@@ -130,17 +132,6 @@ def predict(
         none = pa.schema(MEASURED).empty_table().to_pandas()
         together = pd.concat(tables, ignore_index=True) if tables else none
         return placed(together, frame_of(opened))
-
-
-def _array_slide(pixels: Micrograph, model: OnnxModel, um_per_px: float | None) -> ArraySlide:
-    needed = model.card.um_per_px
-    downsample = needed / um_per_px if needed is not None and um_per_px is not None else 1.0
-    try:
-        slide = ArraySlide(pixels, um_per_px=um_per_px or needed, downsample=downsample)
-    except ValueError as error:
-        raise FathomError(str(error)) from None
-    model.check_channels(pixels, slide.path)
-    return slide
 
 
 def predict_slides(

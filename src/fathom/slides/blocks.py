@@ -10,6 +10,7 @@ import numpy as np
 
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph
+from fathom.ground.resolution import PixelSize
 from fathom.slides.source import Level
 
 # What two neighbouring tiles of an analysis share of a tiled format, decoded once.
@@ -37,7 +38,7 @@ class BlockSource(ABC):
         levels: tuple[Level, ...],
         channels: Literal[1, 3],
         dtype: np.dtype[Any],
-        um_per_px: float | None,
+        pixel_size: PixelSize,
         *,
         blocks: tuple[tuple[int, int], ...],
         cache_bytes: int = CACHE_BYTES,
@@ -46,7 +47,7 @@ class BlockSource(ABC):
         self.levels = levels
         self.channels = channels
         self.dtype = dtype
-        self.um_per_px = um_per_px
+        self.pixel_size = pixel_size
         self._blocks = blocks
         self._cache_bytes = cache_bytes
         self._kept: OrderedDict[_Place, Micrograph] = OrderedDict()

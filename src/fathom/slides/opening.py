@@ -1,13 +1,12 @@
 """Open a file as a slide: which reader, which resolution."""
 
-import math
 from pathlib import Path
 from typing import Literal
 
 from fathom.ground.errors import FathomError
-from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
+from fathom.ground.images import TIFF_SUFFIXES, Micrograph, read_micrograph
+from fathom.ground.resolution import COARSEST_UM, FINEST_UM, PixelSize, is_plausible
 from fathom.slides.channels import picked_channel
-from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
 from fathom.slides.slide import ArraySource, Slide
 from fathom.slides.source import Source
 from fathom.slides.view import SlideView
@@ -46,8 +45,7 @@ def open_slide(
         or time, other channels than asked for, or other numbers than 8- and 16-bit unsigned ones;
         and, where `um_per_px` is given, for one whose resolution is unknown or too coarse.
     """
-    if own_um_per_px is not None and not (math.isfinite(own_um_per_px) and own_um_per_px > 0):
-        raise FathomError(f"--um-per-px is {own_um_per_px}; a number above 0 was expected")
+    _require_plausible(own_um_per_px)
     source = _source(path, channel, channels)
     try:
         return _view(source, um_per_px, own_um_per_px)
@@ -56,20 +54,32 @@ def open_slide(
         raise
 
 
+def open_array(
+    pixels: Micrograph, *, um_per_px: float | None = None, own_um_per_px: float | None = None
+) -> Slide:
+    """Take an array, (H, W) or (H, W, 3), uint8 or uint16, in either byte order, as a slide.
+
+    `um_per_px` is what the model needs, `own_um_per_px` the array's own; without it the array is
+    taken to be at the model's. Raises `FathomError` as `open_slide` does.
+    """
+    _require_plausible(own_um_per_px)
+    return _view(ArraySource(pixels, Path("array"), um_per_px), um_per_px, own_um_per_px)
+
+
+def _require_plausible(um_per_px: float | None) -> None:
+    if um_per_px is not None and not is_plausible(um_per_px):
+        raise FathomError(
+            f"--um-per-px is {um_per_px}; the width of a pixel in um was expected, from "
+            f"{FINEST_UM} to {COARSEST_UM}"
+        )
+
+
 def _view(source: Source, needed: float | None, given: float | None) -> Slide:
-    own = given or source.um_per_px
+    own = given or source.pixel_size.um_per_px
     if needed is None:
         return SlideView(source, 1.0, own)
     if own is None:
-        raise FathomError(
-            f"{source.path}: does not say how wide its pixels are, and the model needs "
-            f"{needed:.4g} um per px: give it as --um-per-px"
-        )
-    if given is None and not is_plausible(own):
-        raise FathomError(
-            f"{source.path}: says that its pixels are {own:.4g} um wide, which no light "
-            f"microscope's are ({FINEST_UM} to {COARSEST_UM} um): give the width as --um-per-px"
-        )
+        raise FathomError(f"{source.path}: {_unusable(source.pixel_size, needed)}")
     if own / needed > _FINEST_ENLARGEMENT:
         raise FathomError(
             f"{source.path}: its pixels of {own:.4g} um are {own / needed:.1f} times as wide as "
@@ -77,6 +87,22 @@ def _view(source: Source, needed: float | None, given: float | None) -> Slide:
             "Take a model of that resolution, or give the right one as --um-per-px"
         )
     return SlideView(source, needed / own, own)
+
+
+def _unusable(size: PixelSize, needed: float) -> str:
+    """Say why what a file says of its pixels does not do, and what would."""
+    if size.fault:
+        return f"{size.fault}: give the width in um as --um-per-px"
+    if not size.is_square:
+        return (
+            f"its pixels are {size.width_um:.4g} um wide and {size.height_um:.4g} um high; square "
+            "ones were expected. Resample it, or, where that is wrong, give the right width as "
+            "--um-per-px"
+        )
+    return (
+        f"does not say how wide its pixels are, and the model needs {needed:.4g} um per px: give "
+        "it as --um-per-px"
+    )
 
 
 def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> Source:
@@ -99,7 +125,8 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
             is_scanner_tiff,
         )
 
-        if suffix in SCANNERS or is_scanner_tiff(path):
+        # A piece that was cut out of an SVS and saved in strips is a TIFF, and no scanner's.
+        if is_scanner_tiff(path) or (suffix in SCANNERS and suffix != ".svs"):
             return OpenSlideSource(path, channel, channels)
         from fathom.slides.tiff import TiffSource
 
@@ -115,7 +142,7 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
 
 def _require_there(path: Path) -> None:
     if path.is_dir():
-        if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
+        if is_zarr_group(path):
             return
         raise FathomError(
             f"{path}: is a folder, and not an OME-Zarr image; name the images in it, such as "
@@ -127,6 +154,11 @@ def _require_there(path: Path) -> None:
         raise FathomError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise FathomError(f"{path}: the file is empty (0 bytes)")
+
+
+def is_zarr_group(folder: Path) -> bool:
+    """Tell whether a folder is a group of Zarr: an OME-Zarr image, or what lies around some."""
+    return any((folder / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs"))
 
 
 def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> ArraySource:

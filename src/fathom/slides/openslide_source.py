@@ -15,9 +15,9 @@ import tifffile
 
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph
+from fathom.ground.resolution import Length, pixel_size
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
-from fathom.slides.resolution import square
 from fathom.slides.source import Level, levels_of
 
 _BLOCK_PX = 1024
@@ -50,10 +50,9 @@ class OpenSlideSource(BlockSource):
                 levels,
                 channels,
                 np.dtype(np.uint8),
-                square(
-                    path,
-                    _number(properties, openslide.PROPERTY_NAME_MPP_Y),
-                    _number(properties, openslide.PROPERTY_NAME_MPP_X),
+                pixel_size(
+                    _side(properties, openslide.PROPERTY_NAME_MPP_Y),
+                    _side(properties, openslide.PROPERTY_NAME_MPP_X),
                 ),
                 blocks=((_BLOCK_PX, _BLOCK_PX),) * len(levels),
             )
@@ -161,8 +160,5 @@ def _on(drawn: npt.NDArray[np.uint8], background: npt.NDArray[np.float32]) -> np
     return mixed
 
 
-def _number(properties: Mapping[str, str], name: str) -> float | None:
-    try:
-        return float(properties[name])
-    except (KeyError, ValueError):
-        return None
+def _side(properties: Mapping[str, str], name: str) -> Length | None:
+    return (properties[name], "um") if name in properties else None

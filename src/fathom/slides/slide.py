@@ -6,11 +6,14 @@ there is anything on it, `fathom.slides.overview.overview` makes it small enough
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, cast
 
 import numpy as np
 
+from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph
+from fathom.ground.pixel_format import PixelFormat
+from fathom.ground.resolution import square_pixel
 from fathom.slides.source import Level
 from fathom.slides.view import SlideView
 
@@ -87,17 +90,19 @@ class ArraySource:
     """An array as a source of one level."""
 
     def __init__(self, pixels: Micrograph, path: Path, um_per_px: float | None) -> None:
-        if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
-            raise ValueError(
-                f"{path}: {pixels.dtype} of the shape {pixels.shape}; (H, W) or (H, W, 3), uint8 "
-                "or uint16, was expected"
+        if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+            raise FathomError(
+                f"{path}: has the shape {pixels.shape}; (H, W) or (H, W, 3) was expected, with a "
+                "pixel or more"
             )
-        self._pixels = pixels
+        native = pixels.dtype.newbyteorder("=")
+        PixelFormat(path, native, 8 * native.itemsize).require_micrograph()
+        self._pixels = cast(Micrograph, pixels.astype(native, copy=False))
         self.path = path
         self.levels: tuple[Level, ...] = (Level(pixels.shape[0], pixels.shape[1], 1.0),)
         self.channels: Literal[1, 3] = 1 if pixels.ndim == 2 else 3
-        self.dtype: np.dtype[Any] = pixels.dtype
-        self.um_per_px: float | None = um_per_px
+        self.dtype: np.dtype[Any] = native
+        self.pixel_size = square_pixel(um_per_px)
 
     def read(self, level: int, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return a copy of a region; `level` is 0."""
