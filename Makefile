@@ -1,7 +1,8 @@
 # make repro   set up, run the whole pipeline, print the comparison and the verdict
 # make study   the full study, 300 epochs and other seeds: long, resumable
 # make verify  run the pipeline, and compare what it wrote with what was committed
-# make test    set up, run the tests
+# make test    set up, run the tests but the heavy ones
+# make test-long   the heavy ones alone
 # make check   set up, lint, format check, types
 PYTHON ?= python3
 VENV   := .venv
@@ -14,7 +15,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro verify study test check setup
+.PHONY: repro verify study test test-long check setup
 .DELETE_ON_ERROR:
 
 # All stages but `fetch` stand before these two; it runs where params.yaml asks for its data.
@@ -35,6 +36,9 @@ study: $(STAMP)
 
 test: $(STAMP)
 	pytest
+
+test-long: $(STAMP)
+	pytest -m long
 
 check: $(STAMP)
 	ruff check

@@ -319,12 +319,12 @@ def test_patient_may_have_nuclei_of_both_classes(folder):
     assert faults_of_images(folder, [UNLABELLED[0], *(f"images/{c}.tif,s,p" for c in "ab")]) == []
 
 
-@pytest.mark.parametrize("text", ["0", "-0.5", "inf", "half", "0_5", '"0,5"'])
-def test_scale_that_is_not_a_positive_number(folder, text):
+@pytest.mark.parametrize("text", ["0", "-0.5", "inf", "half", "0_5", '"0,5"', "325"])
+def test_scale_that_no_pixel_has(folder, text):
     shown = text.strip('"')
     assert faults_of_images(folder, [*IMAGES, f"images/c.tif,s3,p3,ill,{text}"]) == [
-        f"images.csv, row 4, column 'um_per_px': '{shown}' is not a positive number; "
-        "leave it empty where it is not known"
+        f"images.csv, row 4, column 'um_per_px': '{shown}' is not the width of a pixel in um, 0.01 "
+        "to 20.0; leave it empty where it is not known"
     ]
 
 

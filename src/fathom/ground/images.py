@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.output import written_whole
 from fathom.ground.pixel_format import PixelFormat, Stored, picture_format
 from fathom.ground.tiff_series import read_tiff
@@ -34,7 +34,7 @@ def read_micrograph(path: Path) -> Micrograph:
     """Read a TIFF, PNG or JPEG as (H, W) or (H, W, 3), uint8 or uint16.
 
     What its numbers mean is said in `fathom.ground.pixel_format`: palettes, MinIsWhite, alpha
-    channels. Raises `FathomError` for a missing, unreadable or truncated file, more than one
+    channels. Raises `SlideError` for a missing, unreadable or truncated file, more than one
     picture, several channels and other number types.
     """
     stored, pixel_format = _read(path)
@@ -47,7 +47,7 @@ def read_labels(path: Path) -> Labels:
     stored, pixel_format = _read(path)
     numbers = pixel_format.numbers(stored)
     if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
-        raise FathomError(f"{path}: labels must lie in 0..2147483647")
+        raise SlideError(f"{path}: labels must lie in 0..2147483647")
     return numbers.astype(np.int32)
 
 
@@ -74,23 +74,23 @@ def write_picture(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
 
 def _read(path: Path) -> tuple[Stored, PixelFormat]:
     if path.suffix.lower() not in SUFFIXES:
-        raise FathomError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
+        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
     if not path.is_file():
-        raise FathomError(f"{path}: there is no such file")
+        raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
-        raise FathomError(f"{path}: the file is empty (0 bytes)")
+        raise SlideError(f"{path}: the file is empty (0 bytes)")
     try:
         tiff = path.suffix.lower() in TIFF_SUFFIXES
         stored, pixel_format = read_tiff(path) if tiff else _read_picture(path)
     except FathomError:
         raise
     except UnidentifiedImageError:
-        raise FathomError(f"{path}: is not a {path.suffix[1:].upper()} image") from None
+        raise SlideError(f"{path}: is not a {path.suffix[1:].upper()} image") from None
     # Decoders raise whatever they meet in a damaged file; all of it means the same to a user.
     except Exception as error:
-        raise FathomError(f"{path}: cannot be read, damaged or truncated ({error})") from error
+        raise SlideError(f"{path}: cannot be read, damaged or truncated ({error})") from error
     if stored.size == 0:
-        raise FathomError(f"{path}: holds no pixels")
+        raise SlideError(f"{path}: holds no pixels")
     return stored, pixel_format
 
 
@@ -100,7 +100,7 @@ def _read_picture(path: Path) -> tuple[Stored, PixelFormat]:
     with Image.open(BytesIO(content), formats=_FORMATS) as picture:
         count = getattr(picture, "n_frames", 1)
         if count > 1:
-            raise FathomError(f"{path}: holds {count} pictures; save one a file")
+            raise SlideError(f"{path}: holds {count} pictures; save one a file")
         if picture.format != "PNG" or picture.mode == "P":
             stored, bits = np.asarray(picture), 8
         else:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tifffile
 from PIL import ExifTags, Image
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 
 Stored = npt.NDArray[Any]  # (h, w) or (h, w, samples), as in the file
 Values = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # (h, w) or (h, w, samples)
@@ -64,12 +64,12 @@ class PixelFormat:
         return np.dtype(np.uint8) if self.palette is not None else self.dtype
 
     def require_micrograph(self) -> None:
-        """Raise `FathomError` for other numbers than 8- to 16-bit unsigned ones."""
+        """Raise `SlideError` for other numbers than 8- to 16-bit unsigned ones."""
         if self.palette is not None:
             return
         if self.dtype not in _UNSIGNED or self.bits < 8:
             kind = f"{self.bits}-bit" if self.bits < 8 else self.dtype
-            raise FathomError(
+            raise SlideError(
                 f"{self.where}: holds {kind} numbers; 8- or 16-bit unsigned integers were "
                 "expected. Save it as such"
             )
@@ -77,7 +77,7 @@ class PixelFormat:
     def values(self, stored: Stored) -> Values:
         """Return the picture of what is stored, (h, w) or (h, w, `channels`) of `picture_dtype`.
 
-        Raises `FathomError` where a pixel is not opaque, or its number is not in the palette.
+        Raises `SlideError` where a pixel is not opaque, or its number is not in the palette.
         """
         if self.palette is not None:
             stored = self._coloured(stored)
@@ -85,7 +85,7 @@ class PixelFormat:
             stored = np.asarray(2**self.bits - 1 - stored)
         if self.opacity or self.palette is not None:
             if (stored[..., -1] != np.iinfo(stored.dtype).max).any():
-                raise FathomError(
+                raise SlideError(
                     f"{self.where}: has a transparent alpha channel; save it without one"
                 )
             stored = stored[..., 0 if self.channels == 1 else slice(self.channels)]
@@ -95,7 +95,7 @@ class PixelFormat:
         palette = cast(npt.NDArray[np.uint8], self.palette)
         highest = int(stored.max(initial=0))
         if highest >= len(palette):
-            raise FathomError(
+            raise SlideError(
                 f"{self.where}: holds the number {highest}, its palette has {len(palette)} "
                 "colours: damaged"
             )
@@ -104,18 +104,18 @@ class PixelFormat:
     def numbers(self, stored: Stored) -> Indices:
         """Return the numbers of a label image, (h, w); a palette's colours are for viewers.
 
-        Raises `FathomError` where they are no whole numbers, or 0 may not be the background.
+        Raises `SlideError` where they are no whole numbers, or 0 may not be the background.
         """
         if stored.ndim == 3 and self.samples == 1:
             stored = stored[..., 0]
         whole = np.issubdtype(stored.dtype, np.integer) or stored.dtype == np.bool_
         if stored.ndim != 2 or not whole or (self.colour and self.palette is None):
-            raise FathomError(
+            raise SlideError(
                 f"{self.where}: a label image is grey and whole-numbered (0 = background, one "
                 f"number a nucleus); this one has the shape {stored.shape} and holds {stored.dtype}"
             )
         if self.white_is_zero:
-            raise FathomError(
+            raise SlideError(
                 f"{self.where}: is stored with white as 0, so that the background may be 0 or the "
                 "highest number; save it with black as 0 (MinIsBlack)"
             )
@@ -127,7 +127,7 @@ class PixelFormat:
         """Refuse a palette that shows another number than 0 as black, which is background."""
         black = np.flatnonzero((palette[:, :3] == 0).all(axis=1))
         if 0 not in black and (wrong := np.intersect1d(black, stored)).size:
-            raise FathomError(
+            raise SlideError(
                 f"{self.where}: its palette shows the number {wrong[0]} as black, and 0 as a "
                 "colour, so that either may be the background; save it as grey, with 0 for the "
                 "background"
@@ -142,13 +142,13 @@ def has_colours(palette: npt.NDArray[np.uint8]) -> bool:
 def tiff_format(page: tifffile.TiffPage, where: Path) -> PixelFormat:
     """Return how the pixels of a TIFF's page are stored.
 
-    Raises `FathomError` for colours that are neither grey, RGB nor a palette, for pixels that a
+    Raises `SlideError` for colours that are neither grey, RGB nor a palette, for pixels that a
     viewer would turn, and for the look-up tables that ImageJ lays over grey numbers.
     """
     _require_known_colours(page, where)
     _require_upright(page.tags.valueof("Orientation", 1), where)
     if page.dtype is None:
-        raise FathomError(f"{where}: holds numbers of an unknown type")
+        raise SlideError(f"{where}: holds numbers of an unknown type")
     palette = _tiff_palette(page, where) if page.photometric == _PALETTE else None
     rgb = page.photometric in (_RGB, _YCBCR) and page.samplesperpixel in (3, 4)
     # An extra sample that no tag explains is opacity where it comes after RGB, and must be full.
@@ -169,12 +169,12 @@ def tiff_format(page: tifffile.TiffPage, where: Path) -> PixelFormat:
 def _require_known_colours(page: tifffile.TiffPage, where: Path) -> None:
     kind, compression = page.photometric, page.compression
     if kind == _SEPARATED:
-        raise FathomError(f"{where}: {_CMYK}")
+        raise SlideError(f"{where}: {_CMYK}")
     if kind not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR) or (
         (kind == _YCBCR and compression != _JPEG) or compression == _APERIO_JPEG2000_YCBCR
     ):
         name = getattr(kind, "name", None) or kind
-        raise FathomError(
+        raise SlideError(
             f"{where}: its colours are stored as {name} (compression "
             f"{getattr(compression, 'name', None) or compression}), which is not read; save it as "
             "grey or RGB"
@@ -185,12 +185,12 @@ def _tiff_palette(page: tifffile.TiffPage, where: Path) -> npt.NDArray[np.uint8]
     """Return (n, 4) uint8 of a colour map, which is (3, n) uint16; opaque."""
     colours = page.colormap
     if colours is None or page.samplesperpixel != 1 or page.dtype not in _UNSIGNED:
-        raise FathomError(f"{where}: is stored by a palette that is not there: damaged")
+        raise SlideError(f"{where}: is stored by a palette that is not there: damaged")
     # Full scale is 65535 by TIFF 6.0, page 23; some programs write 8-bit colours, as libtiff knows.
     eight_bits = (colours >> 8 if colours.max() > _FULL else colours).astype(np.uint8)
     palette = np.vstack([eight_bits, np.full((1, colours.shape[1]), _FULL, np.uint8)]).T
     if page.parent.is_imagej and has_colours(palette):
-        raise FathomError(
+        raise SlideError(
             f"{where}: its colours are a look-up table that ImageJ lays over grey numbers; set it "
             "to Grays (Image > Lookup Tables) and save it again, or save it as RGB"
         )
@@ -200,11 +200,11 @@ def _tiff_palette(page: tifffile.TiffPage, where: Path) -> npt.NDArray[np.uint8]
 def picture_format(picture: Image.Image, stored: Stored, bits: int, where: Path) -> PixelFormat:
     """Return how the pixels of a PNG or JPEG are stored, `stored` being all of them.
 
-    Raises `FathomError` for CMYK, which has no RGB without its printer's profile, and for pixels
+    Raises `SlideError` for CMYK, which has no RGB without its printer's profile, and for pixels
     that a viewer would turn.
     """
     if picture.mode == "CMYK":
-        raise FathomError(f"{where}: {_CMYK}")
+        raise SlideError(f"{where}: {_CMYK}")
     _require_upright(picture.getexif().get(ExifTags.Base.Orientation, 1), where)
     palette = None
     if picture.mode == "P":
@@ -224,7 +224,7 @@ def picture_format(picture: Image.Image, stored: Stored, bits: int, where: Path)
 
 def _require_upright(orientation: int, where: Path) -> None:
     if orientation != 1:
-        raise FathomError(
+        raise SlideError(
             f"{where}: is to be turned or mirrored when it is shown (Orientation {orientation}); "
             "save it as it is shown"
         )

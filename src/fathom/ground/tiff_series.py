@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.pixel_format import PixelFormat, Stored, tiff_format
 
 Page = tifffile.TiffPage | tifffile.TiffFrame
@@ -17,7 +17,7 @@ _PLANES = {"Z": "Z planes", "T": "time points"}
 _BESIDE_THE_SLIDE = re.compile(r"(label|macro|thumbnail|overview)( image)?( \d+)?", re.IGNORECASE)
 _REDUCED = 1
 
-# tifffile logs what it finds odd; a user is told in one sentence, by `FathomError`, or not at all.
+# tifffile logs what it finds odd; a user is told in one sentence, by `SlideError`, or not at all.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
@@ -25,29 +25,29 @@ logging.getLogger("tifffile").propagate = False
 def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     """Return the one image plane of a file, its axes Y, X and perhaps S (samples) or C (channels).
 
-    Raises `FathomError` where the file holds more than one picture: several images, Z planes, time
+    Raises `SlideError` where the file holds more than one picture: several images, Z planes, time
     points or pages. Labels, thumbnails and reduced copies do not count.
     """
     series = tiff.series
     if not series:
-        raise FathomError(f"{path}: holds no image")
+        raise SlideError(f"{path}: holds no image")
     if ".ome." in path.name.lower() and not tiff.is_ome:
-        raise FathomError(f"{path}: its OME-XML is missing: damaged or truncated, or misnamed")
+        raise SlideError(f"{path}: its OME-XML is missing: damaged or truncated, or misnamed")
     others = [other for other in series[1:] if not _is_beside_the_slide(other)]
     if others:
         names = [_named(one) for one in (series[0], others[0])]
-        raise FathomError(
+        raise SlideError(
             f"{path}: holds {1 + len(others)} images ({', '.join(names)} ...); save one a file"
         )
     sizes = dict(zip(series[0].axes, series[0].shape, strict=True))
     for axis, length in sizes.items():
         if axis not in "YXSC" and length > 1:
-            raise FathomError(
+            raise SlideError(
                 f"{path}: holds {length} {_PLANES.get(axis, 'pages')}; one was expected. Save "
                 "one a file, such as the sharpest or the maximum projection"
             )
     if sizes.get("C", 1) > 1 and sizes.get("S", 1) > 1:
-        raise FathomError(f"{path}: holds {sizes['C']} RGB pictures; save one a file")
+        raise SlideError(f"{path}: holds {sizes['C']} RGB pictures; save one a file")
     return series[0]
 
 
@@ -63,7 +63,7 @@ def _named(series: tifffile.TiffPageSeries) -> str:
 def read_tiff(path: Path) -> tuple[Stored, PixelFormat]:
     """Return all pixels of a file's one picture, (H, W) or (H, W, samples), and their format.
 
-    Raises `FathomError` where the file holds more than one picture, several channels, or ends
+    Raises `SlideError` where the file holds more than one picture, several channels, or ends
     before its pixels do.
     """
     with tifffile.TiffFile(path) as tiff:
@@ -72,13 +72,13 @@ def read_tiff(path: Path) -> tuple[Stored, PixelFormat]:
         sizes = dict(zip(series.axes, series.shape, strict=True))
         channels = max(sizes.get("C", 1), 1 if pixel_format.colour else pixel_format.channels)
         if channels > 1:
-            raise FathomError(
+            raise SlideError(
                 f"{path}: holds {channels} channels; one grey or one RGB picture was expected. "
                 "Save the nuclear stain alone"
             )
         for page in series.pages:
             if page is None:
-                raise FathomError(f"{path}: its pixels are in another file, which is not there")
+                raise SlideError(f"{path}: its pixels are in another file, which is not there")
             require_whole(path, page)
         stored = np.asarray(series.asarray())
     kept = [axis for axis in ("Y", "X", "S") if axis in sizes]
@@ -88,15 +88,15 @@ def read_tiff(path: Path) -> tuple[Stored, PixelFormat]:
 
 
 def require_whole(path: Path, page: Page) -> None:
-    """Raise `FathomError` where a file ends before the pixels of a page do."""
+    """Raise `SlideError` where a file ends before the pixels of a page do."""
     ends = [sum(place) for place in zip(page.dataoffsets, page.databytecounts, strict=False)]
     require_length(path, max(ends, default=0), page.parent.filehandle.size)
 
 
 def require_length(path: Path, last: int, size: int) -> None:
-    """Raise `FathomError` where pixels end at byte `last` and the file at `size`, before it."""
+    """Raise `SlideError` where pixels end at byte `last` and the file at `size`, before it."""
     if last > size:
-        raise FathomError(
+        raise SlideError(
             f"{path}: is truncated: its pixels end at byte {last:,}, the file at byte {size:,}; "
             "copy it again"
         )

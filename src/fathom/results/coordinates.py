@@ -1,6 +1,7 @@
 """Where a nucleus of a slide's view lies in the full-resolution image, and in micrometres."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ class Frame:
     height, width : of the view, px
     um_per_px : of the view; None where unknown
     downsample : px of the full-resolution image per px of the view
+    stretch : px of the file per px of the full-resolution image, down and across: other than 1
+        where the file's pixels are not square
 
     Positions are pixel indices, 0 the centre of the first pixel. Corners are QuPath's coordinates:
     0 is the outer edge of the first pixel.
@@ -24,15 +27,22 @@ class Frame:
     width: int
     um_per_px: float | None = None
     downsample: float = 1.0
+    stretch: tuple[float, float] = (1.0, 1.0)
 
     @property
     def full_um_per_px(self) -> float | None:
         """Of the full-resolution image."""
         return None if self.um_per_px is None else self.um_per_px / self.downsample
 
-    def full_position(self, position: npt.ArrayLike) -> Floats:
-        """Return positions in the full-resolution image, px."""
-        full: Floats = (np.asarray(position, dtype=np.float64) + 0.5) * self.downsample - 0.5
+    @property
+    def steps(self) -> tuple[float, float]:
+        """Return px of the file per px of the view, down and across."""
+        return self.downsample * self.stretch[0], self.downsample * self.stretch[1]
+
+    def full_position(self, position: npt.ArrayLike, axis: Literal["y", "x"]) -> Floats:
+        """Return positions along an axis of the file's full resolution, px."""
+        step = self.steps["yx".index(axis)]
+        full: Floats = (np.asarray(position, dtype=np.float64) + 0.5) * step - 0.5
         return full
 
     def um(self, position: npt.ArrayLike) -> Floats:

@@ -91,7 +91,7 @@ def features(
         yield {
             "type": "Feature",
             "id": str(uuid.uuid5(_NAMESPACE, row["nucleus"])),
-            "geometry": geometry(inside, row["top"], row["left"], frame.downsample),
+            "geometry": geometry(inside, row["top"], row["left"], frame.steps),
             "properties": _properties(row, frame, positive, colours),
         }
 
@@ -100,7 +100,7 @@ def _properties(
     row: Mapping[Hashable, Any], frame: Frame, positive: str, colours: Mapping[str, Colour]
 ) -> dict[str, object]:
     area_px = float(row["area_px"])
-    measurements = {"Area px^2": round(area_px * frame.downsample**2, 4)}
+    measurements = {"Area px^2": round(area_px * frame.steps[0] * frame.steps[1], 4)}
     if frame.um_per_px is not None:
         measurements["Area µm^2"] = round(float(frame.um2(area_px)), 4)
     if row["left_out"]:
@@ -134,7 +134,10 @@ DECIMALS = 2
 
 
 def geometry(
-    inside: npt.NDArray[np.bool_], top: int, left: int, downsample: float = 1.0
+    inside: npt.NDArray[np.bool_],
+    top: int,
+    left: int,
+    steps: tuple[float, float] = (1.0, 1.0),
 ) -> dict[str, object]:
     """Return the outline of a nucleus: a Polygon with its holes, or a MultiPolygon of its parts.
 
@@ -142,7 +145,7 @@ def geometry(
     ----------
     inside : (h, w) bool, not all False
     top, left : row and column of its first pixel, px
-    downsample : px of the full-resolution image per px of `inside`
+    steps : px of the full-resolution image per px of `inside`, down and across
 
     Returns
     -------
@@ -159,9 +162,9 @@ def geometry(
     else:
         parts = label(inside, connectivity=1)
         polygons = [_rings(parts == number) for number in range(1, parts.max() + 1)]
-    corner = np.array([left, top])
+    corner, step = np.array([left, top]), np.array(steps[::-1])
     coordinates = [
-        [_closed((points + corner) * downsample) for points in polygon] for polygon in polygons
+        [_closed((points + corner) * step) for points in polygon] for polygon in polygons
     ]
     if len(coordinates) == 1:
         return {"type": "Polygon", "coordinates": coordinates[0]}

@@ -43,8 +43,8 @@ PLACED = (
 def placed(table: pd.DataFrame, frame: Frame) -> pd.DataFrame:
     """Return rows of `SCORE_COLUMNS` (`fathom.scoring.nuclei_scores`), `PLACED` after them."""
     return table.assign(
-        y_full=frame.full_position(table["y"]),
-        x_full=frame.full_position(table["x"]),
+        y_full=frame.full_position(table["y"], "y"),
+        x_full=frame.full_position(table["x"], "x"),
         y_um=frame.um(table["y"]),
         x_um=frame.um(table["x"]),
         area_um2=frame.um2(table["area_px"]),

@@ -265,4 +265,4 @@ def _summarised(
 
 def frame_of(slide: Slide) -> Frame:
     """Return the frame of a slide's view."""
-    return Frame(slide.height, slide.width, slide.um_per_px, slide.downsample)
+    return Frame(slide.height, slide.width, slide.um_per_px, slide.downsample, slide.stretch)

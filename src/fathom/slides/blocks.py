@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import PixelSize
 from fathom.slides.source import Level
@@ -31,6 +31,8 @@ class BlockSource(ABC):
     blocks : (height, width) px of a block, for each level; those at the edge are smaller
     cache_bytes : of decoded blocks that are kept; the last one is, whatever its size
     """
+
+    stretch = (1.0, 1.0)
 
     def __init__(
         self,
@@ -109,12 +111,12 @@ class BlockSource(ABC):
             raise
         # Decoders raise whatever they meet in a damaged file; all of it means the same to a user.
         except Exception as error:
-            raise FathomError(
+            raise SlideError(
                 f"{self.path}: {where} cannot be read, damaged or truncated ({error})"
             ) from error
         expected = (min(height, size.height - top), min(width, size.width - left))
         if block.shape[:2] != expected or block.dtype != self.dtype:
-            raise FathomError(
+            raise SlideError(
                 f"{self.path}: {where} is {block.shape[0]} x {block.shape[1]} px of {block.dtype}, "
                 f"{expected[0]} x {expected[1]} px of {self.dtype} by the file's header: damaged"
             )

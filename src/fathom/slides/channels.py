@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 
 RGB = ("red", "green", "blue")
 
@@ -28,7 +28,7 @@ def picked_channel(
 
     Raises
     ------
-    FathomError
+    SlideError
         For RGB given to a model of one channel without a channel picked, the reverse, several
         channels and none picked, and a channel that is not there.
     """
@@ -40,9 +40,7 @@ def picked_channel(
         return _require_one(path, names, colour=colour)
     index = _index(path, channel, names)
     if index is None:
-        raise FathomError(
-            f"{path}: has no channel {channel!r}; --channel is one of {listed(names)}"
-        )
+        raise SlideError(f"{path}: has no channel {channel!r}; --channel is one of {listed(names)}")
     return index
 
 
@@ -55,7 +53,7 @@ def listed(names: Sequence[str]) -> str:
 
 def _require_rgb(path: Path, names: Sequence[str], channel: int | str | None) -> None:
     if channel is not None:
-        raise FathomError(
+        raise SlideError(
             f"{path}: --channel {channel} was given, but the model was trained on RGB pictures and "
             "takes all three channels; leave --channel out"
         )
@@ -66,18 +64,18 @@ def _require_rgb(path: Path, names: Sequence[str], channel: int | str | None) ->
     ):
         return
     has = "is a grey image" if len(names) == 1 else f"has the channels {listed(names)}"
-    raise FathomError(f"{path}: {has}; the model was trained on RGB pictures")
+    raise SlideError(f"{path}: {has}; the model was trained on RGB pictures")
 
 
 def _require_one(path: Path, names: Sequence[str], *, colour: bool) -> int:
     if len(names) == 1:
         return 0
     if colour:
-        raise FathomError(
+        raise SlideError(
             f"{path}: is an RGB picture; the model was trained on grey images. Where one colour "
             "holds the nuclei, name it: --channel red, green or blue"
         )
-    raise FathomError(
+    raise SlideError(
         f"{path}: has {len(names)} channels, the model takes one: name the nuclear stain as "
         f"--channel, one of {listed(names)}"
     )
@@ -90,7 +88,7 @@ def _index(path: Path, channel: int | str, names: Sequence[str]) -> int | None:
     if len(named) == 1:
         return named[0]
     if len(named) > 1:
-        raise FathomError(
+        raise SlideError(
             f"{path}: has {len(named)} channels called {names[named[0]]!r}; give the number of "
             f"one as --channel, {' or '.join(map(str, named))}"
         )

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from pylibCZIrw import czi
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
 from fathom.slides.blocks import BlockSource
@@ -79,7 +79,7 @@ class CziSource(BlockSource):
     def _pixel_type(self, path: Path, channel: int) -> tuple[np.dtype[Any], int]:
         name = self._document.get_channel_pixel_type(channel)
         if name not in _PIXEL_TYPES:
-            raise FathomError(
+            raise SlideError(
                 f"{path}: holds pixels of the type {name}; {', '.join(_PIXEL_TYPES)} can be read"
             )
         dtype, samples = _PIXEL_TYPES[name]
@@ -113,7 +113,7 @@ class CziSource(BlockSource):
 def _require_one_plane(path: Path, bounds: Mapping[str, tuple[int, int]]) -> None:
     for name, (first, last) in bounds.items():
         if name in _PLANES and last - first > 1:
-            raise FathomError(
+            raise SlideError(
                 f"{path}: holds {last - first} {_PLANES[name]}; one was expected. Save one a file, "
                 "such as the sharpest or the maximum projection"
             )

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import TIFF_SUFFIXES, Micrograph, read_micrograph
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM, PixelSize, is_plausible
 from fathom.slides.channels import picked_channel
 from fathom.slides.slide import ArraySource, Slide
 from fathom.slides.source import Source
+from fathom.slides.square import SquareSource
 from fathom.slides.view import SlideView
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -40,7 +41,7 @@ def open_slide(
 
     Raises
     ------
-    FathomError
+    SlideError
         For a file that is not there, damaged or of another kind; that holds several planes in depth
         or time, other channels than asked for, or other numbers than 8- and 16-bit unsigned ones;
         and, where `um_per_px` is given, for one whose resolution is unknown or too coarse.
@@ -60,7 +61,7 @@ def open_array(
     """Take an array, (H, W) or (H, W, 3), uint8 or uint16, in either byte order, as a slide.
 
     `um_per_px` is what the model needs, `own_um_per_px` the array's own; without it the array is
-    taken to be at the model's. Raises `FathomError` as `open_slide` does.
+    taken to be at the model's. Raises `SlideError` as `open_slide` does.
     """
     _require_plausible(own_um_per_px)
     return _view(ArraySource(pixels, Path("array"), um_per_px), um_per_px, own_um_per_px)
@@ -75,13 +76,15 @@ def _require_plausible(um_per_px: float | None) -> None:
 
 
 def _view(source: Source, needed: float | None, given: float | None) -> Slide:
+    if given is None and not source.pixel_size.is_square:
+        source = SquareSource(source)
     own = given or source.pixel_size.um_per_px
     if needed is None:
         return SlideView(source, 1.0, own)
     if own is None:
-        raise FathomError(f"{source.path}: {_unusable(source.pixel_size, needed)}")
+        raise SlideError(f"{source.path}: {_unusable(source.pixel_size, needed)}")
     if own / needed > _FINEST_ENLARGEMENT:
-        raise FathomError(
+        raise SlideError(
             f"{source.path}: its pixels of {own:.4g} um are {own / needed:.1f} times as wide as "
             f"the model's, {needed:.4g} um; up to {_FINEST_ENLARGEMENT} times can be resampled. "
             "Take a model of that resolution, or give the right one as --um-per-px"
@@ -93,12 +96,6 @@ def _unusable(size: PixelSize, needed: float) -> str:
     """Say why what a file says of its pixels does not do, and what would."""
     if size.fault:
         return f"{size.fault}: give the width in um as --um-per-px"
-    if not size.is_square:
-        return (
-            f"its pixels are {size.width_um:.4g} um wide and {size.height_um:.4g} um high; square "
-            "ones were expected. Resample it, or, where that is wrong, give the right width as "
-            "--um-per-px"
-        )
     return (
         f"does not say how wide its pixels are, and the model needs {needed:.4g} um per px: give "
         "it as --um-per-px"
@@ -135,7 +132,7 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
         raise
     # Readers raise whatever they meet in a damaged file; all of it means the same to a user.
     except Exception as error:
-        raise FathomError(
+        raise SlideError(
             f"{path}: cannot be opened, damaged, truncated or of another kind ({error})"
         ) from error
 
@@ -144,16 +141,16 @@ def _require_there(path: Path) -> None:
     if path.is_dir():
         if is_zarr_group(path):
             return
-        raise FathomError(
+        raise SlideError(
             f"{path}: is a folder, and not an OME-Zarr image; name the images in it, such as "
             f"{path}/*.tif"
         )
     if path.suffix.lower() not in SLIDE_SUFFIXES:
-        raise FathomError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
+        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
     if not path.is_file():
-        raise FathomError(f"{path}: there is no such file")
+        raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
-        raise FathomError(f"{path}: the file is empty (0 bytes)")
+        raise SlideError(f"{path}: the file is empty (0 bytes)")
 
 
 def is_zarr_group(folder: Path) -> bool:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import openslide
 import tifffile
+from tifffile import PHOTOMETRIC
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
 from fathom.slides.blocks import BlockSource
@@ -80,15 +81,30 @@ class OpenSlideSource(BlockSource):
 
 
 def is_scanner_tiff(path: Path) -> bool:
-    """Tell whether a file called .tif is a scanner's own dialect, which OpenSlide reads better."""
-    return openslide.OpenSlide.detect_format(path) not in (None, "generic-tiff")
+    """Tell whether a TIFF is a scanner's own dialect, which OpenSlide reads better.
+
+    OpenSlide draws whatever it meets as RGB in 8 bits. Pictures of other kinds that carry Aperio's
+    description, such as 16-bit ones that were made of a slide, are not for it.
+    """
+    dialect = openslide.OpenSlide.detect_format(path)
+    if dialect != "aperio":
+        return dialect not in (None, "generic-tiff")
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        return (
+            page.dtype == np.uint8
+            and page.bitspersample == 8
+            and page.samplesperpixel == 3
+            and page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+            and page.tags.valueof("Orientation", 1) == 1
+        )
 
 
 def _opened(path: Path) -> openslide.OpenSlide:
     try:
         return openslide.OpenSlide(path)
     except (openslide.OpenSlideError, OSError) as error:
-        raise FathomError(
+        raise SlideError(
             f"{path}: cannot be opened as a scanner's slide, damaged or of another kind ({error})"
         ) from None
 
@@ -104,12 +120,12 @@ def _require_whole(path: Path) -> None:
             ]
     # tifffile raises whatever it meets in a damaged file.
     except Exception as error:
-        raise FathomError(
+        raise SlideError(
             f"{path}: cannot be read, damaged or truncated ({error}); copy it again"
         ) from None
     size = path.stat().st_size
     if max(ends, default=0) > size:
-        raise FathomError(
+        raise SlideError(
             f"{path}: is truncated: its pixels end at byte {max(ends):,}, the file at byte "
             f"{size:,}; copy it again"
         )

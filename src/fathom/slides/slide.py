@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self, cast
 
 import numpy as np
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.pixel_format import PixelFormat
 from fathom.ground.resolution import square_pixel
@@ -27,6 +27,8 @@ class Slide(Protocol):
     um_per_px : of this view; None where unknown
     downsample : px of the full-resolution image per px of this view: 1.0 where it is the image
         itself. Pixel centres are at whole numbers: y_full = (y + 0.5) * downsample - 0.5.
+    stretch : px of the file per px of the full-resolution image, down and across: other than 1
+        where the file's pixels are not square, and were resampled so that the image's are.
 
     A context manager: leaving it closes the file.
     """
@@ -38,12 +40,13 @@ class Slide(Protocol):
     dtype: np.dtype[Any]
     um_per_px: float | None
     downsample: float
+    stretch: tuple[float, float]
 
     def read(self, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return (height, width) or (height, width, 3); many threads may read at once.
 
         Any two regions agree to the bit in the pixels they share. Raises `ValueError` where the
-        region is not wholly inside the view, `FathomError` where the file is damaged there.
+        region is not wholly inside the view, `SlideError` where the file is damaged there.
         """
         ...
 
@@ -89,9 +92,11 @@ class ArraySlide(SlideView):
 class ArraySource:
     """An array as a source of one level."""
 
+    stretch = (1.0, 1.0)
+
     def __init__(self, pixels: Micrograph, path: Path, um_per_px: float | None) -> None:
         if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
-            raise FathomError(
+            raise SlideError(
                 f"{path}: has the shape {pixels.shape}; (H, W) or (H, W, 3) was expected, with a "
                 "pixel or more"
             )

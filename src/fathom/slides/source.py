@@ -28,6 +28,7 @@ class Source(Protocol):
 
     levels : the finest, level 0, first
     pixel_size : of level 0, as far as the file says
+    stretch : px of the file per px of level 0, down and across: 1 but in `SquareSource`
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Source(Protocol):
     channels: Literal[1, 3]
     dtype: np.dtype[Any]
     pixel_size: PixelSize
+    stretch: tuple[float, float]
 
     def read(self, level: int, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return (height, width) or (height, width, 3), a region wholly inside the level."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.tiff_series import Page, require_length
 
 _MAPPED_BLOCK_PX = (512, 1024)  # any would do: pixels lie in the file as in memory
@@ -51,7 +51,7 @@ def plane_of(path: Path, level: tifffile.TiffPageSeries, picked: int | None) -> 
 def _page(path: Path, level: tifffile.TiffPageSeries, index: int) -> Page:
     page = level.pages[index] if index < len(level.pages) else None
     if page is None:
-        raise FathomError(
+        raise SlideError(
             f"{path}: its channel {index} is in another file, which is not there; put the files of "
             "the image into one folder"
         )
@@ -121,9 +121,7 @@ class SegmentedPlane:
         self.size = size
         self._pages, self._sample = pages, sample
         if min(self.block) < 1:
-            raise FathomError(
-                f"{path}: its tiles are {self.block[1]} x {self.block[0]} px: damaged"
-            )
+            raise SlideError(f"{path}: its tiles are {self.block[1]} x {self.block[0]} px: damaged")
         self._grid = -(-height // self.block[0]), -(-width // self.block[1])
         # Colours in one segment (planarconfig contig), or each in segments of its own.
         self._colours = 1 if keyframe.planarconfig == 1 else keyframe.samplesperpixel
@@ -135,7 +133,7 @@ class SegmentedPlane:
         rows, columns = self._grid
         expected = rows * columns * self._colours
         if min(len(page.dataoffsets), len(page.databytecounts)) < expected:
-            raise FathomError(
+            raise SlideError(
                 f"{path}: {self.size[1]} x {self.size[0]} px in blocks of {self.block[1]} x "
                 f"{self.block[0]} px are {expected} blocks, but the file lists "
                 f"{len(page.dataoffsets)}: damaged, or its tags are wrong"

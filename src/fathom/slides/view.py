@@ -40,6 +40,7 @@ class SlideView:
         self.path: Path = source.path
         self.channels: Literal[1, 3] = source.channels
         self.dtype = np.dtype(source.dtype)
+        self.stretch = source.stretch
         self.downsample = self._factor * size.downsample
         self.um_per_px = None if um_per_px is None else um_per_px * self.downsample
         self.height = resampled_length(size.height, self._factor)

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import zarr
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.pixel_format import PixelFormat
 from fathom.ground.resolution import PixelSize, pixel_size
@@ -30,14 +30,14 @@ class ZarrSource(BlockSource):
         self._arrays = [_array(path, group, level["path"]) for level in image["datasets"]]
         first = self._arrays[0]
         if len(first.shape) != len(names) or not {"y", "x"} <= set(names):
-            raise FathomError(
+            raise SlideError(
                 f"{path}: its axes are {', '.join(names)}, its array has the shape {first.shape}; "
                 "an image with y and x was expected"
             )
         sizes = dict(zip(names, first.shape, strict=True))
         for name, length in sizes.items():
             if name not in "yxc" and length > 1:
-                raise FathomError(
+                raise SlideError(
                     f"{path}: holds {length} {_PLANES.get(name, f'planes of {name!r}')}; one was "
                     "expected. Save one an image, such as the sharpest or the maximum projection"
                 )
@@ -84,7 +84,7 @@ def _group(path: Path) -> zarr.Group:
         return zarr.open_group(path, mode="r")
     # Zarr raises whatever it meets where the metadata are not those of a group.
     except Exception as error:
-        raise FathomError(f"{path}: is not an OME-Zarr image ({error})") from None
+        raise SlideError(f"{path}: is not an OME-Zarr image ({error})") from None
 
 
 def _image_group(path: Path) -> zarr.Group:
@@ -99,11 +99,11 @@ def _image_group(path: Path) -> zarr.Group:
     if "plate" in metadata or "well" in metadata or inside:
         inside = inside or sorted(name for name, _ in group.groups())
         count = f"the images {', '.join(inside)}" if inside else "several images"
-        raise FathomError(
+        raise SlideError(
             f"{path}: holds {count}, not one; name an image in it, such as "
             f"{path / inside[0] if inside else path}"
         )
-    raise FathomError(f"{path}: is a Zarr folder without 'multiscales': not an OME-Zarr image")
+    raise SlideError(f"{path}: is a Zarr folder without 'multiscales': not an OME-Zarr image")
 
 
 def _metadata(group: zarr.Group) -> Mapping[str, Any]:
@@ -115,7 +115,7 @@ def _metadata(group: zarr.Group) -> Mapping[str, Any]:
 def _multiscale(path: Path, group: zarr.Group) -> Mapping[str, Any]:
     pyramids: Sequence[Mapping[str, Any]] = _metadata(group)["multiscales"]
     if len(pyramids) > 1:
-        raise FathomError(f"{path}: holds {len(pyramids)} pyramids; save one an image")
+        raise SlideError(f"{path}: holds {len(pyramids)} pyramids; save one an image")
     return pyramids[0]
 
 
@@ -129,9 +129,9 @@ def _array(path: Path, group: zarr.Group, name: str) -> "zarr.Array[Any]":
     try:
         array = group[name]
     except Exception as error:
-        raise FathomError(f"{path}: its level '{name}' cannot be read ({error})") from None
+        raise SlideError(f"{path}: its level '{name}' cannot be read ({error})") from None
     if not isinstance(array, zarr.Array):
-        raise FathomError(f"{path}: its level '{name}' is not an array")
+        raise SlideError(f"{path}: its level '{name}' is not an array")
     return array
 
 
