@@ -327,7 +327,8 @@ def test_truncated_and_unreadable_images(folder, suffix):
     lines = [f"images/{p.name},{p.name},p3,ill," for p in (whole, cut, text)]
     found = faults_of_images(folder, [*IMAGES, *lines])
     assert len(found) == 2
-    assert found[0].startswith(f"images.csv, row 5, column 'image': images/cut.{suffix}: cannot")
+    what = "is truncated" if suffix == "tif" else "cannot be read"
+    assert found[0].startswith(f"images.csv, row 5, column 'image': images/cut.{suffix}: {what}")
     assert found[1].startswith(f"images.csv, row 6, column 'image': images/text.{suffix}: ")
 
 
@@ -337,7 +338,7 @@ def test_image_of_a_kind_that_cannot_be_used(folder):
     lines = [line.replace("b.tif", "b.czi") for line in IMAGES]
     assert faults_of_images(folder, lines) == [
         "images.csv, row 2, column 'image': images/a.tif: holds float32 numbers; "
-        "8- or 16-bit unsigned integers were expected",
+        "8- or 16-bit unsigned integers were expected. Save it as such",
         "images.csv, row 3, column 'image': images/b.czi: "
         "'.czi' is not one of .tif, .tiff, .png, .jpg, .jpeg",
     ]
@@ -367,12 +368,12 @@ def test_patient_may_have_nuclei_of_both_classes(folder):
     assert faults_of_images(folder, [UNLABELLED[0], *(f"images/{c}.tif,s,p" for c in "ab")]) == []
 
 
-@pytest.mark.parametrize("text", ["0", "-0.5", "inf", "half", "0_5", '"0,5"'])
-def test_scale_that_is_not_a_positive_number(folder, text):
+@pytest.mark.parametrize("text", ["0", "-0.5", "inf", "half", "0_5", '"0,5"', "325"])
+def test_scale_that_no_pixel_has(folder, text):
     shown = text.strip('"')
     assert faults_of_images(folder, [*IMAGES, f"images/c.tif,s3,p3,ill,{text}"]) == [
-        f"images.csv, row 4, column 'um_per_px': '{shown}' is not a positive number; "
-        "leave it empty where it is not known"
+        f"images.csv, row 4, column 'um_per_px': '{shown}' is not the width of a pixel in um, 0.01 "
+        "to 20.0; leave it empty where it is not known"
     ]
 
 

@@ -244,7 +244,7 @@ def test_results_that_are_there_are_kept(model_file, good, tmp_path, monkeypatch
     ("option", "value", "message"),
     [
         ("--tile-px", "3", "--tile-px is 3; at least 64 px were expected"),
-        ("--um-per-px", "-1", "--um-per-px is -1.0; a number above 0 was expected"),
+        ("--um-per-px", "-1", "--um-per-px is -1.0; the width of a pixel in um was expected"),
         ("--patients", "nowhere.csv", "there is no such table of patients"),
         ("--segmenter", "net.onnx", "takes no segmenter: leave out --segmenter"),
     ],

@@ -22,6 +22,7 @@ from fathom.datasets.layout import (
 )
 from fathom.datasets.pixels import pixel_faults
 from fathom.datasets.tables import CsvRow, Fault, read_number, read_rows
+from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
 
 
 def check_dataset(folder: Path, *, require_labels: bool = True) -> list[Fault]:
@@ -135,8 +136,11 @@ def _scale_faults(images: list[CsvRow]) -> Iterator[Fault]:
     for row in images:
         text = row.get("um_per_px")
         scale = read_number(text)
-        if text and (scale is None or scale <= 0):
-            what = f"'{text}' is not a positive number; leave it empty where it is not known"
+        if text and (scale is None or not is_plausible(scale)):
+            what = (
+                f"'{text}' is not the width of a pixel in um, {FINEST_UM} to {COARSEST_UM}; leave "
+                "it empty where it is not known"
+            )
             yield Fault(IMAGES, row.number, "um_per_px", what)
 
 

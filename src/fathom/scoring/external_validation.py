@@ -113,9 +113,10 @@ class _LabelledNuclei:
         points = self._points.get(slide.image)
         if points is None:
             return
-        # The pixel of the view that a point of the full-resolution image lies in.
-        rows = (points["y"].to_numpy() / grid.downsample).astype(int)
-        columns = (points["x"].to_numpy() / grid.downsample).astype(int)
+        # The pixel of the view that a point of the file's full resolution lies in.
+        down, across = grid.steps
+        rows = (points["y"].to_numpy() / down).astype(int)
+        columns = (points["x"].to_numpy() / across).astype(int)
         classes = points["label"].astype(str).to_numpy()
         boxes = batch.table[["label_number", "top", "left", "bottom", "right"]].to_numpy().tolist()
         for (number, top, left, bottom, right), mask in zip(boxes, batch.masks, strict=True):

@@ -21,6 +21,7 @@ from fathom.imaging.segmentation import NuclearTraits, measure_traits, reach_px,
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
+from fathom.results.coordinates import PixelGrid
 from fathom.slides.overview import overview
 from fathom.slides.slide import Slide
 
@@ -104,13 +105,14 @@ class NetworkSegmenter:
 class MaskSegmenter:
     """Takes nuclei from a label image made elsewhere, `segmentation.method` masks.
 
-    labels : (H, W) int32, 0 = background, of the slide at full resolution
-    downsample : px of it per px of the slide's view, whose pixels take the label under their centre
+    labels : (H, W) int32, 0 = background, of the slide at full resolution, in the file's pixels
+    steps : px of it per px of the slide's view, down and across: `PixelGrid.steps`. A pixel of the
+        view takes the label under its centre
     widest_px : width or height of the widest nucleus, px of the view
     """
 
     labels: Labels
-    downsample: float
+    steps: tuple[float, float]
     widest_px: int
 
     @classmethod
@@ -124,8 +126,13 @@ class MaskSegmenter:
             )
         numbered = relabel_sequential(labels)[0].astype(np.int32)
         boxes = find_objects(numbered)
-        widest = max((side.stop - side.start for box in boxes for side in box), default=0)
-        return cls(numbered, slide.downsample, math.ceil(widest / slide.downsample))
+        steps = PixelGrid.of(slide).steps
+        sides = (
+            (side.stop - side.start) / step
+            for box in boxes
+            for side, step in zip(box, steps, strict=True)
+        )
+        return cls(numbered, steps, math.ceil(max(sides, default=0)))
 
     @property
     def reach_px(self) -> int:
@@ -144,8 +151,8 @@ class MaskSegmenter:
 
     def part(self, part: Rectangle) -> Labels:
         """Return the labels of a part of the view, numbered anew: 0..n."""
-        rows = self._under(part.top, part.bottom, self.labels.shape[0])
-        columns = self._under(part.left, part.right, self.labels.shape[1])
+        rows = self._under(part.top, part.bottom, 0)
+        columns = self._under(part.left, part.right, 1)
         labels: Labels = relabel_sequential(self.labels[np.ix_(rows, columns)])[0]
         return labels.astype(np.int32)
 
@@ -153,10 +160,13 @@ class MaskSegmenter:
         """Tell whether there is a nucleus in a region of the view: nowhere else is looked."""
         return bool(self.part(Rectangle(top, left, top + height, left + width)).any())
 
-    def _under(self, first: int, end: int, length: int) -> npt.NDArray[np.intp]:
-        """Return the label image's pixels under the centres of the view's, along one axis."""
-        centres = (np.arange(first, end) + 0.5) * self.downsample
-        return np.minimum(centres.astype(np.intp), length - 1)
+    def _under(self, first: int, end: int, axis: int) -> npt.NDArray[np.intp]:
+        """Return the label image's pixels under the centres of the view's, along an axis."""
+        centres = (np.arange(first, end) + 0.5) * self.steps[axis]
+        under: npt.NDArray[np.intp] = np.minimum(
+            centres.astype(np.intp), self.labels.shape[axis] - 1
+        )
+        return under
 
 
 def open_segmenter(model: OnnxModel, given: Path | None) -> SegmenterNetwork | None:

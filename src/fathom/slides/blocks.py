@@ -10,6 +10,7 @@ import numpy as np
 
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import Micrograph
+from fathom.ground.resolution import PixelSize
 from fathom.slides.source import Level
 
 # What two neighbouring tiles of an analysis share of a tiled format, decoded once.
@@ -31,22 +32,25 @@ class BlockSource(ABC):
     cache_bytes : of decoded blocks that are kept; the last one is, whatever its size
     """
 
+    stretch = (1.0, 1.0)
+
     def __init__(
         self,
         path: Path,
         levels: tuple[Level, ...],
         channels: Literal[1, 3],
         dtype: np.dtype[Any],
-        um_per_px: float | None,
+        pixel_size: PixelSize,
         *,
         blocks: tuple[tuple[int, int], ...],
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.path = path
         self.levels = levels
+        self.full_size = (levels[0].height, levels[0].width)
         self.channels = channels
         self.dtype = dtype
-        self.um_per_px = um_per_px
+        self.pixel_size = pixel_size
         self._blocks = blocks
         self._cache_bytes = cache_bytes
         self._kept: OrderedDict[_Place, Micrograph] = OrderedDict()

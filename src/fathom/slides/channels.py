@@ -38,7 +38,7 @@ def picked_channel(
         return None
     if channel is None:
         return _require_one(path, names, colour=colour)
-    index = _index(channel, names)
+    index = _index(path, channel, names)
     if index is None:
         raise SlideError(f"{path}: has no channel {channel!r}; --channel is one of {listed(names)}")
     return index
@@ -81,10 +81,15 @@ def _require_one(path: Path, names: Sequence[str], *, colour: bool) -> int:
     )
 
 
-def _index(channel: int | str, names: Sequence[str]) -> int | None:
+def _index(path: Path, channel: int | str, names: Sequence[str]) -> int | None:
     """Return the index that a user means; a name goes before a number, `488` may be a name."""
     text = str(channel).strip().lower()
-    named = [index for index, name in enumerate(names) if name.lower() == text]
+    named = [index for index, name in enumerate(names) if name.strip().lower() == text]
     if len(named) == 1:
         return named[0]
+    if len(named) > 1:
+        raise SlideError(
+            f"{path}: has {len(named)} channels called {names[named[0]]!r}; give the number of "
+            f"one as --channel, {' or '.join(map(str, named))}"
+        )
     return int(text) if text.isdecimal() and int(text) < len(names) else None

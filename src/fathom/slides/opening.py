@@ -8,6 +8,7 @@ from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
 from fathom.slides.channels import picked_channel
 from fathom.slides.slide import ArraySource, Slide
 from fathom.slides.source import Source
+from fathom.slides.square import SquareSource
 from fathom.slides.stated_resolution import Resolution, downsample_to
 from fathom.slides.view import SlideView
 
@@ -57,9 +58,11 @@ def slide_of(
     source: Source, needed: float | None, *, given: float | None, assumed: float | None
 ) -> Slide:
     """Return an open source at the resolution that a model needs; `open_slide` has the words."""
-    resolution = Resolution.of(given=given, file=source.um_per_px, assumed=assumed)
-    downsample = downsample_to(needed, resolution, source.path, source.um_per_px)
-    return SlideView(source, downsample, resolution)
+    if given is None and not source.pixel_size.is_square:
+        source = SquareSource(source)
+    size = source.pixel_size
+    resolution = Resolution.of(given=given, file=size.um_per_px, assumed=assumed)
+    return SlideView(source, downsample_to(needed, resolution, source.path, size.fault), resolution)
 
 
 def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> Source:
@@ -82,7 +85,8 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
             is_scanner_tiff,
         )
 
-        if suffix in SCANNERS or is_scanner_tiff(path):
+        # A piece that was cut out of an SVS and saved in strips is a TIFF, and no scanner's.
+        if is_scanner_tiff(path) or (suffix in SCANNERS and suffix != ".svs"):
             return OpenSlideSource(path, channel, channels)
         from fathom.slides.tiff import TiffSource
 
@@ -98,7 +102,7 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
 
 def _require_there(path: Path) -> None:
     if path.is_dir():
-        if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
+        if is_zarr_group(path):
             return
         raise SlideError(
             f"{path}: is a folder, and not an OME-Zarr image; name the images in it, such as "
@@ -110,6 +114,11 @@ def _require_there(path: Path) -> None:
         raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise SlideError(f"{path}: the file is empty (0 bytes)")
+
+
+def is_zarr_group(folder: Path) -> bool:
+    """Tell whether a folder is a group of Zarr: an OME-Zarr image, or what lies around some."""
+    return any((folder / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs"))
 
 
 def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> ArraySource:

@@ -38,10 +38,11 @@ class SlideView:
         factor = downsample / size.downsample
         self._factor = 1.0 if abs(factor - 1) <= SAME_RESOLUTION else factor
         self.resolution = resolution
-        self.full_size = (source.levels[0].height, source.levels[0].width)
+        self.full_size = source.full_size
         self.path: Path = source.path
         self.channels: Literal[1, 3] = source.channels
         self.dtype = np.dtype(source.dtype)
+        self.stretch = source.stretch
         self.downsample = self._factor * size.downsample
         self.um_per_px = resolution.scaled_by(self.downsample)
         self.height = resampled_length(size.height, self._factor)
