@@ -402,6 +402,14 @@ def aperio(mpp):
     )
 
 
+def aperio_tiled(mpp):
+    text = f"Aperio Image Library v11.2.1\r\n60x48 |AppMag = 20|MPP = {mpp}"
+    pixels = np.dstack([GREY] * 3)
+    return lambda path: tifffile.imwrite(
+        path, pixels, description=text, metadata=None, tile=(16, 16), photometric="rgb"
+    )
+
+
 def ngff(scale, unit="micrometer", axes="yx"):
     def write(path):
         group = zarr.open_group(path, mode="w", zarr_format=2)
@@ -472,6 +480,12 @@ WIDTHS = {
     "Aperio, in strips": (aperio("0.325"), ".tif", 0.325),
     "Aperio, in strips, SVS": (aperio("0.325"), ".svs", 0.325),
     "Aperio, comma for a point": (aperio("0,325"), ".svs", "'0,325' um wide, which is no width"),
+    "Aperio": (aperio_tiled("0.325"), ".svs", 0.325),
+    "Aperio, tiled, comma for a point": (
+        aperio_tiled("0,325"),
+        ".svs",
+        "'0,325' um wide, which is no width",
+    ),
     "OME-Zarr": (ngff([0.325, 0.325]), ".zarr", 0.325),
     "OME-Zarr, no unit": (ngff([0.325, 0.325], unit=None), ".zarr", "does not say how wide"),
     "OME-Zarr, scale one entry short": (
@@ -484,6 +498,10 @@ WIDTHS = {
 }
 
 
+def options_of(name):
+    return {"channel": "red"} if name in ("Aperio", "Aperio, tiled, comma for a point") else {}
+
+
 @pytest.mark.parametrize("name", WIDTHS)
 def test_every_source_of_resolution_passes_the_same_test(tmp_path, name):
     write, suffix, expected = WIDTHS[name]
@@ -491,7 +509,7 @@ def test_every_source_of_resolution_passes_the_same_test(tmp_path, name):
     write(path)
 
     def width(file):
-        with open_slide(file, um_per_px=0.325) as slide:
+        with open_slide(file, um_per_px=0.325, **options_of(name)) as slide:
             return slide.um_per_px
 
     read = found(width, path)
@@ -508,7 +526,7 @@ def test_the_option_goes_before_whatever_the_file_says(tmp_path, name):
     write, suffix, _ = WIDTHS[name]
     path = tmp_path / f"a{suffix}"
     write(path)
-    with open_slide(path, um_per_px=0.65, own_um_per_px=0.325) as slide:
+    with open_slide(path, um_per_px=0.65, own_um_per_px=0.325, **options_of(name)) as slide:
         assert (slide.height, slide.width, slide.um_per_px) == (24, 30, 0.65)
 
 
@@ -517,7 +535,7 @@ def test_without_a_model_that_needs_it_no_wrong_width_is_told(tmp_path, name):
     write, suffix, expected = WIDTHS[name]
     path = tmp_path / f"a{suffix}"
     write(path)
-    with open_slide(path) as slide:
+    with open_slide(path, **options_of(name)) as slide:
         known = None if isinstance(expected, str) else pytest.approx(expected, rel=1e-4)
         assert slide.um_per_px == known
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import openslide
 import tifffile
-from tifffile import PHOTOMETRIC
+from tifffile import COMPRESSION, PHOTOMETRIC
 
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
@@ -22,6 +22,7 @@ from fathom.slides.channels import picked_channel
 from fathom.slides.source import Level, levels_of
 
 _BLOCK_PX = 1024
+_OF_YCBCR = (COMPRESSION.JPEG, COMPRESSION.APERIO_JP2000_YCBC)
 
 _Box = tuple[int, int, int, int]  # left, top, width, height, px of level 0
 
@@ -95,7 +96,7 @@ def is_scanner_tiff(path: Path) -> bool:
             page.dtype == np.uint8
             and page.bitspersample == 8
             and page.samplesperpixel == 3
-            and page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
+            and (page.photometric == PHOTOMETRIC.RGB or page.compression in _OF_YCBCR)
             and page.tags.valueof("Orientation", 1) == 1
         )
 
@@ -177,4 +178,6 @@ def _on(drawn: npt.NDArray[np.uint8], background: npt.NDArray[np.float32]) -> np
 
 
 def _side(properties: Mapping[str, str], name: str) -> Length | None:
-    return (properties[name], "um") if name in properties else None
+    """Return a side as the file writes it: OpenSlide takes Aperio's comma for a point."""
+    text = properties.get("aperio.MPP", properties.get(name))
+    return None if text is None else (text, "um")
