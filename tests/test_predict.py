@@ -279,7 +279,7 @@ def test_an_assumption_counts_last_and_stands_in_every_result(tmp_path):
     assert found.attrs["um_per_px_stated_by"] == "assumption"
     with pytest.raises(FathomError, match="array: does not say how wide its pixels are"):
         predict(field, model_file)
-    with pytest.raises(FathomError, match="--assume-um-per-px is -1; a number above 0"):
+    with pytest.raises(FathomError, match="--assume-um-per-px is -1; the width of a pixel"):
         predict(field, model_file, assume_um_per_px=-1)
 
 

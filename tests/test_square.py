@@ -7,9 +7,15 @@ import pytest
 import tifffile
 from conftest import draw_field
 from slide_files import halves, picture, write_pyramid_ome
-from tiny_model import write_model
+from tiny_model import PARAMS, write_model
 
 import fathom
+from fathom.datasets.dataset import read_dataset
+from fathom.ground.errors import SlideError
+from fathom.imaging.params import Segmentation
+from fathom.imaging.segmentation import segment
+from fathom.models.onnx_model import OnnxModel
+from fathom.scoring.external_validation import score_dataset
 from fathom.scoring.predict import predict_slides
 from fathom.slides.opening import open_slide
 
@@ -55,12 +61,16 @@ def in_order(table, y):
     return table.assign(row=(y / 40).astype(int)).sort_values(["row", "x_full"])
 
 
-def test_nuclei_lie_where_the_file_has_them(tmp_path):
-    """Every second row of a field left out: the same nuclei, in rows half as high."""
-    field, _ = draw_field(3, 12)
+def write_flat(path, field):
+    """Write a field in rows twice as high: every two of its rows as their mean."""
     rows = field.reshape(80, 2, 160).mean(axis=1).astype(np.uint16)
     metadata = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}
-    tifffile.imwrite(tmp_path / "flat.ome.tif", rows, ome=True, metadata=metadata)
+    tifffile.imwrite(path, rows, ome=True, metadata=metadata)
+
+
+def test_nuclei_lie_where_the_file_has_them(tmp_path):
+    field, _ = draw_field(3, 12)
+    write_flat(tmp_path / "flat.ome.tif", field)
     model = write_model(tmp_path / "tiny.onnx", um_per_px=0.5)
     square = fathom.predict(field, model, um_per_px=0.5)
     flat = fathom.predict(tmp_path / "flat.ome.tif", model)
@@ -78,3 +88,38 @@ def test_nuclei_lie_where_the_file_has_them(tmp_path):
         assert (x, y) == pytest.approx((row["x_full"], row["y_full"]), abs=1)
         area = feature["properties"]["measurements"]["Area px^2"]
         assert area == pytest.approx(row["area_px"] / 2)
+
+
+def test_a_label_image_is_of_the_files_own_pixels(tmp_path):
+    field, _ = draw_field(3, 12)
+    write_flat(tmp_path / "flat.ome.tif", field)
+    threshold = Segmentation.model_validate(PARAMS["segmentation"])
+    labels = segment(field, threshold)
+    masks = threshold.model_copy(update={"method": "masks"})
+    model = write_model(tmp_path / "masks.onnx", um_per_px=0.5, segmentation=masks)
+    square = fathom.predict(field, model, um_per_px=0.5, masks=labels)
+    flat = fathom.predict(tmp_path / "flat.ome.tif", model, masks=labels[::2])
+    assert len(flat) == len(square) == 12
+    one, other = in_order(flat, flat["y_full"] * 2), in_order(square, square["y_full"])
+    np.testing.assert_allclose(one["area_um2"], other["area_um2"], rtol=0.06)
+    np.testing.assert_allclose(one["x_full"], other["x_full"], atol=0.5)
+    np.testing.assert_allclose((one["y_full"] + 0.5) * 2, other["y_full"] + 0.5, atol=1)
+    with pytest.raises(SlideError, match="is 160 x 80 px, and its label image 160 x 160 px"):
+        fathom.predict(tmp_path / "flat.ome.tif", model, masks=labels)
+
+
+def test_an_annotation_is_in_the_files_own_pixels(tmp_path):
+    field, points = draw_field(3, 12)
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    write_flat(tmp_path / "set" / "images" / "flat.tif", field)
+    rows = ["image,slide,patient,label,um_per_px", "images/flat.tif,s,p,,"]
+    (tmp_path / "set" / "images.csv").write_text("\n".join(rows) + "\n")
+    flat = points.assign(image="images/flat.tif", y=points["y"] / 2)
+    flat[["image", "x", "y", "label"]].to_csv(tmp_path / "set" / "annotations.csv", index=False)
+    model = OnnxModel(write_model(tmp_path / "tiny.onnx", um_per_px=0.5))
+    dataset = read_dataset(tmp_path / "set", require_labels=False)
+    found = score_dataset(model, dataset, None, tmp_path / "out").nuclei
+    assert len(found) == 12
+    for row in found.to_dict("records"):
+        distance = np.hypot(points["y"] - row["y"], points["x"] - row["x"])
+        assert row["label"] == points["label"][distance.idxmin()]
