@@ -33,7 +33,7 @@ def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
         raise SlideError(f"{path}: holds no image")
     if ".ome." in path.name.lower() and not tiff.is_ome:
         raise SlideError(f"{path}: its OME-XML is missing: damaged or truncated, or misnamed")
-    others = [other for other in series[1:] if not _is_beside_the_slide(other)]
+    others = [other for other in series[1:] if not _is_beside(series[0], other)]
     if others:
         names = [_named(one) for one in (series[0], others[0])]
         raise SlideError(
@@ -51,7 +51,11 @@ def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     return series[0]
 
 
-def _is_beside_the_slide(series: tifffile.TiffPageSeries) -> bool:
+def _is_beside(slide: tifffile.TiffPageSeries, series: tifffile.TiffPageSeries) -> bool:
+    """Tell a label, an overview or a reduced copy of a slide from another picture."""
+    # tifffile calls the second page of an Aperio file its thumbnail, whatever it is.
+    if series.kind == "svs" and series.name == "Thumbnail":
+        return bool(series.keyframe.size < slide.keyframe.size)
     named = _BESIDE_THE_SLIDE.fullmatch(series.name.strip()) is not None
     return named or bool(series.keyframe.subfiletype & _REDUCED)
 

@@ -17,6 +17,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
+from fathom.ground.tiff_series import the_picture
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
 from fathom.slides.source import Level, levels_of
@@ -93,7 +94,7 @@ def is_scanner_tiff(path: Path) -> bool:
     if dialect != "aperio":
         return dialect not in (None, "generic-tiff")
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
+        page = the_picture(tiff, path).keyframe
         return (
             page.dtype == np.uint8
             and page.bitspersample == 8
