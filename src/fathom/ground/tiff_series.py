@@ -16,6 +16,7 @@ _PLANES = {"Z": "Z planes", "T": "time points"}
 # What scanners put beside a slide, by an image's name or by NewSubfileType (TIFF 6.0, page 36).
 _BESIDE_THE_SLIDE = re.compile(r"(label|macro|thumbnail|overview)( image)?( \d+)?", re.IGNORECASE)
 _REDUCED = 1
+_SAME_SHAPE = 0.02  # sides of a thumbnail are rounded to whole pixels
 
 # tifffile logs what it finds odd; a user is told in one sentence, by `SlideError`, or not at all.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -55,7 +56,9 @@ def _is_beside(slide: tifffile.TiffPageSeries, series: tifffile.TiffPageSeries) 
     """Tell a label, an overview or a reduced copy of a slide from another picture."""
     # tifffile calls the second page of an Aperio file its thumbnail, whatever it is.
     if series.kind == "svs" and series.name == "Thumbnail":
-        return bool(series.keyframe.size < slide.keyframe.size)
+        down = slide.keyframe.imagelength / series.keyframe.imagelength
+        across = slide.keyframe.imagewidth / series.keyframe.imagewidth
+        return min(down, across) > 1 and abs(down / across - 1) < _SAME_SHAPE
     named = _BESIDE_THE_SLIDE.fullmatch(series.name.strip()) is not None
     return named or bool(series.keyframe.subfiletype & _REDUCED)
 
