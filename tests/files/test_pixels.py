@@ -85,11 +85,14 @@ def ome_images(*pictures):
     return write
 
 
-def pages(*pictures, **options):
+def pages(*pictures, first=None, **options):
+    """Write pages; `options` are of all but the first, which is tiled if it has its own."""
+
     def write(path):
         with tifffile.TiffWriter(path) as file:
             for number, one in enumerate(pictures):
-                file.write(one, metadata=None, **(options if number else {}))
+                tile = {"tile": (16, 16)} if first else {}
+                file.write(one, metadata=None, **tile, **(options if number else first or {}))
 
     return write
 
@@ -294,6 +297,19 @@ CASES = {
     ),
     "pages of one size": Case(
         pages(GREY, 255 - GREY), "holds 2 pages", "holds 2 pages", "holds 2 pages"
+    ),
+    "pages of one size, called Aperio's": Case(
+        pages(GREY, 255 - GREY, first={"description": "Aperio Image Library v11\r\n60x48"}),
+        ONE_PICTURE,
+        ONE_PICTURE,
+        ONE_PICTURE,
+    ),
+    "pages of one size, called Aperio's, RGB": Case(
+        pages(RGB, 255 - RGB, first={"description": "Aperio Image Library v11\r\n60x48"}),
+        ONE_PICTURE,
+        ONE_PICTURE,
+        ONE_PICTURE,
+        options={"channels": 3},
     ),
     "a picture and its thumbnail": Case(pages(GREY, GREY[::5, ::4], subfiletype=1), GREY, GREY),
     "moving picture, PNG": Case(

@@ -16,6 +16,7 @@ _PLANES = {"Z": "Z planes", "T": "time points"}
 # What scanners put beside a slide, by an image's name or by NewSubfileType (TIFF 6.0, page 36).
 _BESIDE_THE_SLIDE = re.compile(r"(label|macro|thumbnail|overview)( image)?( \d+)?", re.IGNORECASE)
 _REDUCED = 1
+_SAME_SHAPE = 0.02  # sides of a thumbnail are rounded to whole pixels
 
 # tifffile logs what it finds odd; a user is told in one sentence, by `SlideError`, or not at all.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -33,7 +34,7 @@ def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
         raise SlideError(f"{path}: holds no image")
     if ".ome." in path.name.lower() and not tiff.is_ome:
         raise SlideError(f"{path}: its OME-XML is missing: damaged or truncated, or misnamed")
-    others = [other for other in series[1:] if not _is_beside_the_slide(other)]
+    others = [other for other in series[1:] if not _is_beside(series[0], other)]
     if others:
         names = [_named(one) for one in (series[0], others[0])]
         raise SlideError(
@@ -51,7 +52,13 @@ def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     return series[0]
 
 
-def _is_beside_the_slide(series: tifffile.TiffPageSeries) -> bool:
+def _is_beside(slide: tifffile.TiffPageSeries, series: tifffile.TiffPageSeries) -> bool:
+    """Tell a label, an overview or a reduced copy of a slide from another picture."""
+    # tifffile calls the second page of an Aperio file its thumbnail, whatever it is.
+    if series.kind == "svs" and series.name == "Thumbnail":
+        down = slide.keyframe.imagelength / series.keyframe.imagelength
+        across = slide.keyframe.imagewidth / series.keyframe.imagewidth
+        return min(down, across) > 1 and abs(down / across - 1) < _SAME_SHAPE
     named = _BESIDE_THE_SLIDE.fullmatch(series.name.strip()) is not None
     return named or bool(series.keyframe.subfiletype & _REDUCED)
 

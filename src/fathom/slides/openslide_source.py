@@ -17,12 +17,15 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
+from fathom.ground.tiff_series import the_picture
 from fathom.slides.blocks import BlockSource
 from fathom.slides.channels import picked_channel
 from fathom.slides.source import Level, levels_of
 
 _BLOCK_PX = 1024
+# What Aperio's scanners write; OpenSlide turns YCbCr into RGB where it is compressed so.
 _OF_YCBCR = (COMPRESSION.JPEG, COMPRESSION.APERIO_JP2000_YCBC)
+_OF_APERIO = (*_OF_YCBCR, COMPRESSION.APERIO_JP2000_RGB, COMPRESSION.LZW, COMPRESSION.NONE)
 
 _Box = tuple[int, int, int, int]  # left, top, width, height, px of level 0
 
@@ -91,11 +94,12 @@ def is_scanner_tiff(path: Path) -> bool:
     if dialect != "aperio":
         return dialect not in (None, "generic-tiff")
     with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
+        page = the_picture(tiff, path).keyframe
         return (
             page.dtype == np.uint8
             and page.bitspersample == 8
             and page.samplesperpixel == 3
+            and page.compression in _OF_APERIO
             and (page.photometric == PHOTOMETRIC.RGB or page.compression in _OF_YCBCR)
             and page.tags.valueof("Orientation", 1) == 1
         )
