@@ -61,7 +61,7 @@ def test_a_row_whose_name_a_shell_or_dvc_would_not_take_is_refused(edited, name)
     row = CONTENT["runs"]["shallow"]
     file = edited(runs={"shallow": row, name: row})
     for read in (read_runs, lambda file: read_row("runs", name, file)):
-        with pytest.raises(FathomError, match="is no name of a row: take letters"):
+        with pytest.raises(FathomError, match="a name consists of letters"):
             read(file)
 
 
