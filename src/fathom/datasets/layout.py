@@ -33,5 +33,10 @@ def mask_paths(folder: Path, image: str, masks: str = MASKS) -> list[Path]:
     That is one, none or, by mistake, several. In `MASKS` they are label images, in `LABEL_MASKS`
     they show which pixels the label is about.
     """
-    names = (folder / masks / f"{stem(image)}{suffix}" for suffix in MASK_SUFFIXES)
+    return masks_named(folder / masks / stem(image))
+
+
+def masks_named(base: Path) -> list[Path]:
+    """Return the files of a path without its ending, with any that a mask may have."""
+    names = (base.with_name(f"{base.name}{suffix}") for suffix in MASK_SUFFIXES)
     return [path for path in names if path.is_file()]
