@@ -9,7 +9,7 @@ from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
-from fathom.statistics import comparison
+from fathom.statistics import comparison, final_network
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import study_of
 from fathom.study.nuclei import read_nuclei
@@ -32,7 +32,8 @@ def compare(
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
     lines = read_architectures()
     depths = {name: weight_layers(parse(lines[of.architecture])) for name, of in networks.items()}
-    results = comparison.compare(everyone, study, depths, params, read_numerics())
+    found = comparison.compare(everyone, study, depths, params, read_numerics())
+    results = final_network.with_final_networks(found, networks, runs, study)
     comparison.write_comparison(metrics, summary, results)
     drawn = tables(everyone, study, results, networks, runs)
     write_tables(plots, drawn)

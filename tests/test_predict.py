@@ -13,7 +13,7 @@ from conftest import draw_field
 from PIL import Image
 from tiny_model import PARAMS, write_model
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, ModelError
 from fathom.ground.images import write_labels
 from fathom.imaging.params import Crop, Segmentation
 from fathom.imaging.segmentation import segment
@@ -53,6 +53,19 @@ def images(tmp_path):
 
 def files(folder):
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("key", ["final_diverged", "final_constant"])
+def test_a_network_that_failed_in_training_scores_only_if_it_is_forced_to(images, tmp_path, key):
+    model = write_model(tmp_path / "failed.onnx", um_per_px=None, metrics={key: 1.0})
+    with pytest.raises(ModelError, match=r"failed\.onnx: the network .*--force"):
+        predict_slides(model, images[:1], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ModelError, match="--force"):
+        predict(images[0], model)
+    assert len(predict(images[0], model, force=True)) == NUCLEI
+    predict_slides(model, images[:1], tmp_path / "out", force=True)
+    assert (tmp_path / "out/summary.csv").is_file()
 
 
 def test_every_format_gives_every_file(model_file, images, tmp_path):

@@ -64,6 +64,7 @@ PACKAGES = (
     "imaging",
     "baselines",
     "default_data",
+    "arranging",
     "study",
     "datasets",
     "ground",
@@ -193,7 +194,7 @@ def odd(tmp_path_factory):
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     names = ("""data/Zoë's "fields" $HOME `id` \\ *""", "data/neue; Präparate & 'zwei' #3")
     params["dataset"], params["new_slides"]["dataset"] = names
-    params["runs"] = {"größer_2": params["runs"]["shallow"]}
+    params["runs"] = {"larger_2": params["runs"]["shallow"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     with Repo.init(folder, no_scm=True) as repo:
@@ -206,7 +207,7 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     """The command as DVC renders it, through a shell, is the paths that DVC watches."""
     folder, stages, names = odd
     monkeypatch.chdir(folder)
-    rendered = stages[f"{stage}@größer_2" if "do" in STAGES[stage] else stage]
+    rendered = stages[f"{stage}@larger_2" if "do" in STAGES[stage] else stage]
     show = "python() { printf '%s\\0' \"$@\"; }\n"
     done = subprocess.run(
         ["/bin/sh", "-c", show + rendered.cmd], capture_output=True, text=True, check=True
@@ -215,7 +216,7 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     paths = {str(one.def_path) for one in [*rendered.deps, *rendered.outs] if one.def_path}
     paths = {path for path in paths if not path.startswith(("stages/", "src/", "params.yaml"))}
     assert paths - ORDER.get(stage, set()) <= words
-    assert words - paths <= {*TABLES, "größer_2", ".cells"}
+    assert words - paths <= {*TABLES, "larger_2", ".cells"}
     named = {
         f"${{{key}}}": name
         for key, name in zip(("dataset", "new_slides.dataset"), names, strict=True)

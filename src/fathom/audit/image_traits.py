@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import ndimage
 from skimage.transform import resize_local_mean
 
+from fathom.datasets.layout import on_disk
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph, read_micrograph
 from fathom.ground.progress import track
@@ -62,10 +63,11 @@ def image_traits(folder: Path, images: Sequence[str]) -> ImageTraits:
 
 
 def _measured(folder: Path, image: str) -> tuple[dict[str, object], Grey]:
+    path = on_disk(folder, image)
     try:
-        micrograph = read_micrograph(folder / image)
+        micrograph = read_micrograph(path)
     except FathomError as error:
-        what = str(error).removeprefix(f"{folder / image}: ")
+        what = str(error).removeprefix(f"{path}: ")
         nothing = np.zeros((THUMBNAIL_PX, THUMBNAIL_PX), dtype=np.float32)
         return {"image": image, "error": what}, nothing
     return {"image": image, "error": "", **traits(micrograph)}, thumbnail(micrograph)

@@ -127,7 +127,8 @@ def discriminant(described: Descriptors, differences: Descriptors) -> Descriptor
     count as infinitely sharp.
     """
     between = np.cov(described, rowvar=False)
-    within = differences.T @ differences / len(differences)
+    exact = differences.astype(np.float64)  # in float32 what is added below would be lost
+    within = exact.T @ exact / len(exact)
     within += 1e-4 * np.diag(np.diag(between)) + 1e-9 * np.eye(len(within))
     _, vectors = linalg.eigh(between, within)
     return np.asarray(vectors[:, ::-1], dtype=np.float32)

@@ -5,6 +5,7 @@ and those that only the pixels show in `dataset_pixels`.
 """
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -185,6 +186,19 @@ def _unlabelled(images: list[CsvRow], annotations: list[CsvRow]) -> Iterator[Fau
             yield Fault(IMAGES, row.number, "label", what)
 
 
+def _labels_alike(counts: Counter[str], file: str) -> Iterator[Fault]:
+    """Find one class that is spelled in two ways; signs count, for `HER2+` is not `HER2-`."""
+    first: dict[str, str] = {}
+    for label in sorted(counts):
+        plain = " ".join(unicodedata.normalize("NFKC", label).casefold().replace("_", " ").split())
+        if (earlier := first.setdefault(plain, label)) != label:
+            what = (
+                f"'{earlier}' (count {counts[earlier]}) and '{label}' (count {counts[label]}) are "
+                "one class, spelled in two ways"
+            )
+            yield Fault(file, None, "label", what)
+
+
 def _class_faults(images: list[CsvRow], annotations: list[CsvRow], fewest: int) -> Iterator[Fault]:
     """Find too few and too many classes."""
     if fewest and not images:
@@ -198,6 +212,7 @@ def _class_faults(images: list[CsvRow], annotations: list[CsvRow], fewest: int) 
     ]
     counts = Counter(label for label, _ in labelled)
     if fewest <= len(counts) <= 2:
+        yield from _labels_alike(counts, file=ANNOTATIONS if annotations else IMAGES)
         return
     first = dict(reversed(labelled))
     there = [f"'{c}' (count {n}, first in {first[c]})" for c, n in counts.most_common()]

@@ -4,10 +4,11 @@ The section `segmentation` has two forms, and each demands its own keys only: by
 data set's masks, and by a network of the user's (`method: onnx`).
 """
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import (
@@ -30,6 +31,17 @@ class Classes(Section):
 
     key: ClassVar[str] = "classes"
     positive: str
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        if isinstance(value, bool | int | float):
+            raise ValueError(  # noqa: TRY004  pydantic shows the message of a ValueError
+                f"YAML reads 0, 1, yes, no, true, false, on and off without quotes as {value!r}, "
+                "not as text: put the class' name in quotes, as in positive: 'yes'"
+            )
+        # The form that tables are read in.
+        return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
 class Segmentation(Section):

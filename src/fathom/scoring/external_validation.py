@@ -16,7 +16,7 @@ from fathom.datasets.dataset import DataSet, stem
 from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.section import Positive, Section
-from fathom.imaging.crop_dataset import REASONS, give_labels
+from fathom.imaging.crop_dataset import give_labels
 from fathom.imaging.segment_dataset import require_label_images
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
@@ -34,6 +34,7 @@ from fathom.statistics.metrics import (
     specificity,
 )
 from fathom.statistics.params import Comparison
+from fathom.study.accounts import REASONS
 
 
 class NewSlides(Section):
