@@ -27,9 +27,20 @@ def cohort(patients=12, each=10, seed=0):
     return nuclei_of(groups, (rng.random(len(groups)) < 0.4).tolist())
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.data())
 def test_splits_keep_every_promise_or_refuse_with_the_reason(data):
+    keep_or_refuse(data)
+
+
+@pytest.mark.long
+@settings(max_examples=60)
+@given(st.data())
+def test_many_more_splits_keep_every_promise_or_refuse_with_the_reason(data):
+    keep_or_refuse(data)
+
+
+def keep_or_refuse(data):
     group = st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(any)
     number = data.draw(st.integers(1, 14))
     counts = data.draw(st.lists(group, min_size=number, max_size=number))

@@ -322,7 +322,9 @@ def large(tmp_path):
     return tmp_path / "large.tif"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_an_ended_call_leaves_whole_slides_and_nothing_half(how, model_file, good, large, tmp_path):
     out = tmp_path / "out"
     process = run(model_file, good[0], large, "--out", out, "--tile-px", 64)

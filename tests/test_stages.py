@@ -1,6 +1,7 @@
 """dvc.yaml against the code, both ways: DVC does not follow imports, so the rooms are kept here."""
 
 import ast
+import re
 import shlex
 import subprocess
 import sys
@@ -139,6 +140,19 @@ def test_params_are_the_sections_the_script_reads(stage):
             keys = READERS.get(call.func.id, set())
             read |= {key.replace("${table}", table) for key in keys}
     assert set(definition(stage).get("params", [])) == read
+
+
+def test_the_page_says_what_an_edit_of_each_room_runs_again():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| room | stages that an edit runs again")[2].partition("\n\n")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    said = {row[1].strip(" `"): row[2].strip() for row in rows}
+    assert set(said) == {*PACKAGES, "cli"}
+    for room, stages in said.items():
+        named = set(re.findall(r"`(\w+)`", stages))
+        told = set(STAGES) - named if stages.startswith("all") else named
+        folder = f"src/fathom/{room}"
+        assert told == {stage for stage in STAGES if folder in definition(stage)["deps"]}, room
 
 
 def test_params_are_read_in_stage_scripts_only():

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from fathom.ground.arrays import Floats
-from fathom.statistics.metrics import EVEN
 from fathom.study.nuclei import Nuclei
 from fathom.study.splits import FINAL, PARTS, part_rows
+
+UNKNOWN = 0.5  # the probability where nothing speaks for either class
 
 
 def by_acquisition(nuclei: Nuclei, splits: pd.DataFrame, column: str, seed: int) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def by_acquisition(nuclei: Nuclei, splits: pd.DataFrame, column: str, seed: int)
     def share(fold: int) -> Floats:
         train = part_rows(nuclei, splits, fold, "train")
         of_each = positive.iloc[train].groupby(acquisition[train]).mean()
-        return np.asarray(pd.Series(acquisition).map(of_each).fillna(EVEN), dtype=np.float64)
+        return np.asarray(pd.Series(acquisition).map(of_each).fillna(UNKNOWN), dtype=np.float64)
 
     return _predictions(share, nuclei, splits, seed)
 

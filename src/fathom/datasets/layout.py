@@ -53,10 +53,15 @@ def mask_paths(folder: Path, image: str, masks: str = MASKS) -> list[Path]:
     That is one, none or, by mistake, several. In `MASKS` they are label images, in `LABEL_MASKS`
     they show which pixels the label is about.
     """
+    return masks_named(folder, f"{masks}/{stem(image)}")
+
+
+def masks_named(folder: Path, name: str) -> list[Path]:
+    """Return the files `name` in `folder`, a path without its ending, with any a mask may have."""
     spelled = (
         written for suffix in MASK_SUFFIXES for written in (suffix, suffix.upper(), suffix.title())
     )
-    names = (on_disk(folder, f"{masks}/{stem(image)}{suffix}") for suffix in spelled)
+    names = (on_disk(folder, f"{name}{suffix}") for suffix in spelled)
     # Where case does not count, a file goes by several of these names.
     files = {path.stat().st_ino: path for path in names if path.is_file()}
     return list(files.values())

@@ -82,7 +82,7 @@ def evidence_of(
     history: pd.DataFrame,
     probes: pd.DataFrame,
 ) -> Evidence:
-    """Return the evidence of one row from its tables (`fathom.training.trained_rows.train_run`).
+    """Return the evidence of one row from its tables (`fathom.study.trained`).
 
     `positive` is bool and indexed by nucleus. The final model, fold -1, is left out.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from fathom.datasets.layout import MASK_SUFFIXES
+from fathom.datasets.layout import MASK_SUFFIXES, masks_named
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.models.onnx_model import OnnxModel
@@ -175,9 +175,8 @@ def _new_slide(slide: Path, out: Path, um_per_px: float | None, masks: Path | No
 
 def mask_of(slide: Path, folder: Path, name: str) -> Path:
     """Return the label image called `name` in a folder; raise `SlideError` where there is none."""
-    for suffix in MASK_SUFFIXES:
-        if (path := folder / f"{name}{suffix}").is_file():
-            return path
+    if found := masks_named(folder, name):
+        return found[0]
     raise SlideError(
         f"{slide}: has no label image in {folder}: {name} with one of the endings "
         f"{', '.join(MASK_SUFFIXES)} was expected"

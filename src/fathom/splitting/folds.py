@@ -18,8 +18,6 @@ from fathom.study.duplicates import NOT_LOOKED_FOR, Bound, Duplicates, bind, pai
 from fathom.study.nuclei import Nuclei
 from fathom.study.splits import FINAL, PARTS, Split, check_splits
 
-Rows = npt.NDArray[np.intp]
-
 # Streams of chance: one a fold and purpose, so that a further fold changes no other's draw.
 VALIDATION, OUTER = 2, 3  # 0 and 1 balance the parts of these numbers in PARTS
 

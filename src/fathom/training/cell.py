@@ -106,4 +106,4 @@ class Trained:
     history: list[Epoch]
     probabilities: dict[str, npt.NDArray[np.float64]]
     weights: StateDict
-    probes: list[tuple[Any, ...]] = field(default_factory=list)  # `probe_table.COLUMNS`
+    probes: list[tuple[Any, ...]] = field(default_factory=list)  # `fathom.study.trained`
