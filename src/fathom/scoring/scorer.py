@@ -31,7 +31,7 @@ from fathom.scoring.stream import Tile, measure_slide, stream
 from fathom.scoring.tiles import TILE_PX, require_tile
 from fathom.slides.opening import open_slide, slide_of
 from fathom.slides.overview import overview
-from fathom.slides.slide import ArraySource, Slide
+from fathom.slides.slide import ArrayReader, Slide
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Scorer:
                 channel=self.reading.channel,
                 channels=card.channels,
             )
-        source = ArraySource(slide, Path("array"))
+        source = ArrayReader(slide, Path("array"))
         self.model.check_channels(slide, source.path)
         return slide_of(source, card.um_per_px, given=um_per_px, assumed=assumed)
 

@@ -11,7 +11,7 @@ import numpy as np
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import PixelSize
-from fathom.slides.source import Level
+from fathom.slides.reader import Level
 
 # What two neighbouring tiles of an analysis share of a tiled format, decoded once.
 CACHE_BYTES = 64 * 2**20
@@ -20,8 +20,8 @@ CACHE_BYTES = 64 * 2**20
 _Place = tuple[int, int, int]
 
 
-class BlockSource(ABC):
-    """A source whose pixels come in blocks at fixed places; the last ones read are kept.
+class BlockReader(ABC):
+    """A reader whose pixels come in blocks at fixed places; the last ones read are kept.
 
     A region is put together from blocks, so that its pixels cannot depend on where it begins, as
     they do where a library resamples from the corner of the region it is asked for.

@@ -14,9 +14,9 @@ from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.pixel_format import PixelFormat
 from fathom.ground.resolution import UNKNOWN
-from fathom.slides.source import Level
+from fathom.slides.reader import Level
+from fathom.slides.resampled_slide import ResampledSlide
 from fathom.slides.stated_resolution import Resolution
-from fathom.slides.view import SlideView
 
 
 class Slide(Protocol):
@@ -77,7 +77,7 @@ class Slide(Protocol):
     ) -> None: ...
 
 
-class ArraySlide(SlideView):
+class ArraySlide(ResampledSlide):
     """A slide over an array in memory, (H, W) or (H, W, 3), uint8 or uint16.
 
     `downsample` > 1 makes a view with pixels so many times as wide; `um_per_px` is the array's own.
@@ -92,11 +92,11 @@ class ArraySlide(SlideView):
         path: Path = Path("array"),
     ) -> None:
         resolution = Resolution.of(given=um_per_px)
-        super().__init__(ArraySource(pixels, path), downsample, resolution)
+        super().__init__(ArrayReader(pixels, path), downsample, resolution)
 
 
-class ArraySource:
-    """An array as a source of one level."""
+class ArrayReader:
+    """An array as a reader of one level."""
 
     stretch = (1.0, 1.0)
 

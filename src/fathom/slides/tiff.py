@@ -9,9 +9,9 @@ import tifffile
 from fathom.ground.images import Micrograph
 from fathom.ground.pixel_format import tiff_format
 from fathom.ground.tiff_series import the_picture
-from fathom.slides.blocks import CACHE_BYTES, BlockSource
+from fathom.slides.blocks import CACHE_BYTES, BlockReader
 from fathom.slides.channels import picked_channel
-from fathom.slides.source import levels_of
+from fathom.slides.reader import levels_of
 from fathom.slides.tiff_planes import plane_of
 from fathom.slides.tiff_resolution import tiff_channel_names, tiff_pixel_size
 
@@ -19,7 +19,7 @@ from fathom.slides.tiff_resolution import tiff_channel_names, tiff_pixel_size
 _STRIP_CACHE_BYTES = 4 * CACHE_BYTES
 
 
-class TiffSource(BlockSource):
+class TiffReader(BlockReader):
     """One plane of a TIFF."""
 
     def __init__(self, path: Path, channel: int | str | None, channels: Literal[1, 3]) -> None:

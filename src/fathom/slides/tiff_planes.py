@@ -1,6 +1,6 @@
 """The plane of a TIFF that is read, at one level: where its pixels lie, and how they are decoded.
 
-A plane is what `TiffSource` asks for blocks, rows and columns of its own grid: the tiles or strips
+A plane is what `TiffReader` asks for blocks, rows and columns of its own grid: the tiles or strips
 that the file is written in, or, where it is not compressed, rectangles of a memory map that lives
 as long as one block is read, so that what was read does not add up in memory.
 """

@@ -15,9 +15,9 @@ from pylibCZIrw import czi
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
-from fathom.slides.blocks import BlockSource
+from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
-from fathom.slides.source import Level
+from fathom.slides.reader import Level
 
 _BLOCK_PX = 1024
 
@@ -40,7 +40,7 @@ _PLANES = {
 }
 
 
-class CziSource(BlockSource):
+class CziReader(BlockReader):
     """One plane of a CZI: the rectangle around all its tiles and scenes, what none covers being 0.
 
     In a colour picture what none covers is white, as glass is.

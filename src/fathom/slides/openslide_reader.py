@@ -18,9 +18,9 @@ from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
 from fathom.ground.tiff_series import the_picture
-from fathom.slides.blocks import BlockSource
+from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
-from fathom.slides.source import Level, levels_of
+from fathom.slides.reader import Level, levels_of
 
 _BLOCK_PX = 1024
 # What Aperio's scanners write; OpenSlide turns YCbCr into RGB where it is compressed so.
@@ -30,7 +30,7 @@ _OF_APERIO = (*_OF_YCBCR, COMPRESSION.APERIO_JP2000_RGB, COMPRESSION.LZW, COMPRE
 _Box = tuple[int, int, int, int]  # left, top, width, height, px of level 0
 
 
-class OpenSlideSource(BlockSource):
+class OpenSlideReader(BlockReader):
     """A scanned slide, always RGB in 8 bits.
 
     Where the file says which part of the glass was scanned (MRXS, SCN), that part is the image:

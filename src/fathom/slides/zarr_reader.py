@@ -11,16 +11,16 @@ from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.pixel_format import PixelFormat
 from fathom.ground.resolution import PixelSize, pixel_size
-from fathom.slides.blocks import BlockSource
+from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
-from fathom.slides.source import levels_of
+from fathom.slides.reader import levels_of
 
 _AXES_BEFORE_0_3 = ("t", "c", "z", "y", "x")  # OME-NGFF 0.1 and 0.2 knew no others
 _PLANES = {"z": "Z planes", "t": "time points"}
 _LEAST_BLOCK_PX = 512  # small chunks are read several at once
 
 
-class ZarrSource(BlockSource):
+class ZarrReader(BlockReader):
     """One plane of an OME-Zarr image, a folder."""
 
     def __init__(self, path: Path, channel: int | str | None, channels: Literal[1, 3]) -> None:

@@ -23,12 +23,12 @@ class Level:
     downsample: float
 
 
-class Source(Protocol):
+class Reader(Protocol):
     """One image plane of an open file, grey or RGB, at one or more resolutions.
 
     levels : the finest, level 0, first
     pixel_size : of level 0, as far as the file says
-    stretch : px of the file per px of level 0, down and across: 1 but in `SquareSource`
+    stretch : px of the file per px of level 0, down and across: 1 but in `SquareReader`
     full_size : height and width of the file's image at full resolution, px of the file
     """
 
