@@ -18,7 +18,7 @@ from fathom.imaging.params import Segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmentation_score import score
-from fathom.imaging.separation import fill_from_all_sides, fill_from_nearest
+from fathom.imaging.separation import filled_from_nearest
 from fathom.imaging.stain import nuclear_stain
 
 ROOT = Path(__file__).parents[1]
@@ -205,11 +205,15 @@ def test_noise_has_no_nuclei(seed: int) -> None:
     assert not segment(picture(np.full((200, 200), 0.1), seed), FLUORESCENCE).any()
 
 
-def test_both_ways_fill_a_hole_within_a_nucleus_alike() -> None:
-    mask = TRUTH > 0
+def test_a_hole_within_a_nucleus_is_the_nucleus() -> None:
     labels = np.where(discs(*GRID, radius=5) > 0, 0, TRUTH).astype(np.int32)
-    for fill in (fill_from_all_sides, fill_from_nearest):
-        np.testing.assert_array_equal(fill(labels, mask), TRUTH)
+    np.testing.assert_array_equal(filled_from_nearest(labels, TRUTH > 0), TRUTH)
+
+
+def test_a_hole_between_two_nuclei_is_parted_in_its_middle() -> None:
+    labels = np.repeat(np.int32([[1, 1, 0, 0, 0, 0, 2, 2]]), 3, axis=0)
+    expected = np.repeat(np.int32([[1, 1, 1, 1, 2, 2, 2, 2]]), 3, axis=0)
+    np.testing.assert_array_equal(filled_from_nearest(labels, labels >= 0), expected)
 
 
 @given(seed=st.integers(0, 1000), top=st.integers(0, 20), left=st.integers(0, 20))
@@ -221,8 +225,8 @@ def test_what_fills_a_hole_depends_on_what_is_around_it_alone(seed, top, left) -
     mask[23:37, 23:37] = True
     labels[0, 0], mask[0, 0] = 9, True  # far away
     part = np.s_[top : 40 + top // 2, left : 40 + left // 2]
-    whole = fill_from_nearest(labels, mask)[part]
-    np.testing.assert_array_equal(fill_from_nearest(labels[part], mask[part]), whole)
+    whole = filled_from_nearest(labels, mask)[part]
+    np.testing.assert_array_equal(filled_from_nearest(labels[part], mask[part]), whole)
 
 
 def test_the_same_picture_gives_the_same_bytes() -> None:

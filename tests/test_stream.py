@@ -11,7 +11,6 @@ from fathom.ground.images import read_micrograph
 from fathom.imaging.crops import cut, describe, scale_of
 from fathom.imaging.params import Crop
 from fathom.imaging.segmentation import segment
-from fathom.imaging.segmentation_score import score
 from fathom.models.onnx_model import OnnxModel
 from fathom.scoring import tiles
 from fathom.scoring.segmenter import LARGEST_DIAMETERS
@@ -70,6 +69,12 @@ def drawn(table, masks, shape):
     return labels
 
 
+def require_same_labels(found, expected):
+    """Pixel for pixel the same nuclei; numbers are given as tiles come, so they may differ."""
+    pairs = np.unique(np.stack([found.ravel(), expected.ravel()]), axis=1)
+    assert pairs.shape[1] == 1 + found.max() == 1 + expected.max()
+
+
 @pytest.fixture(scope="module")
 def in_one(slide, model):
     return nuclei(slide, model, 2048)
@@ -106,9 +111,7 @@ def test_tiles_give_the_labels_of_the_whole_image(slide, model):
     field = slide.read(0, 0, SIDE, SIDE)
     labels = segment(field, model.card.segmentation)
     table, masks = nuclei(slide, model, 111)
-    np.testing.assert_array_equal(drawn(table, masks, labels.shape) > 0, labels > 0)
-    assert len(table) == labels.max()
-    assert score(drawn(table, masks, labels.shape), labels).matched[8] == labels.max()  # IoU 0.9
+    require_same_labels(drawn(table, masks, labels.shape), labels)
 
 
 @pytest.mark.parametrize("normalisation", ["none", "slide", "nucleus"])
@@ -220,12 +223,11 @@ def test_real_fields_are_the_same_in_tiles_and_whole(model):
         pytest.skip(f"no real micrographs in {folder}; set FATHOM_SHARED")
     rows = [line.split(",") for line in (folder / "index.csv").read_text().splitlines()]
     names = sorted(row[0] for row in rows if "fluorescence" in row and row[-2:] == ["520", "696"])
-    whole = matched = 0
+    whole = 0
     for name in names[::30]:
         field = read_micrograph(folder / "images" / name)
         labels = segment(field, model.card.segmentation)
         table, masks = nuclei(ArraySlide(field), model, 150)
         whole += labels.max()
-        matched += score(drawn(table, masks, labels.shape), labels).matched[8]
+        require_same_labels(drawn(table, masks, labels.shape), labels)
     assert whole > 100
-    assert matched >= 0.995 * whole

@@ -37,9 +37,6 @@ from fathom.imaging.foreground import (
 )
 from fathom.imaging.params import Segmentation
 from fathom.imaging.separation import (
-    Fill,
-    fill_from_all_sides,
-    fill_from_nearest,
     means,
     outline,
     split,
@@ -69,12 +66,11 @@ def segment(micrograph: Micrograph, params: Segmentation) -> Labels:
     Only relative intensities count: the same picture in 8 and in 16 bits gives the
     same nuclei. Raises `FathomError` for `params.method` masks, which needs a data set.
     """
-    stain = _stain(micrograph, params)
-    common = measure_foreground([stain], params)
-    if common is None:
-        return np.zeros(stain.shape, dtype=np.int32)
-    found = _candidates(stain, Window.whole(stain.shape), common, params, fill_from_all_sides)
-    return _without_debris(found, _debris(common, [found], params))
+    measured = measure_traits([micrograph], params)
+    if measured is None:
+        return np.zeros(micrograph.shape[:2], dtype=np.int32)
+    _, [labels] = measured
+    return labels
 
 
 def measure_traits(
@@ -83,7 +79,7 @@ def measure_traits(
     """Measure an image, or parts of a slide as if they were one; None where there are no nuclei.
 
     Returns the traits and the nuclei of each part. `segment_window` with the traits of an image
-    finds what `segment` finds in it, but for a few pixels between two nuclei (`fill_from_nearest`).
+    finds what `segment` finds in it.
     """
     stains = [_stain(micrograph, params) for micrograph in micrographs]
     common = measure_foreground(stains, params)
@@ -144,11 +140,7 @@ class _Candidates:
 
 
 def _candidates(
-    stain: Plane,
-    window: Window,
-    traits: ForegroundTraits,
-    params: Segmentation,
-    fill: Fill = fill_from_nearest,
+    stain: Plane, window: Window, traits: ForegroundTraits, params: Segmentation
 ) -> _Candidates:
     """Find what may be a nucleus; the stain is cut to what is right still after each filter."""
     diameter = traits.diameter_px
@@ -164,7 +156,7 @@ def _candidates(
         empty = np.empty(0)
         return _Candidates(window, np.zeros(mask.shape, dtype=np.int32), empty, empty)
     labels = split(mask, compressed, diameter, params, window.origin)
-    labels = outline(labels, above, diameter, params, fill)
+    labels = outline(labels, above, diameter, params)
     area = np.bincount(labels.ravel())[1:].astype(np.float64)
     return _Candidates(window, labels, area, means(compressed, labels))
 
