@@ -50,6 +50,7 @@ class Segmentation(Section):
     split_depth: Annotated[float, Field(gt=0, lt=1)]
     split_brightness: NonNegative
     split_smoothing_diameters: Annotated[float, Field(ge=0, le=1)]
+    lobe_diameters: Annotated[float, Field(ge=0, lt=1)]
     outline_share: Annotated[float, Field(ge=0, lt=1)]
     smallest_area_share: Annotated[float, Field(ge=0, lt=1)]
     faintest_share: Annotated[float, Field(ge=0, lt=1)]
