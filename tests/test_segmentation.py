@@ -93,6 +93,15 @@ def test_holes_are_filled() -> None:
     assert score(found, TRUTH).matched[6] == 9
 
 
+def test_what_is_too_small_or_too_large_for_a_nucleus_is_none() -> None:
+    assert segment(MICROGRAPH, FLUORESCENCE, 0.3).max() == 9  # 64 um2 each
+    assert not segment(MICROGRAPH, FLUORESCENCE, 0.1).any()
+    assert not segment(MICROGRAPH, FLUORESCENCE, 1.5).any()
+    np.testing.assert_array_equal(
+        segment(MICROGRAPH, FLUORESCENCE, float("nan")), segment(MICROGRAPH, FLUORESCENCE)
+    )
+
+
 def test_specks_are_removed() -> None:
     specks = discs((10, 10), (70, 70), (130, 130), (70, 130), radius=4)  # 7 % of a nucleus
     found = segment(picture(0.1 + 0.6 * ((TRUTH > 0) | (specks > 0))), FLUORESCENCE)

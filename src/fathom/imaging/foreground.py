@@ -85,8 +85,30 @@ class Light:
         )
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What can be a nucleus by its area, px: anything where the resolution is unknown."""
+
+    smallest_px: float = 0.0
+    largest_px: float = math.inf
+
+    @classmethod
+    def of(cls, params: Segmentation, um_per_px: float | None) -> Self:
+        """Return the bounds of params in pixels of an image; its resolution can be None or NaN."""
+        if um_per_px is None or math.isnan(um_per_px):
+            return cls()
+        return cls(params.smallest_area_um2 / um_per_px**2, params.largest_area_um2 / um_per_px**2)
+
+    def within(self, diameter: float) -> float:
+        """Return the diameter, or that of the smallest or largest disc, px."""
+        least, most = (
+            2 * math.sqrt(area / math.pi) for area in (self.smallest_px, self.largest_px)
+        )
+        return min(max(diameter, least), most)
+
+
 def measure_foreground(
-    stains: Sequence[Levels], params: Segmentation
+    stains: Sequence[Levels], params: Segmentation, sizes: Sizes
 ) -> tuple[ForegroundTraits, list[Light]] | None:
     """Measure an image, or several parts of one: (H, W) each; a large one is measured in parts.
 
@@ -100,7 +122,9 @@ def measure_foreground(
     parts = _spread([part for stain in stains for part in _parts(stain)])
     gain = _gain_bits(parts)
     parts = [brightened(part, gain) for part in parts]
-    measured = [(part, found) for part in parts if (found := _measure_one(part, gain, params))]
+    measured = [
+        (part, found) for part in parts if (found := _measure_one(part, gain, params, sizes))
+    ]
     if not measured:
         return None
     if len(parts) == 1:
@@ -142,11 +166,12 @@ def brightened(stain: Levels, gain_bits: int) -> Levels:
 
 
 def _measure_one(
-    stain: Levels, gain_bits: int, params: Segmentation
+    stain: Levels, gain_bits: int, params: Segmentation, sizes: Sizes
 ) -> tuple[ForegroundTraits, Light] | None:
-    diameter = typical_diameter(stain, params)
+    diameter = typical_diameter(stain, params, sizes)
     if diameter < _SMALLEST_DIAMETER_PX:
         return None
+    diameter = sizes.within(diameter)
     light = lit(stain, diameter, params)
     if light.compressed.min() == light.compressed.max():
         return None
@@ -206,13 +231,13 @@ def _threshold(counts: Floats, params: Segmentation) -> int:
     return min(WHITE, int(threshold))
 
 
-def typical_diameter(stain: Levels, params: Segmentation) -> float:
+def typical_diameter(stain: Levels, params: Segmentation, sizes: Sizes) -> float:
     """Return the width in px that half of the foreground's area lies below; 0 without foreground.
 
     A first pass takes nuclei to be as wide as the picture allows, a second corrects for what haze
     and uneven light then did to the background. Further ones follow while the grid is too coarse.
     """
-    diameter: float = params.first_diameter_share * min(stain.shape)
+    diameter = sizes.within(params.first_diameter_share * min(stain.shape))
     for number in range(_MOST_PASSES):
         step = grid_step(diameter, _POINTS)
         width = step * _width(stain, diameter / step, step, params)

@@ -9,7 +9,8 @@
    (`fathom.imaging.separation`).
 5. Outlines: each nucleus keeps the pixels above a share of its own mean, so that a bright one is
    not drawn too wide, nor a dim one too narrow; narrow lobes go (`fathom.imaging.outline`).
-6. What is too small or too faint beside the image's other nuclei is debris and goes.
+6. What is too small or too faint beside the image's other nuclei is debris and goes, and where the
+   resolution is known, what is too small or too large for a nucleus.
 
 From 3 to 6 nuclei lie on a grid of 12 to 24 cells a diameter; the outlines of those that are left
 are then drawn in pixels.
@@ -31,6 +32,7 @@ from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.foreground import (
     ForegroundTraits,
     Light,
+    Sizes,
     area_median,
     brightened,
     light_reach_px,
@@ -57,22 +59,24 @@ class NuclearTraits:
 
     foreground: ForegroundTraits
     least_area_px: float  # smaller is debris
+    most_area_px: float  # larger is no nucleus
     least_brightness: float  # mean compressed level above the background; fainter is debris
 
 
-def segment(micrograph: Micrograph, params: Segmentation) -> Labels:
+def segment(micrograph: Micrograph, params: Segmentation, um_per_px: float | None = None) -> Labels:
     """Find the nuclei of a micrograph, (H, W) or (H, W, 3), uint8 or uint16.
 
+    Where its resolution is known, neither None nor NaN, areas in um2 bound what can be a nucleus.
     Returns (H, W) int32: 0 = background, nuclei 1..n from the top down; all 0 where there are none.
     Only relative intensities count: the same picture in 8 and in 16 bits gives the
     same nuclei. Raises `FathomError` for `params.method` masks, which needs a data set.
     """
-    measured = measure_traits([micrograph], params)
+    measured = measure_traits([micrograph], params, um_per_px)
     return measured[1][0] if measured else np.zeros(micrograph.shape[:2], dtype=np.int32)
 
 
 def measure_traits(
-    micrographs: Sequence[Micrograph], params: Segmentation
+    micrographs: Sequence[Micrograph], params: Segmentation, um_per_px: float | None = None
 ) -> tuple[NuclearTraits, list[Labels]] | None:
     """Measure an image, or parts of a slide as if they were one; None where there are no nuclei.
 
@@ -80,7 +84,8 @@ def measure_traits(
     finds what `segment` finds in it.
     """
     stains = [_stain(micrograph, params) for micrograph in micrographs]
-    in_common = measure_foreground(stains, params)
+    sizes = Sizes.of(params, um_per_px)
+    in_common = measure_foreground(stains, params, sizes)
     if in_common is None:
         return None
     common, lights = in_common
@@ -89,7 +94,7 @@ def measure_traits(
         _candidates(stain, light, Window.whole(stain.shape), common, params)
         for stain, light in zip(stains, lights, strict=True)
     ]
-    traits = _debris(common, found, params)
+    traits = _debris(common, found, params, sizes)
     return traits, [_nuclei(part, traits, params) for part in found]
 
 
@@ -182,20 +187,22 @@ def _candidates(
 
 
 def _debris(
-    traits: ForegroundTraits, parts: Sequence[_Candidates], params: Segmentation
+    traits: ForegroundTraits, parts: Sequence[_Candidates], params: Segmentation, sizes: Sizes
 ) -> NuclearTraits:
     """Measure what is too small or too faint beside the others of all parts."""
     area = np.concatenate([part.area_px for part in parts])
     brightness = np.concatenate([part.brightness for part in parts])
-    least_area = params.smallest_area_share * area_median(area, area)
+    can_be = area[(area >= sizes.smallest_px) & (area <= sizes.largest_px)]
+    least_area = max(params.smallest_area_share * area_median(can_be, can_be), sizes.smallest_px)
     large = brightness[area >= least_area]
     faintest = params.faintest_share * float(np.median(large)) if large.size else 0.0
-    return NuclearTraits(traits, least_area, faintest)
+    return NuclearTraits(traits, least_area, sizes.largest_px, faintest)
 
 
 def _nuclei(found: _Candidates, traits: NuclearTraits, params: Segmentation) -> Labels:
     """Draw the nuclei that are neither too small nor too faint, 1..n."""
     large = (found.area_px > 0) & (found.area_px >= traits.least_area_px)
+    large &= found.area_px <= traits.most_area_px
     kept = np.append(False, large & (found.brightness >= traits.least_brightness))
     labels = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[found.labels]
     common = traits.foreground
