@@ -189,9 +189,9 @@ TABLES = {"segmentation.md": quality_table, "performance.md": speed_table}
 
 def with_table(page: str, table: str) -> str:
     """Return a page with the table between its two marks."""
-    start, end = "<!-- segmentation.json -->\n", "\n<!-- end -->"
+    start, end = "<!-- segmentation.json -->\n", "<!-- end -->"
     before, rest = page.split(start)
-    return before + start + table + end + rest.split(end, 1)[1]
+    return before + start + table + "\n" + end + rest.split(end, 1)[1]
 
 
 def main(

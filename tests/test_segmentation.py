@@ -1,6 +1,8 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -246,6 +248,16 @@ def test_the_same_picture_gives_the_same_bytes() -> None:
     assert (
         segment(MICROGRAPH, FLUORESCENCE).tobytes() == segment(MICROGRAPH, FLUORESCENCE).tobytes()
     )
+
+
+def test_a_thread_of_its_own_gives_the_same_bytes() -> None:
+    rng = np.random.default_rng(5)
+    crowd = ndimage.gaussian_filter(rng.normal(size=(500, 500)), 4) > 0
+    micrograph = picture(0.1 + 0.6 * crowd)
+    cv2.ipp.setUseIPP(False)  # of this thread; a new one has it on
+    with ThreadPoolExecutor(1) as pool:
+        there = pool.submit(segment, micrograph, FLUORESCENCE).result()
+    np.testing.assert_array_equal(there, segment(micrograph, FLUORESCENCE))
 
 
 def test_masks_cannot_be_found_in_a_picture() -> None:

@@ -2,8 +2,8 @@
 
 OpenCV chooses its kernels by processor. On 16-bit levels its Gaussian is in fixed point, and on
 grids whose steps are powers of two, at most 8, its means and interpolations have no bit to round
-before the last: whatever kernel it takes, the levels are the same. What would take others is
-switched off here: its threads, by which pieces are numbered, and Intel's IPP.
+before the last: whatever kernel it takes, the levels are the same. What would give others is
+switched off: its threads, by which pieces are numbered, and Intel's IPP (`without_ipp`).
 """
 
 from functools import cache
@@ -16,8 +16,7 @@ import numpy.typing as npt
 from fathom.ground.arrays import Floats
 from fathom.ground.images import Labels
 
-cv2.setNumThreads(1)
-cv2.ipp.setUseIPP(False)
+cv2.setNumThreads(1)  # of the whole process
 
 Levels = npt.NDArray[np.uint16]  # (H, W), 0 to `WHITE`
 Mask = npt.NDArray[np.uint8]  # (H, W), 0 or 255
@@ -28,6 +27,14 @@ LARGEST_STEP = 8
 
 BINS = 256  # of a histogram
 _TO_BINS = (np.arange(WHITE + 1) // ((WHITE + 1) // BINS)).astype(np.uint8)
+
+
+def without_ipp() -> None:
+    """Keep OpenCV from Intel's IPP in this thread, before its first filter.
+
+    OpenCV keeps that setting by thread. IPP's distance transform is rounded in another way.
+    """
+    cv2.ipp.setUseIPP(False)
 
 
 def grid_step(length_px: float, points: float) -> int:

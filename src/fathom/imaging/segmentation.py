@@ -42,7 +42,7 @@ from fathom.imaging.foreground import (
     measure_foreground,
     smoothed,
 )
-from fathom.imaging.levels import Levels, to_power
+from fathom.imaging.levels import Levels, to_power, without_ipp
 from fathom.imaging.outline import drawn, measured, outlined, widened
 from fathom.imaging.params import Segmentation
 from fathom.imaging.separation import split, without_holes_and_spurs
@@ -83,6 +83,7 @@ def measure_traits(
     Returns the traits and the nuclei of each part. `segment_window` with the traits of an image
     finds what `segment` finds in it.
     """
+    without_ipp()
     stains = [_stain(micrograph, params) for micrograph in micrographs]
     sizes = Sizes.of(params, um_per_px)
     in_common = measure_foreground(stains, params, sizes)
@@ -127,6 +128,7 @@ def segment_window(
     Labels 0..n, (H, W) int32, of the frame of the window returned, which is narrower than the one
     given. Nuclei that reach into the core are those of the slide; of others some may be cut.
     """
+    without_ipp()
     common = traits.foreground
     window, micrograph = window.aligned(common.alignment_px, micrograph)
     stain = brightened(_stain(micrograph, params), common.gain_bits)
