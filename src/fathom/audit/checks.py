@@ -11,6 +11,7 @@ Check = Literal[
     "blank_image",
     "bit_depth",
     "grey_range",
+    "grey_bright_field",
     "saturated_image",
     "black_clipped_image",
     "blurred_image",

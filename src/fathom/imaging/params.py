@@ -62,9 +62,18 @@ class Segmentation(Section):
     split_depth: Annotated[float, Field(gt=0, lt=1)]  # nucleus radii, counted in steps of 1/64
     split_brightness: NonNegative
     split_smoothing_diameters: Annotated[float, Field(ge=0, le=1)]
+    lobe_diameters: Annotated[float, Field(ge=0, lt=1)]
     outline_share: Annotated[float, Field(ge=0, lt=1)]
+    smallest_area_um2: NonNegative
+    largest_area_um2: Positive
     smallest_area_share: Annotated[float, Field(ge=0, lt=1)]
     faintest_share: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _areas_in_order(self) -> Self:
+        if self.smallest_area_um2 >= self.largest_area_um2:
+            raise ValueError("smallest_area_um2 must be below largest_area_um2")
+        return self
 
 
 class NetworkSegmentation(Section):

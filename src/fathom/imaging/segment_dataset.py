@@ -57,8 +57,8 @@ def _written(
 ) -> Iterator[None]:
     """Yield once for every label image that is there, in the order of `images`."""
     jobs = [
-        (dataset.path(image), dataset.mask_path(image), params, labels_path(out, image))
-        for image in images
+        (dataset.path(image), dataset.mask_path(image), um_per_px, params, labels_path(out, image))
+        for image, um_per_px in zip(images, dataset.images["um_per_px"].tolist(), strict=True)
     ]
     cores = len(os.sched_getaffinity(0))
     # Workers start afresh: the thread that draws the progress bar must not be forked.
@@ -70,12 +70,16 @@ def _written(
 
 
 def _write(
-    image: Path, mask: Path | None, params: Segmentation | NetworkSegmentation, out: Path
+    image: Path,
+    mask: Path | None,
+    um_per_px: float,
+    params: Segmentation | NetworkSegmentation,
+    out: Path,
 ) -> None:
     if params.method == "masks" and mask is not None:
         labels = relabel_sequential(largest_pieces(read_labels(mask))[0])[0]
     else:
-        labels = _finder(params)(read_micrograph(image))
+        labels = _finder(params)(read_micrograph(image), um_per_px)
     write_labels(out, labels)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.ndimage import find_objects
 from skimage.segmentation import relabel_sequential
 
+from fathom.datasets.modality import GREY_BRIGHT_FIELD, is_grey_bright_field
 from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.find_nuclei import network_file, segment_by_network
@@ -207,12 +208,15 @@ def measure_segmenter(
 ) -> tuple[SlideSegmenter, list[Labels]] | None:
     """Return what finds the nuclei of a slide, and those of `parts`, a sample of it.
 
-    None where there are no nuclei in the sample.
+    None where there are no nuclei in the sample. Raises `SlideError` for a slide in whose light a
+    threshold would find something else: the model was trained on no such picture.
     """
     if network is None:
+        if not _trained_on_grey_bright_field(card) and all(map(is_grey_bright_field, parts)):
+            raise SlideError(f"{slide.path}: {GREY_BRIGHT_FIELD}; nothing of it was scored")
         if not isinstance(card.segmentation, Segmentation):
             raise TypeError(f"no network was opened for the method {card.segmentation.method!r}")
-        measured = measure_traits(parts, card.segmentation)
+        measured = measure_traits(parts, card.segmentation, slide.um_per_px)
         if measured is None:
             return None
         traits, labels = measured
@@ -223,3 +227,7 @@ def measure_segmenter(
     return NetworkSegmenter(maps, card.crop.crop_px), [
         segment_by_network(micrograph, network, scale) for micrograph in parts
     ]
+
+
+def _trained_on_grey_bright_field(card: ModelCard) -> bool:
+    return card.segmentation.stain == "haematoxylin" and card.channels == 1
