@@ -17,7 +17,9 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: repro verify test test-fast test-long check setup
 .DELETE_ON_ERROR:
 
+# A row of params.yaml that no stage could be made of is said before any work.
 repro: $(STAMP)
+	@fathom runs > /dev/null
 	dvc repro
 	@fathom table
 	@fathom why

@@ -29,6 +29,7 @@ from fathom.audit.params import Audit
 from fathom.ground.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei, write_simulated_nuclei
 from fathom.simulation.simulation import DEFAULT
+from fathom.study.accounts import ACCOUNT_COLUMNS
 from fathom.study.nuclei import read_nuclei
 
 SIZES = (10_000, 30_000, 100_000)
@@ -75,7 +76,8 @@ def measure(folder: Path) -> dict[str, float]:
     start, cpu = time.monotonic(), sum(os.times()[:2])
     images = audit_image_files(folder / "set", params)
     of_images = time.monotonic() - start
-    found = audit(images, nuclei, nuclei.crops(), features, params)
+    accounts = pd.DataFrame(columns=list(ACCOUNT_COLUMNS))  # nothing was annotated
+    found = audit(images, nuclei, accounts, nuclei.crops(), features, params)
     seconds = time.monotonic() - start
     names = nuclei.kept["nucleus"].tolist()
     copies = size // 1000

@@ -104,11 +104,11 @@ def audited(study: Study, fault: Fault, strength: object) -> pd.DataFrame:
             return images.findings
         dataset = read_dataset(folder)
         classes = Classes(positive="positive")
-        crop_dataset(dataset, folder / MASKS, classes, read_section(Crop), nuclei)
+        accounts = crop_dataset(dataset, folder / MASKS, classes, read_section(Crop), nuclei)
         fault.of_crops(nuclei, strength)
         table = read_nuclei(nuclei)
         crops = table.crops()
-        return audit(images, table, crops, _features(crops), params).findings
+        return audit(images, table, accounts, crops, _features(crops), params).findings
 
 
 _MEASURED: dict[bytes, dict[str, float]] = {}

@@ -29,7 +29,6 @@ from sklearn.preprocessing import StandardScaler
 from fathom.baselines.features import features_of
 from fathom.baselines.params import Features
 from fathom.ground.images import Labels
-from fathom.ground.number_text import decimal
 from fathom.ground.progress import track
 from fathom.ground.section import read_section
 from fathom.imaging.params import Segmentation
@@ -38,6 +37,7 @@ from fathom.imaging.segmentation_score import score
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slides
 from fathom.simulation.simulation import CUES, DEFAULT, Cue, ideal_balanced_accuracy
+from fathom.statistics.number_text import decimal
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SEEDS = (0, 1, 2)

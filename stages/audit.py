@@ -12,17 +12,25 @@ from fathom.audit.pictures import draw_nuclei
 from fathom.baselines.features import read_features
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
+from fathom.study.accounts import read_accounts
 from fathom.study.nuclei import read_nuclei
 
 
 def audit(
-    dataset: Path, images: Path, nuclei: Path, features: Path, out: Path, metrics: Path
+    dataset: Path,
+    images: Path,
+    nuclei: Path,
+    accounts: Path,
+    features: Path,
+    out: Path,
+    metrics: Path,
 ) -> None:
     """Write the findings, the near-duplicates and the metrics; stop at an error not waived."""
     of_images = AuditedImages(read_findings(images), read_traits(images))
     table, params = read_nuclei(nuclei), read_section(Audit)
     crops = table.crops()
-    found = audited(of_images, table, crops, read_features(features, table), params)
+    of_features, account = read_features(features, table), read_accounts(accounts)
+    found = audited(of_images, table, account, crops, of_features, params)
     write_audit(out, found, params)
     draw_nuclei(out, found.findings, table, crops, dataset)
     write_metrics(metrics, found.metrics)

@@ -5,9 +5,11 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.ground.numerics import read_numerics
 from fathom.ground.section import read_section
+from fathom.networks.architecture import parse
+from fathom.networks.architecture_cost import weight_layers
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
-from fathom.statistics import comparison
+from fathom.statistics import comparison, final_network
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import study_of
 from fathom.study.nuclei import read_nuclei
@@ -28,8 +30,10 @@ def compare(
     networks, params = read_runs(), read_section(Comparison)
     study = study_of(read_nuclei(nuclei), read_section(Split).group)
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
-    depths = comparison.depths(networks, read_architectures())
-    results = comparison.compare(everyone, study, depths, params, read_numerics())
+    lines = read_architectures()
+    depths = {name: weight_layers(parse(lines[of.architecture])) for name, of in networks.items()}
+    found = comparison.compare(everyone, study, depths, params, read_numerics())
+    results = final_network.with_final_networks(found, networks, runs, study)
     comparison.write_comparison(metrics, summary, results)
     drawn = tables(everyone, study, results, networks, runs)
     write_tables(plots, drawn)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import fathom.ground.stage
-from fathom.controls.controls import Rows, Tables, score_controls
+from fathom.controls.controls import PredictionPaths, Rows, score_controls
 from fathom.controls.params import Shortcuts
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
@@ -27,7 +27,7 @@ def controls(
         read_nuclei(nuclei),
         read_section(Split).group,
         Rows(read_runs(), read_controls()),
-        Tables(runs, baseline, control_runs, control_classifiers, label_pixels),
+        PredictionPaths(runs, baseline, control_runs, control_classifiers, label_pixels),
         read_section(Comparison),
         read_section(Shortcuts),
     )

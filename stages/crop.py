@@ -8,14 +8,16 @@ from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
 from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.params import Classes, Crop
+from fathom.study.accounts import totals, write_accounts
 
 
-def crop(dataset: Path, labels: Path, out: Path, metrics: Path) -> None:
-    """Cut the nuclei of `dataset` with the label images in `labels`; count who is left out."""
-    counts = crop_dataset(
+def crop(dataset: Path, labels: Path, out: Path, accounts: Path, metrics: Path) -> None:
+    """Cut the nuclei of `dataset` with the label images in `labels`; account for all of it."""
+    account = crop_dataset(
         read_dataset(dataset), labels, read_section(Classes), read_section(Crop), out
     )
-    write_metrics(metrics, counts)
+    write_accounts(accounts, account)
+    write_metrics(metrics, totals(account))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,63 @@ settings.register_profile("fathom", deadline=None)
 settings.load_profile("fathom")
 
 
+# The files that take longest, the longest first. `make test-fast` leaves them out.
+LONGEST = (
+    "test_pipeline",
+    "test_pool",
+    "test_predict_bad_input",
+    "test_numerics",
+    "test_scorer",
+    "test_stream",
+    "test_trained_rows",
+    "test_training",
+    "test_export",
+    "test_predict",
+    "test_segmentation",
+    "test_package",
+    "test_simulated_nuclei",
+    "test_folds",
+    "test_identity",
+    "test_artifacts",
+    "test_aperio_slide",
+    "test_control_crops",
+    "test_output_folder",
+    "test_plots",
+    "test_division",
+    "test_comparison",
+    "test_diagnosis",
+    "test_image_checks",
+    "test_slide_files",
+    "test_interruption",
+    "test_architecture_cost",
+    "test_find_nuclei",
+    "test_feature_controls",
+    "test_overlay",
+    "test_audit",
+    "test_slides_tissue",
+    "test_simulated_slides",
+    "test_external_validation",
+    "test_near_duplicates",
+    "test_micronuclei",
+    "test_effects",
+    "test_metrics",
+    "test_label_image",
+    "test_network",
+    "test_probes",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest file: on two cores all others are done beside it."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """Mark the longest files, and begin with them: on two cores all others are done beside them."""
+    there = {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+    if absent := [name for name in LONGEST if name not in there]:
+        raise pytest.UsageError(f"{__file__}: LONGEST names files that are not there: {absent}")
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    for item in items:
+        if item.path.stem in place:
+            item.add_marker("slow")
 
 
 def nuclei_of(groups: list[str], positive: list[bool]) -> Nuclei:

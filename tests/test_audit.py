@@ -32,14 +32,15 @@ def audited(folder, work, **params):
         labels = segment(read_micrograph(folder / image), settings)
         write_labels(work / "labels" / image.removeprefix("images/"), labels)
     crop = Crop.model_validate({**PARAMS["crop"], "crop_px": 32})
-    crop_dataset(dataset, work / "labels", Classes(positive="ill"), crop, work / "nuclei")
+    classes = Classes(positive="ill")
+    accounts = crop_dataset(dataset, work / "labels", classes, crop, work / "nuclei")
     nuclei = read_nuclei(work / "nuclei")
     features = Features.model_validate(PARAMS["features"])
     write_table(work / "features.parquet", feature_table(nuclei, features))
     table = read_features(work / "features.parquet", nuclei)
     settings = audit_params(**params)
     images = audit_image_files(folder, settings)
-    found = audit(images, nuclei, nuclei.crops(), table, settings)
+    found = audit(images, nuclei, accounts, nuclei.crops(), table, settings)
     write_audit(work / "audit", found, settings)
     draw_nuclei(work / "audit", found.findings, nuclei, nuclei.crops(), folder)
     write_metrics(work / "audit.json", found.metrics)
@@ -77,6 +78,58 @@ def test_a_copied_slide_stops_the_pipeline_and_its_nuclei_are_paired(copied, tmp
     assert found.metrics["near_duplicate_pairs_across_patients"] >= 6
     with pytest.raises(FathomError, match="show one field"):
         refuse_errors(found.findings, tmp_path)
+
+
+def rewritten(source, work, change):
+    """Return a copy of a data set whose points are written otherwise."""
+    folder = work / "set"
+    shutil.copytree(source, folder)
+    points = pd.read_csv(folder / "annotations.csv")
+    points.assign(**change(points)).to_csv(folder / "annotations.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("reading", "change"),
+    [
+        ("x and y are exchanged", lambda points: {"x": points["y"], "y": points["x"]}),
+        ("y is counted upwards", lambda points: {"y": 160 - points["y"]}),
+    ],
+)
+def test_annotations_that_were_misread_stop_the_pipeline(
+    simulated_dataset, tmp_path, reading, change
+):
+    folder = rewritten(simulated_dataset, tmp_path, change)
+    found = audited(folder, tmp_path)
+    with pytest.raises(FathomError, match=f"annotations_misread:annotations.csv.*{reading}"):
+        refuse_errors(found.findings, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reading", "um_per_px"), [("they are micrometres", 0.5), ("of half the resolution", None)]
+)
+def test_where_no_nucleus_is_left_the_reading_that_fits_is_named_at_once(
+    simulated_dataset, tmp_path, reading, um_per_px
+):
+    folder = rewritten(simulated_dataset, tmp_path, lambda points: points[["x", "y"]] / 2)
+    images = pd.read_csv(folder / "images.csv")
+    images.assign(um_per_px=um_per_px).to_csv(folder / "images.csv", index=False)
+    with pytest.raises(
+        FathomError, match=f"If .*{reading}.*, 96 more annotations lie in a nucleus"
+    ):
+        audited(folder, tmp_path)
+
+
+def test_annotations_of_one_image_that_were_misread_are_found(simulated_dataset, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(simulated_dataset, folder)
+    points = pd.read_csv(folder / "annotations.csv")
+    here = points["image"] == "images/field03.tif"
+    points.loc[here, "y"] = points.loc[here, "y"] / 40  # above the nuclei
+    points.to_csv(folder / "annotations.csv", index=False)
+    findings = audited(folder, tmp_path).findings
+    (row,) = findings[findings["check"] == "annotations_without_nucleus"].to_dict("records")
+    assert row["where"] == "images/field03.tif"
 
 
 def test_what_is_written(copied, tmp_path):

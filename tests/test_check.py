@@ -1,5 +1,7 @@
 """Every fault has a test that asserts the file, the row, the column and what is said."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 import tifffile
@@ -48,6 +50,53 @@ def faults_of_nuclei(folder, lines, **options):
     write(folder, "images.csv", UNLABELLED)
     write(folder, "annotations.csv", lines)
     return faults(folder, **options)
+
+
+@pytest.mark.parametrize("other", ["Ill", "ILL", "\uff49ll"])
+def test_one_class_spelled_in_two_ways(folder, other):
+    lines = [IMAGES[0], "images/a.tif,s1,p1,ill,", f"images/b.tif,s2,p2,{other},"]
+    (found,) = faults_of_images(folder, lines)
+    assert "are one class, spelled in two ways" in found
+    lines[2] = "images/b.tif,s2,p2,ill-,"
+    assert faults_of_images(folder, lines) == []
+
+
+@pytest.mark.parametrize(("table", "disk"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_a_name_is_found_in_whichever_unicode_form_it_is_on_disk(folder, table, disk):
+    name = "images/pr\u00e9l\u00e8vement/M\u00fcller.tif"
+    written, file = unicodedata.normalize(table, name), unicodedata.normalize(disk, name)
+    (folder / file).parent.mkdir()
+    tifffile.imwrite(folder / file, np.ones((HEIGHT, WIDTH), np.uint16))
+    mask = unicodedata.normalize(disk, "pr\u00e9l\u00e8vement/M\u00fcller.tif")
+    write_mask(folder, mask, np.tri(HEIGHT, WIDTH, dtype=np.uint8))
+    write(folder, "images.csv", [*UNLABELLED, f"{written},s3,p3"])
+    points = [*NUCLEI, f"{unicodedata.normalize(disk, name)},1,1,ill"]
+    write(folder, "annotations.csv", points)
+    assert faults(folder) == []
+    dataset = read_dataset(folder)
+    assert dataset.images["image"].iloc[-1] == name
+    assert (dataset.annotations["image"] == name).sum() == 1
+    assert dataset.path(name).is_file()
+    assert dataset.mask_path(name) is not None
+
+
+@pytest.mark.parametrize("suffix", [".TIF", ".Tif", ".TIFF", ".PNG"])
+def test_masks_with_a_suffix_in_capitals_are_masks(folder, suffix):
+    labels = np.tri(HEIGHT, WIDTH, dtype=np.uint8)
+    save = Image.fromarray(labels).save if suffix == ".PNG" else None
+    path = folder / "masks" / f"a{suffix}"
+    save(path) if save else tifffile.imwrite(path, labels)
+    assert faults(folder) == []
+    assert read_dataset(folder).mask_path("images/a.tif") == path
+
+
+@pytest.mark.parametrize(
+    "name", ["Thumbs.db", "desktop.ini", ".DS_Store", "._a.tif", "ehthumbs.db", "p1/Thumbs.db"]
+)
+def test_what_a_file_manager_leaves_behind_is_no_mask(folder, name):
+    (folder / "masks" / name).parent.mkdir(exist_ok=True)
+    (folder / "masks" / name).write_bytes(b"x")
+    assert faults(folder) == []
 
 
 def write_mask(folder, name, labels):
@@ -278,7 +327,8 @@ def test_truncated_and_unreadable_images(folder, suffix):
     lines = [f"images/{p.name},{p.name},p3,ill," for p in (whole, cut, text)]
     found = faults_of_images(folder, [*IMAGES, *lines])
     assert len(found) == 2
-    assert found[0].startswith(f"images.csv, row 5, column 'image': images/cut.{suffix}: cannot")
+    what = "is truncated" if suffix == "tif" else "cannot be read"
+    assert found[0].startswith(f"images.csv, row 5, column 'image': images/cut.{suffix}: {what}")
     assert found[1].startswith(f"images.csv, row 6, column 'image': images/text.{suffix}: ")
 
 
@@ -288,7 +338,7 @@ def test_image_of_a_kind_that_cannot_be_used(folder):
     lines = [line.replace("b.tif", "b.czi") for line in IMAGES]
     assert faults_of_images(folder, lines) == [
         "images.csv, row 2, column 'image': images/a.tif: holds float32 numbers; "
-        "8- or 16-bit unsigned integers were expected",
+        "8- or 16-bit unsigned integers were expected. Save it as such",
         "images.csv, row 3, column 'image': images/b.czi: "
         "'.czi' is not one of .tif, .tiff, .png, .jpg, .jpeg",
     ]
@@ -318,12 +368,12 @@ def test_patient_may_have_nuclei_of_both_classes(folder):
     assert faults_of_images(folder, [UNLABELLED[0], *(f"images/{c}.tif,s,p" for c in "ab")]) == []
 
 
-@pytest.mark.parametrize("text", ["0", "-0.5", "inf", "half", "0_5", '"0,5"'])
-def test_scale_that_is_not_a_positive_number(folder, text):
+@pytest.mark.parametrize("text", ["0", "-0.5", "inf", "half", "0_5", '"0,5"', "325"])
+def test_scale_that_no_pixel_has(folder, text):
     shown = text.strip('"')
     assert faults_of_images(folder, [*IMAGES, f"images/c.tif,s3,p3,ill,{text}"]) == [
-        f"images.csv, row 4, column 'um_per_px': '{shown}' is not a positive number; "
-        "leave it empty where it is not known"
+        f"images.csv, row 4, column 'um_per_px': '{shown}' is not the width of a pixel in um, 0.01 "
+        "to 20.0; leave it empty where it is not known"
     ]
 
 
@@ -401,6 +451,17 @@ def test_annotation_of_an_image_that_is_not_listed(folder):
     assert faults_of_nuclei(folder, [*NUCLEI, "images/c.tif,1,1,ill"]) == [
         "annotations.csv, row 4, column 'image': 'images/c.tif' is not an image of images.csv"
     ]
+
+
+def test_many_points_outside_that_are_inside_once_x_and_y_are_exchanged(folder):
+    points = [f"images/b.tif,{x},{y},ill" for x, y in ((1, 8), (2, 9), (3, 11))]
+    found = faults_of_nuclei(folder, [NUCLEI[0], "images/a.tif,2,3,well", *points])
+    assert len(found) == 3
+    assert all(
+        one.endswith("with x and y exchanged every point lies inside its image") for one in found
+    )
+    found = faults_of_nuclei(folder, [*NUCLEI, *points, "images/a.tif,11,3,ill"])
+    assert not any("exchanged" in one for one in found)
 
 
 @pytest.mark.parametrize(("x", "y"), [("12", "0"), ("-0.1", "0"), ("0", "8"), ("0", "1e9")])

@@ -124,7 +124,7 @@ def test_it_starts_without_numpy_scipy_or_torch(argument, expected):
         "from fathom.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'numpy', 'scipy', 'skimage', 'torch', 'pandas', 'onnxruntime'}\n"
+        "heavy = {'numpy', 'scipy', 'skimage', 'cv2', 'torch', 'pandas', 'onnxruntime'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

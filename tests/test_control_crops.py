@@ -167,7 +167,11 @@ def background_score(folder, alter):
     plan = Plan("4conv3x3 - mp2x2 - 8conv3x3 - mp2x2 - fc16 - o", recipe)
     splits = read_splits(folder / "splits", found)
     cells = cells_of("background", plan, Probes(crops=8, epochs=()), found, splits, final=False)
-    train_rows({folder / "run": (cells, found)}, "portable", folder / "cells")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "LOKY_MAX_CPU_COUNT", "1"
+        )  # a second worker takes longer to start than to train
+        train_rows({folder / "run": (cells, found)}, "portable", folder / "cells")
     told = pd.read_parquet(folder / "run" / "predictions.parquet")
     told = told[told["part"] == "test"].merge(nuclei.kept[["nucleus", "positive"]])
     return balanced_accuracy_score(told["positive"], told["probability"] >= 0.5)
@@ -177,6 +181,7 @@ def test_a_planted_mark_makes_background_only_high(tmp_path):
     assert background_score(tmp_path, marked) > 0.8
 
 
+@pytest.mark.long
 def test_clean_surroundings_are_near_chance(tmp_path):
     assert abs(background_score(tmp_path, lambda slide: slide) - 0.5) < 0.12
 

@@ -1,4 +1,4 @@
-"""The controls' numbers against scikit-learn and by hand, on prediction tables that are drawn."""
+"""The controls' numbers against scikit-learn and by hand, on prediction paths that are drawn."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ from fathom.controls.catalogue import (
     RECOGNISED,
     reference_of,
 )
-from fathom.controls.control_scores import batch_effect, label_leak, recognition, shows_label
-from fathom.controls.controls import PREDICTIONS, Rows, Tables, score_controls
+from fathom.controls.control_scores import batch_effect, label_leak, label_strata, recognition
+from fathom.controls.controls import PREDICTIONS, PredictionPaths, Rows, score_controls
 from fathom.controls.params import Shortcuts
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
@@ -118,7 +118,7 @@ def test_a_leak_is_what_is_lost_without_the_nuclei_that_show_their_label(read):
     rng = np.random.default_rng(0)
     shown = STUDY.positive & (rng.random(len(STUDY.nucleus)) < 0.5)
     counts = pd.DataFrame({"nucleus": STUDY.nucleus, "label_px": np.where(shown, 9, 2)})
-    strata, numbers = shows_label(counts, STUDY, least_px=5)
+    strata, numbers = label_strata(counts, STUDY, least_px=5)
     assert numbers["label_pixels.nuclei"] == len(STUDY.nucleus)
     assert numbers["label_pixels.positive"] == pytest.approx(shown[STUDY.positive].mean())
     assert numbers["label_pixels.negative"] == 0
@@ -139,20 +139,20 @@ def test_a_leak_is_what_is_lost_without_the_nuclei_that_show_their_label(read):
 
 def test_nuclei_without_a_label_mask_are_left_out():
     counts = pd.DataFrame({"nucleus": STUDY.nucleus[:24], "label_px": 9})
-    strata, numbers = shows_label(counts, STUDY, least_px=5)
+    strata, numbers = label_strata(counts, STUDY, least_px=5)
     assert numbers["label_pixels.nuclei"] == 24
     assert set(strata.stratum[np.isin(strata.group, [0, 1])]) == {1}
     assert set(strata.stratum[~np.isin(strata.group, [0, 1])]) == {2}
-    assert shows_label(counts.iloc[:0], STUDY, 5)[1] == {"label_pixels.nuclei": 0}
+    assert label_strata(counts.iloc[:0], STUDY, 5)[1] == {"label_pixels.nuclei": 0}
 
 
 def test_recognition_is_a_balanced_accuracy():
     rng = np.random.default_rng(0)
     true = np.array(["a", "b", "c"])[THREE]
-    named = np.where(rng.random(len(true)) < 0.6, true, "b")
-    table = pd.DataFrame({"nucleus": STUDY.nucleus, "true": true, "named": named})
+    predicted = np.where(rng.random(len(true)) < 0.6, true, "b")
+    table = pd.DataFrame({"nucleus": STUDY.nucleus, "true": true, "predicted": predicted})
     found = recognition(table, STUDY, DESIGN, 0.95, "patient")
-    assert found["patient.recognised"] == pytest.approx(balanced_accuracy_score(true, named))
+    assert found["patient.recognised"] == pytest.approx(balanced_accuracy_score(true, predicted))
     assert found["patient.chance"] == pytest.approx(1 / 3)
     assert found["patient.number"] == 3
     low, high = found["patient.recognised_low"], found["patient.recognised_high"]
@@ -170,7 +170,7 @@ def test_who_a_control_is_held_against():
 
 @pytest.fixture
 def project(tmp_path):
-    """Return the tables of a study in which size tells the label and background does not."""
+    """Return the paths of a study in which size tells the label and background does not."""
     simulated.write_project(tmp_path)
     effects = dict.fromkeys(CLASSIFIER_CONTROLS, 0.0) | {"size": 2.0}
     for name, effect in effects.items():
@@ -179,9 +179,10 @@ def project(tmp_path):
     for name, effect in {"silhouette": 1.0, "background": 0.0}.items():
         table = simulated.predictions(STUDY, effect)
         write_table(tmp_path / "control_runs" / name / PREDICTIONS, table)
-    named = pd.DataFrame({"nucleus": STUDY.nucleus, "true": THREE.astype(str)})
+    predicted = pd.DataFrame({"nucleus": STUDY.nucleus, "true": THREE.astype(str)})
     write_table(
-        tmp_path / "classifiers" / RECOGNISED / "patient.parquet", named.assign(named=named["true"])
+        tmp_path / "classifiers" / RECOGNISED / "patient.parquet",
+        predicted.assign(predicted=predicted["true"]),
     )
     across = simulated.predictions(STUDY, 0.1)
     write_table(tmp_path / "classifiers" / ACROSS / "forest.parquet", across)
@@ -196,7 +197,7 @@ def rows_of(*controls):
 
 
 def scored(folder):
-    tables = Tables(
+    paths = PredictionPaths(
         folder / "runs",
         folder / "baseline",
         folder / "control_runs",
@@ -204,14 +205,14 @@ def scored(folder):
         folder / "label_pixels.parquet",
     )
     rows = rows_of("silhouette", "background")
-    return score_controls(simulated.nuclei(), "slide", rows, tables, simulated.PARAMS, SHORTCUTS)
+    return score_controls(simulated.nuclei(), "slide", rows, paths, simulated.PARAMS, SHORTCUTS)
 
 
 def test_all_numbers_of_a_study(project):
     numbers = scored(project)
     assert numbers["size.balanced_accuracy_low"] > 0.5
     assert numbers["background.balanced_accuracy"] == pytest.approx(0.5)
-    # The silhouette is scored as the shallow run is: the tables are drawn alike.
+    # The silhouette is scored as the shallow run is: the paths are drawn alike.
     assert numbers["silhouette.beyond"] == numbers["silhouette.beyond_high"] == 0
     assert numbers["background.beyond_low"] > 0
     assert "batch.baseline-forest.across" in numbers

@@ -3,7 +3,7 @@
 import pytest
 
 from fathom.controls.catalogue import ALL
-from fathom.reports.control_sentences import batch_sentences, leak_sentence, meaning
+from fathom.reports.control_sentences import batch_sentences, control_sentence, leak_sentence
 
 
 def numbers(control, score, half=0.03, beyond=0.02, beyond_half=0.03):
@@ -20,7 +20,7 @@ def numbers(control, score, half=0.03, beyond=0.02, beyond_half=0.03):
 @pytest.mark.parametrize("control", ALL)
 @pytest.mark.parametrize("score", [0.4, 0.5, 0.6])
 def test_every_control_has_one_sentence_with_its_score(control, score):
-    said = meaning(control, numbers(control, score), "baseline-forest")
+    said = control_sentence(control, numbers(control, score), "baseline-forest")
     assert f"{score:.3f}".replace("0.", ".") in said
     assert said.endswith(".")
     assert said.count(". ") == 0
@@ -35,25 +35,27 @@ def test_every_control_has_one_sentence_with_its_score(control, score):
     ],
 )
 def test_what_the_reference_has_beyond_a_control_that_tells(beyond, expected):
-    said = meaning("size", numbers("size", 0.6, beyond=beyond), "baseline-forest")
+    said = control_sentence("size", numbers("size", 0.6, beyond=beyond), "baseline-forest")
     assert said.startswith("The size alone tells the label, .600 [.570, .630]; ")
     assert said.endswith(expected)
 
 
 def test_a_control_that_is_not_seen_to_tell_says_what_it_could_explain():
-    said = meaning("background", numbers("background", 0.51), "shallow")
+    said = control_sentence("background", numbers("background", 0.51), "shallow")
     assert "is not seen to tell the label" in said
     assert ".040 above chance at most" in said
 
 
 def test_below_chance():
-    assert "below chance" in meaning("shape", numbers("shape", 0.42), "baseline-forest")
+    assert "below chance" in control_sentence("shape", numbers("shape", 0.42), "baseline-forest")
 
 
 @pytest.mark.parametrize("control", ["shuffled-labels", "shuffled-classifier"])
 def test_the_floor(control):
-    assert "the floor, as it should be" in meaning(control, numbers(control, 0.5), "shallow")
-    assert "the protocol leaks" in meaning(control, numbers(control, 0.6), "shallow")
+    assert "the floor, as it should be" in control_sentence(
+        control, numbers(control, 0.5), "shallow"
+    )
+    assert "the protocol leaks" in control_sentence(control, numbers(control, 0.6), "shallow")
 
 
 def test_batch_effect():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
 from fathom.ground.errors import FathomError
+from fathom.ground.resolution import COARSEST_UM, FINEST_UM
 
 SHARED = Path(os.environ.get("FATHOM_SHARED", Path(__file__).parents[2] / "shared"))
 AMIBR = SHARED / "data" / "amibr"
@@ -148,7 +149,7 @@ NAMES = st.text(min_size=1, max_size=8).filter(
 @given(
     slide=NAMES,
     patient=NAMES,
-    scale=st.none() | st.floats(min_value=1e-300, allow_infinity=False),
+    scale=st.none() | st.floats(FINEST_UM, COARSEST_UM),
     points=st.lists(
         st.tuples(
             st.floats(0, 12, exclude_max=True),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from math import inf, log
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import nuclei_of
+from made_splits import make_splits
 from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, bistable, row, shallow
 
 from fathom.diagnosis.arm_trainer import ArmTrainer, seeds_for
@@ -24,8 +26,8 @@ from fathom.diagnosis.diagnosis import (
     suspects,
 )
 from fathom.diagnosis.effects import held_out_accuracy
-from fathom.diagnosis.evidence import evidence_of
-from fathom.diagnosis.ladder import Step, climb
+from fathom.diagnosis.evidence import evidence_of, paired
+from fathom.diagnosis.ladder import Step, Wanted, climb
 from fathom.diagnosis.looks import Tally
 from fathom.diagnosis.verdict import judge
 from fathom.ground.errors import FathomError
@@ -34,8 +36,12 @@ from fathom.networks.interventions import Plan
 from fathom.networks.recipe import Probes, Recipe
 from fathom.reports.diagnosis_report import next_lines
 from fathom.reports.report import print_next_row
-from fathom.reports.verdict_text import Explained, numbers, verdict_markdown, write_verdicts
-from fathom.splitting.folds import make_splits
+from fathom.reports.verdict_text import (
+    Explained,
+    numbers,
+    verdict_markdown,
+    write_verdicts,
+)
 from fathom.study.nuclei import Nuclei
 from fathom.study.rows import Run, read_architectures
 from fathom.study.splits import Split
@@ -62,7 +68,11 @@ def trained(tmp_path_factory):
     cells = cells_of(
         "one", Plan(LINE, RECIPE), Probes(crops=8, epochs=(2,)), nuclei, splits, final=True
     )
-    train_rows({folder / "one": (cells, nuclei)}, "portable", folder / "cells")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "LOKY_MAX_CPU_COUNT", "1"
+        )  # a second worker takes longer to start than to train
+        train_rows({folder / "one": (cells, nuclei)}, "portable", folder / "cells")
     return nuclei, folder
 
 
@@ -270,6 +280,27 @@ def test_seeds_go_on_from_those_of_the_recipe():
     assert seeds_for(RECIPE, 3, 6) == (0, 1)
     assert seeds_for(RECIPE, 3, 7) == (0, 1, 2)
     assert seeds_for(RECIPE.model_copy(update={"seeds": (5, 2)}), 4, 12) == (2, 5, 6)
+
+
+def test_networks_beyond_the_recipes_own_seeds_end_when_they_left(trained, tmp_path):
+    nuclei, folder = trained
+    splits = make_splits(nuclei, Split(group="patient", folds=2, validation_share=0.3, seed=0))
+    probes = Probes(crops=8, epochs=(2,))
+    trainer = ArmTrainer(
+        nuclei, splits, probes, "portable", folder / "cells", "patient", tmp_path
+    )
+    recipe = RECIPE.model_copy(update={"epochs": 12, "seeds": (0,)})
+    short = trainer({"a": Wanted(Plan(LINE, recipe), 3, None)})["a"]
+    whole = trainer({"b": Wanted(Plan(LINE, recipe), 3, 3)})["b"]
+    assert short.left == whole.left == (True,) * 3
+    assert [cell.ended_early for cell in short.in_order] == [False, False, True]
+    assert len(short.in_order[2].losses) == short.left_at[2] + 3 < 12
+    # What was cut short counts in no measure but `left`, nor does its half seed.
+    own = replace(whole, cells=tuple(cell for cell in whole.cells if cell.seed == 0))
+    for number in ("train_accuracy", "validation", "signal_end"):
+        assert short.median(number) == own.median(number)
+    assert short.held_out == whole.held_out
+    assert {(a.fold, a.seed) for a, _ in paired(whole, short)} == {(0, 0), (1, 0)}
 
 
 def test_a_ladder_is_trained_written_and_read_back(trained, tmp_path):

@@ -91,6 +91,17 @@ def test_the_program_alone_finds_the_best_from_the_worst(parts):
     assert found.bound == pytest.approx(best, rel=1e-3)
 
 
+def test_the_program_finds_what_the_search_misses():
+    """Six groups, a tenth of the nuclei to validate on: the best is two groups, of a class each."""
+    counts = [(4, 0), (3, 9), (9, 2), (7, 9), (0, 3), (4, 12)]
+    units = Units(np.array(counts, dtype=np.int64), np.array([0.9, 0.1]), 1)
+    alone = search(units, np.random.default_rng(1))
+    both = prove(units, alone, np.random.default_rng(1))
+    best = best_of_all(counts, (0.9, 0.1), 1)
+    assert alone.imbalance > 3 * best
+    assert both.imbalance == pytest.approx(best)
+
+
 def test_a_program_that_is_too_large_is_not_tried(monkeypatch):
     units = equal(heavy_tailed(30, 0), 5)
     start = Division(np.arange(30) % 5, 1.0, 0.0)

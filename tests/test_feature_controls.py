@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import nuclei_of
+from made_splits import make_splits
 from sklearn.metrics import balanced_accuracy_score
 
 from fathom.baselines.baseline import Result
@@ -15,18 +16,18 @@ from fathom.controls.acquisition import (
     acquisitions_to_leave_out,
     classify_across,
     leave_one_out,
-    mutual_information,
     recognised,
     slides_are_whole,
 )
 from fathom.controls.control_classifiers import write_control_classifiers
+from fathom.controls.control_scores import mutual_information
 from fathom.controls.feature_controls import SEES, best_of, feature_controls
 from fathom.controls.params import Shortcuts
 from fathom.controls.threshold_controls import by_acquisition, by_label_pixels
 from fathom.ground.errors import FathomError
 from fathom.simulation.simulated_nuclei import simulate_nuclei, write_simulated_nuclei
 from fathom.simulation.simulation import DEFAULT
-from fathom.splitting.folds import make_folds, make_splits
+from fathom.splitting.folds import make_folds
 from fathom.study.duplicates import PAIR
 from fathom.study.nuclei import read_nuclei
 from fathom.study.splits import Split
@@ -155,7 +156,7 @@ def test_acquisitions_are_recognised_by_a_trait_of_theirs_only(clean):
     patient = pd.factorize(nuclei.kept["patient"])[0]
     for table, expected in ((noise, (0.0, 0.2)), (noise.assign(gain=patient), (0.9, 1.0))):
         found = recognised(table, nuclei, "patient", SHORTCUTS)
-        right = balanced_accuracy_score(found["true"], found["named"])
+        right = balanced_accuracy_score(found["true"], found["predicted"])
         assert expected[0] <= right <= expected[1]
     assert slides_are_whole(nuclei, "patient")
     assert not slides_are_whole(nuclei, "slide")
@@ -167,9 +168,9 @@ def test_a_slide_stands_on_one_side_where_acquisitions_have_several(clean):
     # What tells slides apart and nothing of their patient: of no use on a slide never seen.
     scrambled = np.random.default_rng(0).permutation(slide.max() + 1)[slide]
     found = recognised(pd.DataFrame({"slide": scrambled}), nuclei, "patient", SHORTCUTS)
-    assert (found["true"] == found["named"]).mean() < 0.3
+    assert (found["true"] == found["predicted"]).mean() < 0.3
     found = recognised(pd.DataFrame({"slide": scrambled}), nuclei, "slide", SHORTCUTS)
-    assert (found["true"] == found["named"]).mean() > 0.95
+    assert (found["true"] == found["predicted"]).mean() > 0.95
 
 
 def test_each_fold_leaves_out_one_acquisition(clean):

@@ -5,10 +5,11 @@ import pytest
 from conftest import nuclei_of
 from duplicate_pairs import pairs_of, reachable
 from hypothesis import event, given, settings
+from made_splits import make_splits
 from sklearn.model_selection import StratifiedGroupKFold
 
 from fathom.ground.errors import FathomError
-from fathom.splitting.folds import make_splits, write_splits
+from fathom.splitting.folds import write_splits
 from fathom.study.duplicates import NOT_LOOKED_FOR, Duplicates, pair_table
 from fathom.study.nuclei import read_nuclei, write_nuclei
 from fathom.study.splits import FINAL, Split, check_splits, part_rows, read_splits
@@ -26,9 +27,20 @@ def cohort(patients=12, each=10, seed=0):
     return nuclei_of(groups, (rng.random(len(groups)) < 0.4).tolist())
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.data())
 def test_splits_keep_every_promise_or_refuse_with_the_reason(data):
+    keep_or_refuse(data)
+
+
+@pytest.mark.long
+@settings(max_examples=60)
+@given(st.data())
+def test_many_more_splits_keep_every_promise_or_refuse_with_the_reason(data):
+    keep_or_refuse(data)
+
+
+def keep_or_refuse(data):
     group = st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(any)
     number = data.draw(st.integers(1, 14))
     counts = data.draw(st.lists(group, min_size=number, max_size=number))

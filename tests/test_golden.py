@@ -35,6 +35,7 @@ def test_the_processor_of_the_committed_hashes_is_listed():
     assert is_listed(json.loads(GOLDEN.read_text(encoding="utf-8"))["processor"])
 
 
+@pytest.mark.long
 def test_a_training_has_the_committed_bits(capsys):
     command = [sys.executable, ROOT / "benchmarks" / "bits.py", "golden"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -11,7 +11,7 @@ from fathom.audit.findings import findings_of, read_findings, refuse_errors
 from fathom.audit.image_audit import audit_image_files, read_traits, write_image_audit
 from fathom.audit.pictures import contact_sheet
 from fathom.ground.errors import FathomError
-from fathom.ground.images import read_micrograph
+from fathom.ground.images import read_micrograph, write_labels
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_every_image_is_audited_though_some_cannot_be_read(damaged, tmp_path):
     assert found.findings["name"].tolist() == [
         "unreadable_image:images/field03.tif",
         "unreadable_image:images/field05.tif",
-        "patient_spellings:P-00 |p0",
+        "patient_spellings:P-00|p0",
     ]
     assert (found.traits["error"] == "").sum() == 6
     write_image_audit(tmp_path / "audit_images", damaged, found)
@@ -43,6 +43,38 @@ def test_every_image_is_audited_though_some_cannot_be_read(damaged, tmp_path):
     assert read_traits(tmp_path / "audit_images").equals(found.traits)
     sheet = read_micrograph(tmp_path / "audit_images/pictures/unreadable_image.png")
     assert sheet.shape[1] > 2 * 240
+
+
+@pytest.mark.parametrize(
+    ("scales", "said"),
+    [
+        (["0.25", "0.5", "0.5", ""], "have 2 scales (um_per_px and count of images: 0.25 1, 0.5 2"),
+        (["0.325", "0.3249", "0.3251", "0.325"], None),
+        (["", "", "", ""], None),
+    ],
+)
+def test_images_of_several_scales_stop_the_pipeline(tmp_path, scales, said):
+    rows = ["image,slide,patient,um_per_px", *(f"{i}.tif,s,p,{s}" for i, s in enumerate(scales))]
+    (tmp_path / "images.csv").write_text("\n".join(rows))
+    found = audit_image_files(tmp_path, audit_params()).findings
+    mixed = found[found["check"] == "mixed_scales"]
+    assert mixed["severity"].tolist() == ["error"] * (said is not None)
+    if said:
+        assert said in mixed["what"].iloc[0]
+        assert mixed["rows"].iloc[0] == ["0.tif"]
+
+
+def test_nuclei_in_pieces_are_counted(simulated_dataset, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(simulated_dataset, folder)
+    labels = np.zeros((160, 160), np.int32)
+    labels[5:15, 5:15], labels[40:50, 40:50] = 1, 2
+    labels[100, 100] = labels[120:122, 120] = 1
+    write_labels(folder / "masks/field02.tif", labels)
+    found = audit_image_files(folder, audit_params()).findings
+    (row,) = found[found["check"] == "labels_in_pieces"].to_dict("records")
+    assert row["where"] == "images/field02.tif"
+    assert "3 px lie apart from their nuclei's largest pieces, 200 px" in row["what"]
 
 
 def test_findings_survive_their_file(damaged, tmp_path):
@@ -57,10 +89,10 @@ def test_what_has_no_table_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(FathomError, match=r"images\.csv is missing"):
         audit_image_files(tmp_path, audit_params())
     (tmp_path / "images.csv").write_text("image,slide\na.tif,s\n")
-    with pytest.raises(FathomError, match="column 'patient' is missing"):
+    with pytest.raises(FathomError, match="column 'patient': is missing"):
         audit_image_files(tmp_path, audit_params())
     (tmp_path / "images.csv").write_bytes(b"image,patient\n\xff\xfe,p\n")
-    with pytest.raises(FathomError, match="cannot be read as a table"):
+    with pytest.raises(FathomError, match="is not UTF-8 text"):
         audit_image_files(tmp_path, audit_params())
     with pytest.raises(FathomError, match="run the stage 'audit' first"):
         read_findings(tmp_path / "audit")

@@ -60,6 +60,7 @@ def test_clean_fields_have_no_finding(tmp_path):
         ("saturated_image", lambda pixels: np.minimum(pixels.astype(float) * 20, 65535)),
         ("black_clipped_image", lambda pixels: np.maximum(pixels, np.percentile(pixels, 20))),
         ("blurred_image", lambda pixels: ndimage.gaussian_filter(pixels, 2)),
+        ("grey_bright_field", lambda pixels: 4000 - np.minimum(pixels, 3500)),
         ("grey_range", lambda pixels: pixels // 16),
         ("grey_range", lambda pixels: pixels // 64 * 64),
     ],

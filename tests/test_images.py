@@ -75,10 +75,10 @@ def write_stack(path):
     ("write", "message"),
     [
         (write_zero_bytes, r"the file is empty \(0 bytes\)"),
-        (write_half, "cannot be read, damaged or truncated"),
+        (write_half, "is truncated: its pixels end at byte"),
         (write_text, "cannot be read, damaged or truncated"),
         (write_floats, "holds float32 numbers; 8- or 16-bit"),
-        (write_stack, r"has the shape \(5, 8, 8\); one grey or one RGB"),
+        (write_stack, r"holds 5 pages; one was expected"),
         (lambda path: None, "there is no such file"),
     ],
 )

@@ -155,7 +155,7 @@ def test_where_a_class_rests_on_one_group_anything_is_possible(groups):
 
 
 def test_what_never_varies_has_no_width_and_a_share_of_1_stays_within():
-    assert share_interval(np.full(9, 0.3), equal(8), 0.95).named("a") == {
+    assert share_interval(np.full(9, 0.3), equal(8), 0.95).as_numbers("a") == {
         "a": 0.3,
         "a_low": 0.3,
         "a_high": 0.3,

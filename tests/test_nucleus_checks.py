@@ -59,6 +59,28 @@ def test_a_copy_is_named_by_slides_patients_and_labels(study, source, target, na
     assert all(one == rows for one in found.values())
 
 
+def test_debris_is_no_duplicate(study):
+    """Two specks of one pixel are alike, whoever's they are and whatever their labels."""
+    nuclei, crops = study
+    for speck in (0, 61):
+        crops[speck] = 0
+        crops[speck, 16, 16] = 255
+    found = found_in(nuclei, crops)
+    assert {name: found[name] for name in found if "blank" not in name and "sat" not in name} == {
+        "debris:slide s0": ("n0",),
+        "debris:slide s3": ("n61",),
+    }
+
+
+def test_where_debris_is_left_out_the_names_of_copies_stay_right(study):
+    nuclei, crops = study
+    crops[5] = 0
+    crops[5, 16, 16] = 255
+    crops[70] = np.rot90(crops[30])
+    found = found_in(nuclei, crops)
+    assert found["duplicate_nuclei_across_patients:s1|s3"] == ("n30", "n70")
+
+
 def test_blank_saturated_and_blurred_nuclei(study):
     nuclei, crops = study
     crops[3] = np.where(crops[3] > 0, 77, 0)

@@ -80,7 +80,7 @@ def test_any_shape_is_outlined_validly(inside):
 
 @given(shapes, st.sampled_from([0.25, 0.5, 1.0, 1.37, 2.0, 7.3, 32.0]))
 def test_geos_finds_every_shape_valid_at_any_scale(inside, downsample):
-    outline = shapely_shape(geometry(inside, 40_000, 100_003, downsample))
+    outline = shapely_shape(geometry(inside, 40_000, 100_003, (downsample, downsample)))
     assert outline.is_valid, explain_validity(outline)
     assert outline.area > 0
     left, top, right, bottom = outline.bounds
@@ -91,7 +91,7 @@ def test_geos_finds_every_shape_valid_at_any_scale(inside, downsample):
 @given(arrays(np.int8, (8, 8), elements=st.integers(0, 2)))
 def test_neighbours_never_overlap(labels):
     both = [
-        shapely_shape(geometry(labels == number, 0, 0, 1.37))
+        shapely_shape(geometry(labels == number, 0, 0, (1.37, 1.37)))
         for number in (1, 2)
         if (labels == number).any()
     ]

@@ -8,7 +8,7 @@ import yaml
 import fathom
 from fathom.ground.errors import FathomError
 from fathom.ground.section import Section, read_section
-from fathom.imaging.params import Crop, NetworkSegmentation
+from fathom.imaging.params import Classes, Crop, NetworkSegmentation
 from fathom.models.abstention import AbstentionLevel
 from fathom.networks.interventions import Plan, planned
 from fathom.networks.recipe import Recipe
@@ -61,7 +61,7 @@ def test_a_row_whose_name_a_shell_or_dvc_would_not_take_is_refused(edited, name)
     row = CONTENT["runs"]["shallow"]
     file = edited(runs={"shallow": row, name: row})
     for read in (read_runs, lambda file: read_row("runs", name, file)):
-        with pytest.raises(FathomError, match="is no name of a row: take letters"):
+        with pytest.raises(FathomError, match="a name consists of letters"):
             read(file)
 
 
@@ -126,3 +126,13 @@ def test_an_unknown_architecture_is_named(edited):
         FathomError, match=r"'architectures\.vgg-99' is missing; there is only: .*shallow"
     ):
         read_row("runs", "deep", file)
+
+
+@pytest.mark.parametrize("written", ["0", "1", "yes", "no", "true", "false", "on", "1.5"])
+def test_a_class_that_yaml_does_not_read_as_text_must_be_quoted(tmp_path, written):
+    file = tmp_path / "params.yaml"
+    file.write_text(f"classes: {{positive: {written}}}", encoding="utf-8")
+    with pytest.raises(FathomError, match=r"classes\.positive.*put the class' name in quotes"):
+        read_section(Classes, file)
+    file.write_text(f"classes: {{positive: '{written}'}}", encoding="utf-8")
+    assert read_section(Classes, file).positive == written

@@ -1,3 +1,4 @@
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -29,15 +30,30 @@ def test_patients_by_path_and_by_name_as_text(table):
     [
         (TABLE.replace("b.tif", "c.tif"), "the image 'b.tif' is missing; give every image one row"),
         (TABLE + "b.tif,9,\n", "the image 'b.tif' has 2 patients: 007, 9"),
-        (TABLE.replace("b.tif,007", "b.tif, "), "the image 'b.tif' has no patient"),
-        ("image,person\na.tif,1\n", "'patient' is missing, of image and patient; there is only"),
-        ("", "cannot be read as CSV"),
-        ('image,patient\n"a,1\n', "cannot be read as CSV"),
+        (TABLE.replace("b.tif,007", "b.tif,"), r"csv, row 4, column 'patient': is empty"),
+        (TABLE.replace("b.tif,007", "b.tif, 007"), "' 007' begins or ends with white space"),
+        (TABLE.replace("b.tif,007", "b.tif,007 "), "'007 ' begins or ends with white space"),
+        (TABLE.replace("b.tif,007", "b.tif,nan"), "'nan' is not a value"),
+        (TABLE.replace("note", "patient"), "column 'patient': is there more than once"),
+        (TABLE.replace("b.tif,007", "b.tif,7"), "'007' and '7' may be one patient, who would be"),
+        (TABLE.replace("b.tif,007,", "b.tif,007"), "row 4: has 2 cells where the header has 3"),
+        ("image,person\na.tif,1\n", "column 'patient': is missing; there is only: image, person"),
+        ("image;patient\na.tif;1\n", "commas must separate the cells"),
+        ("", "is empty; the first line must be: image,patient"),
+        ('image,patient\n"a,1\n', "is not CSV from here on"),
     ],
 )
 def test_what_is_wrong_is_said(table, text, message):
     with pytest.raises(FathomError, match=message):
         read_patients(table(text), IMAGES)
+
+
+def test_names_are_found_in_either_unicode_form(table):
+    written = unicodedata.normalize("NFD", "image,patient\nM\u00fcller.tif,\u00e9\n")
+    assert read_patients(table(written), [Path("M\u00fcller.tif")]) == ["\u00e9"]
+    composed = table(unicodedata.normalize("NFC", written))
+    images = [Path(unicodedata.normalize("NFD", "M\u00fcller.tif"))]
+    assert read_patients(composed, images) == ["\u00e9"]
 
 
 def test_no_table(tmp_path):

@@ -171,11 +171,13 @@ def test_a_second_repro_runs_nothing(project):
     assert repro(project) == []
 
 
+@pytest.mark.long
 def test_the_same_bytes_when_every_stage_is_forced(project):
     assert len(repro(project, "--force")) == 21
     assert run(project, "git", "status", "--porcelain") == ""
 
 
+@pytest.mark.long
 def test_a_branch_finds_the_networks_that_another_has_trained(branch):
     edit(branch, lambda params: params["recipe"].update(learning_rate=0.02))
     repro(branch, "train@small")
@@ -196,6 +198,7 @@ def test_plots_are_understood_by_dvc(project, tmp_path):
     assert (tmp_path / "index.html").stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_a_changed_learning_rate_runs_what_reads_it_and_the_diff_is_a_table(branch):
     edit(branch, lambda params: params["recipe"].update(learning_rate=0.01))
     networks = ("small", "deep-batchnorm")
@@ -208,6 +211,7 @@ def test_a_changed_learning_rate_runs_what_reads_it_and_the_diff_is_a_table(bran
     assert re.search(r"metrics/summary\.json +[\w-]+\.\w+ +[\d.]+ +[\d.]+ +-?[\d.]+", diff), diff
 
 
+@pytest.mark.long
 def test_a_changed_architecture_line_trains_that_run_alone(branch):
     line = LINES["small"].replace("8conv", "6conv")
     edit(branch, lambda params: params["architectures"].update(small=line))
@@ -218,6 +222,7 @@ def test_a_changed_architecture_line_trains_that_run_alone(branch):
     assert len(finished_cells(branch) - before) == 3
 
 
+@pytest.mark.long
 def test_a_new_run_is_one_row(branch):
     row = {"architecture": "small", "interventions": {"no-dropout": {"dropout": 0.0}}}
     edit(branch, lambda params: params["runs"].update({"small-no-dropout": row}))
@@ -290,9 +295,11 @@ for module in pkgutil.walk_packages(fathom.__path__, "fathom."):
     here = ENVIRONMENT | {"PYTHONPATH": str(branch / "src"), "PYTHONDONTWRITEBYTECODE": ""}
     subprocess.run([sys.executable, "-c", everything], cwd=branch, env=here, check=True)
     assert list((branch / "src" / "fathom" / "training" / "__pycache__").glob("training.*.pyc"))
-    assert json.loads(run(branch, "dvc", "status", "--json")) == {}
+    changed = json.loads(run(branch, "dvc", "status", "--json"))
+    assert changed.keys() <= {"data/dvc.yaml:fetch"}  # the default data, which this study is not of
 
 
+@pytest.mark.long
 def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):
     """SIGKILL `dvc repro` in the middle of a cell; the next one continues it to the same bytes."""
     edit(branch, lambda params: params["recipe"].update(epochs=60))
@@ -319,7 +326,7 @@ def test_a_kill_during_training_costs_no_byte_and_no_epoch_twice(branch):
 
 
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(folder.glob("*.unfinished")):
         assert process.poll() is None, "training ended before it could be killed"
         assert time.monotonic() < deadline

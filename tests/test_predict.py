@@ -13,7 +13,7 @@ from conftest import draw_field
 from PIL import Image
 from tiny_model import PARAMS, write_model
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, ModelError
 from fathom.ground.images import write_labels
 from fathom.imaging.params import Crop, Segmentation
 from fathom.imaging.segmentation import segment
@@ -53,6 +53,19 @@ def images(tmp_path):
 
 def files(folder):
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("key", ["final_diverged", "final_constant"])
+def test_a_network_that_failed_in_training_scores_only_if_it_is_forced_to(images, tmp_path, key):
+    model = write_model(tmp_path / "failed.onnx", um_per_px=None, metrics={key: 1.0})
+    with pytest.raises(ModelError, match=r"failed\.onnx: the network .*--force"):
+        predict_slides(model, images[:1], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ModelError, match="--force"):
+        predict(images[0], model)
+    assert len(predict(images[0], model, force=True)) == NUCLEI
+    predict_slides(model, images[:1], tmp_path / "out", force=True)
+    assert (tmp_path / "out/summary.csv").is_file()
 
 
 def test_every_format_gives_every_file(model_file, images, tmp_path):
@@ -186,8 +199,12 @@ def test_prediction_needs_no_training_library(model_file, images, tmp_path):
     script = """
 import sys
 from pathlib import Path
-for name in ("torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"):
-    sys.modules[name] = None
+training = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in training:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, NotInstalled())
 from fathom.scoring.predict import predict_slides
 model, *images, out = map(Path, sys.argv[1:])
 predict_slides(model, images, out)
@@ -279,7 +296,7 @@ def test_an_assumption_counts_last_and_stands_in_every_result(tmp_path):
     assert found.attrs["um_per_px_stated_by"] == "assumption"
     with pytest.raises(FathomError, match="array: does not say how wide its pixels are"):
         predict(field, model_file)
-    with pytest.raises(FathomError, match="--assume-um-per-px is -1; a number above 0"):
+    with pytest.raises(FathomError, match="--assume-um-per-px is -1; the width of a pixel"):
         predict(field, model_file, assume_um_per_px=-1)
 
 

@@ -244,7 +244,7 @@ def test_results_that_are_there_are_kept(model_file, good, tmp_path, monkeypatch
     ("option", "value", "message"),
     [
         ("--tile-px", "3", "--tile-px is 3; at least 64 px were expected"),
-        ("--um-per-px", "-1", "--um-per-px is -1.0; a number above 0 was expected"),
+        ("--um-per-px", "-1", "--um-per-px is -1.0; the width of a pixel in um was expected"),
         ("--patients", "nowhere.csv", "there is no such table of patients"),
         ("--segmenter", "net.onnx", "takes no segmenter: leave out --segmenter"),
     ],
@@ -322,7 +322,9 @@ def large(tmp_path):
     return tmp_path / "large.tif"
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_an_ended_call_leaves_whole_slides_and_nothing_half(how, model_file, good, large, tmp_path):
     out = tmp_path / "out"
     process = run(model_file, good[0], large, "--out", out, "--tile-px", 64)

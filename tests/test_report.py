@@ -10,8 +10,8 @@ import yaml
 from audit_params import PARAMS
 
 from fathom.ground.errors import FathomError
-from fathom.ground.number_text import decimal, difference, signed
 from fathom.reports.report import print_comparison, print_verdicts
+from fathom.statistics.number_text import decimal, difference, signed
 
 LONGEST = "vgg-13-batchnorm"
 NAMES = ["shallow", LONGEST, "res-20", "baseline-logistic", "baseline-svm", "baseline-forest"]
@@ -53,6 +53,36 @@ def project(tmp_path, monkeypatch):
 
 def write(project, name, content):
     (project / "metrics" / "runs" / f"{name}.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("final_diverged", "‡ res-20: the final network diverged."),
+        ("final_constant", "‡ res-20: the final network says the same of every nucleus."),
+    ],
+)
+def test_a_run_whose_final_network_failed_is_marked(project, capsys, key, said):
+    failed = {"diverged_cells": 1, "final_diverged": 0, "final_constant": 0, key: 1}
+    write(project, "res-20", {**numbers("res-20"), **failed})
+    text = " ".join(printed(capsys).split())
+    assert "res-20†‡" in text
+    assert said in text
+    assert "† res-20: 1 of 3 networks diverged" in text
+
+
+def test_what_became_of_all_nuclei_and_annotations_stands_beneath(project, capsys):
+    assert "were kept" not in printed(capsys)
+    reasons = ("touches_border", "larger_than_crop", "two_labels", "no_label")
+    counts = {f"left_out_{key}": 0 for key in reasons} | {"found": 30, "kept": 21, "images": 3}
+    counts |= {"left_out_no_label": 7, "left_out_touches_border": 2}
+    counts |= {"annotations": 25, "annotations_kept": 21, "annotations_touches_border": 1}
+    counts |= {"annotations_in_no_nucleus": 3, "images_listed": 4}
+    (project / "metrics" / "crop.json").write_text(json.dumps(counts))
+    text = " ".join(printed(capsys).split())
+    assert "Of 30 nuclei 21 were kept; no label 7, touches border 2." in text
+    assert "Of 25 annotations 21 lie in a kept nucleus; in no nucleus 3, touches border 1." in text
+    assert "Of 4 images 3 give a nucleus." in text
 
 
 def test_what_the_audit_found_and_what_was_waived_stands_beneath(project, capsys):

@@ -10,8 +10,8 @@ from slide_files import halves, picture, write_ome_zarr, write_pyramid_ome, writ
 
 from fathom.slides.opening import open_slide
 from fathom.slides.overview import overview
+from fathom.slides.reader import levels_of
 from fathom.slides.slide import ArraySlide, Slide
-from fathom.slides.source import levels_of
 
 LEVELS = halves(picture(421, 307), 3)
 

@@ -188,14 +188,6 @@ def test_a_resolution_that_cannot_serve_is_refused_with_the_figures(tmp_path, ow
         open_slide(tmp_path / "a.zarr", um_per_px=0.5)
 
 
-def test_pixels_that_are_not_square_are_refused(tmp_path):
-    write_pyramid_ome(
-        tmp_path / "a.tif", [picture(50, 60, 1)], PhysicalSizeX=0.5, PhysicalSizeY=0.6
-    )
-    with pytest.raises(FathomError, match=r"0\.5 um wide and 0\.6 um high; square ones"):
-        open_slide(tmp_path / "a.tif")
-
-
 def write_channels_ome(path, channels, **options):
     names = {"Channel": {"Name": ["DAPI", "GFP", "488"][: len(channels)]}, "axes": "CYX"}
     options = {"photometric": "minisblack", "ome": True, "metadata": names} | options

@@ -1,6 +1,7 @@
 """dvc.yaml against the code, both ways: DVC does not follow imports, so the rooms are kept here."""
 
 import ast
+import re
 import shlex
 import subprocess
 import sys
@@ -62,6 +63,7 @@ PACKAGES = (
     "imaging",
     "baselines",
     "default_data",
+    "arranging",
     "study",
     "datasets",
     "ground",
@@ -139,6 +141,19 @@ def test_params_are_the_sections_the_script_reads(stage):
     assert set(definition(stage).get("params", [])) == read
 
 
+def test_the_page_says_what_an_edit_of_each_room_runs_again():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| room | stages that an edit runs again")[2].partition("\n\n")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    said = {row[1].strip(" `"): row[2].strip() for row in rows}
+    assert set(said) == {*PACKAGES, "cli"}
+    for room, stages in said.items():
+        named = set(re.findall(r"`(\w+)`", stages))
+        told = set(STAGES) - named if stages.startswith("all") else named
+        folder = f"src/fathom/{room}"
+        assert told == {stage for stage in STAGES if folder in definition(stage)["deps"]}, room
+
+
 def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").rglob("*.py"):
@@ -178,7 +193,7 @@ def odd(tmp_path_factory):
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     names = ("""data/Zoë's "fields" $HOME `id` \\ *""", "data/neue; Präparate & 'zwei' #3")
     params["dataset"], params["new_slides"]["dataset"] = names
-    params["runs"] = {"größer_2": params["runs"]["shallow"]}
+    params["runs"] = {"larger_2": params["runs"]["shallow"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     with Repo.init(folder, no_scm=True) as repo:
@@ -191,7 +206,7 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     """The command as DVC renders it, through a shell, is the paths that DVC watches."""
     folder, stages, names = odd
     monkeypatch.chdir(folder)
-    rendered = stages[f"{stage}@größer_2" if "do" in STAGES[stage] else stage]
+    rendered = stages[f"{stage}@larger_2" if "do" in STAGES[stage] else stage]
     show = "python() { printf '%s\\0' \"$@\"; }\n"
     done = subprocess.run(
         ["/bin/sh", "-c", show + rendered.cmd], capture_output=True, text=True, check=True
@@ -200,7 +215,7 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     paths = {str(one.def_path) for one in [*rendered.deps, *rendered.outs] if one.def_path}
     paths = {path for path in paths if not path.startswith(("stages/", "src/", "params.yaml"))}
     assert paths - ORDER.get(stage, set()) <= words
-    assert words - paths <= {*TABLES, "größer_2", ".cells"}
+    assert words - paths <= {*TABLES, "larger_2", ".cells"}
     named = {
         f"${{{key}}}": name
         for key, name in zip(("dataset", "new_slides.dataset"), names, strict=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import nuclei_of
+from made_splits import make_splits
 from simulated_crops import PARAMS, cell_of, shown_of
 
 from fathom.ground.streams import PURPOSES, Streams
@@ -11,7 +12,6 @@ from fathom.networks.architecture import parse
 from fathom.networks.interventions import Plan
 from fathom.networks.network import build
 from fathom.networks.recipe import Probes, Recipe
-from fathom.splitting.folds import make_splits
 from fathom.study.nuclei import Nuclei
 from fathom.study.splits import FINAL, Split
 from fathom.training.trained_rows import cells_of

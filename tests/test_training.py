@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
 from fathom.networks.recipe import Recipe
+from fathom.study.plateau import constant_loss, left_at
 from fathom.training.batches import batches, fewer, training_targets, turned
 from fathom.training.cell import Cell, Shown
 from fathom.training.pool import train_cells
@@ -95,10 +97,9 @@ def test_training_predictions_are_of_the_last_epoch_and_without_dropout():
     assert np.array_equal(trained.probabilities["train"], trained.probabilities["validation"])
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
-def test_the_same_cell_has_the_same_bytes_alone_and_beside_others(tmp_path, norm):
+def test_the_same_cell_has_the_same_bytes_alone_and_beside_others(tmp_path):
     shown = task()
-    work = [(cell(fold=fold, norm=norm), shown) for fold in range(3)]
+    work = [(cell(fold=fold, norm=norm), shown) for norm in ("none", "batch") for fold in range(3)]
     results = [
         train_cells(work, "portable", Store(tmp_path / str(at_once)), at_once) for at_once in (1, 2)
     ]
@@ -109,6 +110,21 @@ def test_the_same_cell_has_the_same_bytes_alone_and_beside_others(tmp_path, norm
 
 class StoppedError(Exception):
     """What a test ends a training with."""
+
+
+def test_a_cell_asked_only_whether_it_leaves_ends_three_epochs_after_it_did():
+    one = cell(epochs=25, learning_rate=0.01, dropout=0.0)
+    whole, short = train(one), train(replace(one, until_left=True))
+    left = left_at([epoch.train_loss for epoch in whole.history], constant_loss(0.5, "none"))
+    assert left is not None
+    assert left + 3 < 25
+    assert short.history == whole.history[: left + 3]
+    assert set(short.probabilities) == set(whole.probabilities)
+
+
+def test_a_cell_that_never_leaves_is_trained_to_the_end():
+    stuck = cell(training_labels="shuffled", learning_rate=1e-7)
+    assert_same(train(replace(stuck, until_left=True)), train(stuck))
 
 
 def test_an_interrupted_cell_continues_to_the_same_bytes(tmp_path, capsys, monkeypatch):

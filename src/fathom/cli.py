@@ -44,6 +44,51 @@ def check(
 
 
 @app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="A folder of images, at any depth.")],
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern",
+            help="Where slide and patient stand in the paths, such as {patient}_{slide}_{field}.",
+            show_default="guessed",
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="'folders', or a CSV table: image,label or image,x,y,label.",
+            show_default="GeoJSON files named like the images, else folders",
+        ),
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            "--classes",
+            help="A CSV table, image,number,label: the classes of the nuclei in label images of "
+            "Cellpose or StarDist, which lie beside the images.",
+        ),
+    ] = None,
+    um_per_px: Annotated[
+        float | None,
+        typer.Option("--um-per-px", help="Width of a pixel, of all images.", min=0),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+) -> None:
+    """Make a data set of a folder of images: show its tables, and write them after a yes."""
+    from fathom.arranging.arrange import propose, write
+
+    proposal = propose(folder, pattern=pattern, labels=labels, classes=classes, um_per_px=um_per_px)
+    print(proposal.text())
+    if not yes and not typer.confirm(f"Write these tables to {folder}?"):
+        print("nothing was written")
+        return
+    write(proposal)
+    print(f"written; `fathom check {folder}` names every fault, docs/own-data.md what comes next")
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model that fathom exported, MODEL.onnx.")],
     slides: Annotated[
@@ -120,6 +165,10 @@ def predict(
             "from such.",
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Score also with a network that failed in training."),
+    ] = False,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
     from fathom.ground.heap import share_one_heap
@@ -142,6 +191,7 @@ def predict(
             patients=patients,
             overwrite=overwrite,
             resume=resume,
+            force=force,
         )
 
 

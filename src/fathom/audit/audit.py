@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fathom.audit.account_checks import audit_accounts
 from fathom.audit.class_checks import audit_acquisition, audit_brightness, audit_marks
 from fathom.audit.findings import (
     Finding,
@@ -42,11 +43,17 @@ class Audited:
 
 
 def audit(
-    images: AuditedImages, nuclei: Nuclei, crops: Crops, features: pd.DataFrame, params: Audit
+    images: AuditedImages,
+    nuclei: Nuclei,
+    accounts: pd.DataFrame,
+    crops: Crops,
+    features: pd.DataFrame,
+    params: Audit,
 ) -> Audited:
     """Audit nuclei, and grade what is found together with what their images had.
 
-    `crops` and `features` have a row for each row of `nuclei.kept`.
+    `accounts` are those of `nuclei` (`fathom.study.accounts`). `crops` and `features` have a row
+    for each row of `nuclei.kept`.
     """
     kept = nuclei.kept
     pairs = near_duplicate_table(nuclei, crops, params)
@@ -55,6 +62,7 @@ def audit(
         *findings_of(images.findings),
         *audit_nuclei(nuclei, crops, params),
         *audit_pairs(pairs),
+        *audit_accounts(accounts, params),
         *audit_brightness(kept, crops, params),
         *audit_marks(kept, crops, params),
         *audit_acquisition(kept, images.traits, params),

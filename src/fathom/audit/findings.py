@@ -7,7 +7,6 @@ data or on how sure the audit is, so that a waiver still fits when other finding
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -15,8 +14,6 @@ from fathom.audit.checks import CHECKS, Check, check_grades
 from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table, written_whole
-
-Severity = Literal["error", "warning"]
 
 PARQUET, CSV, MARKDOWN = "findings.parquet", "findings.csv", "findings.md"
 FINDING_COLUMNS = (

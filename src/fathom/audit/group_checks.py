@@ -1,50 +1,36 @@
-"""Patients: who has one class only, and who goes by two names."""
+"""Patients and slides: who has one class only, and who goes by two names."""
 
-import re
 from collections.abc import Iterator
 
 import pandas as pd
 
+from fathom.audit.checks import Check
 from fathom.audit.findings import Finding, in_words
 from fathom.audit.params import Audit
-
-_LOOKALIKES = str.maketrans("oilz", "0112")
-
-
-def canonical(name: str) -> tuple[str, ...]:
-    """Return what remains of a name when it is typed carelessly: "P07", "p 7 " and "p-7" are one.
-
-    Case, white space and punctuation do not count, nor do leading zeros; in a run of digits the
-    letters that look like digits are digits ("PO7"). Numbers stay apart from their neighbours, so
-    that "p1-2" is not "p12" and 1.10 is not 1.1.
-    """
-    text = re.sub(r"(?<=\d)[oil](?=\d|\b)|(?<![a-z])[oil](?=\d)", _digit, name.strip().casefold())
-    # P07 with the letter O: a lone letter before it, a digit after it.
-    text = re.sub(r"(?<=\b[a-z])[oil](?=\d)", _digit, text)
-    return tuple(
-        part.lstrip("0") or "0" if part.isdigit() else part
-        for part in re.findall(r"\d+|[^\W\d_]+", text)
-    )
-
-
-def _digit(letter: re.Match[str]) -> str:
-    return letter[0].translate(_LOOKALIKES)
+from fathom.datasets.spellings import alike, rounded
 
 
 def audit_spellings(images: pd.DataFrame) -> Iterator[Finding]:
-    """Yield names of patients that differ only as careless typing makes them differ.
+    """Yield names of patients, and of slides, that differ as careless typing makes them differ.
 
-    `images` has image and patient, as text, as they stand in the data set's table.
+    Or as a spreadsheet does. `images` has image, slide and patient, as they stand in the table. A
+    slide belongs to one patient: only the slides of one are compared.
     """
-    by_name: dict[tuple[str, ...], list[str]] = {}
-    for patient in sorted(set(images["patient"])):
-        by_name.setdefault(canonical(patient), []).append(patient)
-    for names in by_name.values():
-        if len(names) > 1:
-            rows = images.loc[images["patient"].isin(names), "image"]
-            quoted = " and ".join(map(repr, names))
-            what = f"{quoted} may be one patient: a split by patient would set them apart"
-            yield Finding("patient_spellings", "|".join(names), what, 1.0, tuple(rows))
+    yield from _spellings(images, "patient", "patient_spellings")
+    for _, of_patient in images.groupby("patient", sort=True):
+        yield from _spellings(of_patient, "slide", "slide_spellings")
+
+
+def _spellings(images: pd.DataFrame, column: str, check: Check) -> Iterator[Finding]:
+    for names in alike(images[column]):
+        rows = images.loc[images[column].isin(names), "image"]
+        quoted = " and ".join(map(repr, names))
+        what = f"{quoted} may be one {column}: a split by {column} would set them apart"
+        yield Finding(check, "|".join(names), what, 1.0, tuple(rows))
+    for name in sorted({name for name in images[column] if rounded(name)}):
+        rows = images.loc[images[column] == name, "image"]
+        what = f"'{name}' is a number that a spreadsheet rounded: several {column}s may be in it"
+        yield Finding(check, name, what, 1.0, tuple(rows))
 
 
 def audit_patients(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 Every image is measured, however many are damaged: all of it is found in one go.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from fathom.audit.image_checks import audit_images
 from fathom.audit.image_traits import image_traits
 from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_images
-from fathom.datasets.layout import IMAGES
+from fathom.audit.table_checks import audit_label_images, audit_scales
+from fathom.datasets.layout import IMAGE_COLUMNS, IMAGES, OPTIONAL_IMAGE_COLUMNS
+from fathom.datasets.tables import read_number, read_rows
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
 
 TRAITS = "images.parquet"
-_COLUMNS = ["image", "patient"]
+_COLUMNS = ("image", "slide", "patient")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,27 +40,31 @@ def audit_image_files(folder: Path, params: Audit) -> AuditedImages:
     """
     images = listed_images(folder)
     traits = image_traits(folder, images["image"].tolist())
-    found = [*audit_images(traits, images, params), *audit_spellings(images)]
+    found = [
+        *audit_images(traits, images, params),
+        *audit_scales(images),
+        *audit_label_images(folder, images),
+        *audit_spellings(images),
+    ]
     return AuditedImages(finding_table(found, params, complete=False), traits.table)
 
 
 def listed_images(folder: Path) -> pd.DataFrame:
-    """Return image and patient of a data set's table, as text, each image once.
+    """Return image, slide, patient (str) and um_per_px (float) of a data set's images, once each.
 
-    Read less strictly than `fathom.datasets.dataset.read_dataset` does: white space around a name
-    is one of the things to find.
+    The table is read as `fathom.datasets.dataset.read_dataset` reads it, but its faults stop
+    nothing here: the stage `segment` refuses them, all in one go.
     """
     path = folder / IMAGES
     if not path.is_file():
         raise FathomError(f"{path} is missing: it lists the images of a data set")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except ValueError as error:  # what pandas raises of a file that is no table, or no text
-        raise FathomError(f"{path} cannot be read as a table: {error}") from None
-    if missing := [column for column in _COLUMNS if column not in table]:
-        there = ", ".join(table.columns)
-        raise FathomError(f"{path}: column '{missing[0]}' is missing; there is only: {there}")
-    return table[_COLUMNS].drop_duplicates("image", ignore_index=True)
+    rows, faults = read_rows(path, IMAGE_COLUMNS, OPTIONAL_IMAGE_COLUMNS)
+    if faults and not any(row.get("image") and row.get("patient") for row in rows):
+        raise FathomError(f"{folder}/{faults[0]}")
+    cells = {column: [row.get(column) for row in rows] for column in _COLUMNS}
+    table = pd.DataFrame(cells, dtype="str")
+    table["um_per_px"] = [read_number(row.get("um_per_px")) or math.nan for row in rows]
+    return table[table["image"] != ""].drop_duplicates("image", ignore_index=True)
 
 
 def write_image_audit(out: Path, dataset: Path, audited: AuditedImages) -> None:

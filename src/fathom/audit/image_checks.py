@@ -12,6 +12,7 @@ from fathom.audit.findings import Finding
 from fathom.audit.image_traits import ImageTraits
 from fathom.audit.near_duplicate_images import near_duplicate_images
 from fathom.audit.params import Audit
+from fathom.datasets.modality import GREY_BRIGHT_FIELD
 
 _FEWEST = 4  # images: of fewer there is no rest of the set to differ from
 
@@ -59,6 +60,11 @@ def _grey_range(sound: pd.DataFrame, params: Audit) -> npt.NDArray[np.float64]:
         return np.zeros(len(sound))
     away = np.maximum(_bits_away(sound["span"]), _bits_away(sound["levels"]))
     return np.where(away >= params.range_bits, 1 - 2.0**-away, 0.0)
+
+
+def _grey_bright_field(sound: pd.DataFrame, params: Audit) -> npt.NDArray[np.float64]:
+    del params
+    return np.where(sound["grey_bright_field"] > 0, 1.0, 0.0)
 
 
 def _white(sound: pd.DataFrame, params: Audit) -> npt.NDArray[np.float64]:
@@ -122,6 +128,10 @@ def _say_range(row: Traits, sound: pd.DataFrame) -> str:
     )
 
 
+def _say_grey_bright_field(*_: object) -> str:
+    return f"{GREY_BRIGHT_FIELD}; look at its labels, or give label images (segmentation.method)"
+
+
 def _say_white(row: Traits, _: pd.DataFrame) -> str:
     return f"{row['white_share']:.2%} of its pixels are heaped on its brightest value"
 
@@ -139,6 +149,7 @@ _JUDGES: tuple[tuple[Check, Judge, Callable[[Traits, pd.DataFrame], str]], ...] 
     ("blank_image", _blank, _say_blank),
     ("bit_depth", _bit_depth, _say_bit_depth),
     ("grey_range", _grey_range, _say_range),
+    ("grey_bright_field", _grey_bright_field, _say_grey_bright_field),
     ("saturated_image", _white, _say_white),
     ("black_clipped_image", _black, _say_black),
     ("blurred_image", _blurred, _say_blurred),

@@ -15,6 +15,8 @@ import pandas as pd
 from scipy import ndimage
 from skimage.transform import resize_local_mean
 
+from fathom.datasets.layout import on_disk
+from fathom.datasets.modality import is_grey_bright_field
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph, read_micrograph
 from fathom.ground.progress import track
@@ -30,6 +32,7 @@ TRAIT_COLUMNS = (
     "error",  # str, why it cannot be read; "" where it can, and only then the rest has a value
     "bits",  # 8 or 16
     "channels",  # 1 or 3
+    "grey_bright_field",  # 1 where the picture is dark on bright without colour, else 0
     "levels",  # count of different grey values
     "background",  # 10th percentile of the grey values
     "span",  # their 99.9th percentile less the 1st
@@ -62,10 +65,11 @@ def image_traits(folder: Path, images: Sequence[str]) -> ImageTraits:
 
 
 def _measured(folder: Path, image: str) -> tuple[dict[str, object], Grey]:
+    path = on_disk(folder, image)
     try:
-        micrograph = read_micrograph(folder / image)
+        micrograph = read_micrograph(path)
     except FathomError as error:
-        what = str(error).removeprefix(f"{folder / image}: ")
+        what = str(error).removeprefix(f"{path}: ")
         nothing = np.zeros((THUMBNAIL_PX, THUMBNAIL_PX), dtype=np.float32)
         return {"image": image, "error": what}, nothing
     return {"image": image, "error": "", **traits(micrograph)}, thumbnail(micrograph)
@@ -89,6 +93,7 @@ def traits(micrograph: Micrograph) -> dict[str, float]:
     return {
         "bits": micrograph.dtype.itemsize * 8,
         "channels": 1 if micrograph.ndim == 2 else micrograph.shape[-1],
+        "grey_bright_field": int(is_grey_bright_field(micrograph)),
         "levels": len(values),
         "background": float(background),
         "span": float(high - low),

@@ -19,7 +19,7 @@ from fathom.study.nuclei import Crops
 Planes = npt.NDArray[np.float32]  # (n, side, side)
 Masks = npt.NDArray[np.bool_]  # (n, side, side)
 Sizes = npt.NDArray[np.float32]  # (n,) px
-Pairs = npt.NDArray[np.intp]  # (pairs, 2)
+Pairs = npt.NDArray[np.intp]  # (pairs, 2), first < second
 
 FINEST_PX, COARSEST_PX = 0.7, 2.0  # sigmas of the Gaussians
 RIM_PX = 2  # not compared: all nuclei grow dim there, and it is where copies are cut differently

@@ -23,14 +23,12 @@ import pandas as pd
 from scipy import linalg, ndimage
 from scipy.spatial import cKDTree
 
-from fathom.audit.near_duplicate_check import compare_all
+from fathom.audit.near_duplicate_check import Masks, Pairs, Planes, compare_all
+from fathom.ground.arrays import Positions
 from fathom.ground.progress import track
 from fathom.study.nuclei import Crops
 
-Masks = npt.NDArray[np.bool_]  # (n, side, side)
-Planes = npt.NDArray[np.float32]  # (n, side, side)
 Descriptors = npt.NDArray[np.float32]  # (n, d)
-Pairs = npt.NDArray[np.intp]  # (pairs, 2), first < second
 
 _HARMONICS = 8  # m = 0..7
 _RADIAL = 6  # n = 0..5
@@ -91,7 +89,7 @@ def _same_pixels(crops: Crops, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
     )
 
 
-def candidates(crops: Crops, rows: npt.NDArray[np.intp], seed: int) -> Pairs:
+def candidates(crops: Crops, rows: Positions, seed: int) -> Pairs:
     """Return the pairs of `rows` that lie as near to each other as copies do."""
     batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy releases the lock
@@ -129,7 +127,8 @@ def discriminant(described: Descriptors, differences: Descriptors) -> Descriptor
     count as infinitely sharp.
     """
     between = np.cov(described, rowvar=False)
-    within = differences.T @ differences / len(differences)
+    exact = differences.astype(np.float64)  # in float32 what is added below would be lost
+    within = exact.T @ exact / len(exact)
     within += 1e-4 * np.diag(np.diag(between)) + 1e-9 * np.eye(len(within))
     _, vectors = linalg.eigh(between, within)
     return np.asarray(vectors[:, ::-1], dtype=np.float32)

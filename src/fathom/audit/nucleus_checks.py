@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fathom.audit.findings import Finding
@@ -28,12 +29,15 @@ def near_duplicate_table(nuclei: Nuclei, crops: Crops, params: Audit) -> pd.Data
     """Return the pairs of crops that are one nucleus, by name: for findings, and to bind groups.
 
     The columns nucleus, slide, patient and label of both (`first_nucleus` ...), correlation, z,
-    turned, mirrored and exact (`fathom.audit.near_duplicates.near_duplicates`).
+    turned, mirrored and exact (`fathom.audit.near_duplicates.near_duplicates`). Debris is left out:
+    one speck of a few pixels is like any other.
     """
-    found = near_duplicates(crops, params.nucleus_correlation, params.nucleus_z, params.seed)
+    told = np.flatnonzero(_pixels(crops) >= params.smallest_px)
+    compared = crops if len(told) == len(crops) else crops[told]
+    found = near_duplicates(compared, params.nucleus_correlation, params.nucleus_z, params.seed)
     sides = []
     for side in ("first", "second"):
-        rows = nuclei.kept.loc[found[side], list(_IDENTITY)].reset_index(drop=True)
+        rows = nuclei.kept.loc[told[found[side]], list(_IDENTITY)].reset_index(drop=True)
         sides.append(rows.add_prefix(f"{side}_"))
     return pd.concat([*sides, found.drop(columns=["first", "second"])], axis="columns")
 
@@ -41,10 +45,13 @@ def near_duplicate_table(nuclei: Nuclei, crops: Crops, params: Audit) -> pd.Data
 def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Finding]:
     """Yield what is wrong with single nuclei, one finding a slide, and with annotations."""
     kept = nuclei.kept
-    inside = np.maximum(crops.any(axis=-1).sum(axis=(1, 2)), 1)
+    inside = np.maximum(_pixels(crops), 1)
     white = (crops == np.iinfo(np.uint8).max).all(axis=-1).sum(axis=(1, 2)) / inside
     blank = ~(crops.max(axis=(1, 2, 3)) > np.where(crops > 0, crops, 255).min(axis=(1, 2, 3)))
     slides = kept["slide"].value_counts()
+    for slide, rows in kept[inside < params.smallest_px].groupby("slide", sort=True):
+        what = f"{len(rows)} nuclei have fewer than {params.smallest_px} pixels: that is debris"
+        yield Finding("debris", f"slide {slide}", what, 1.0, tuple(rows["nucleus"]))
     for slide, rows in kept[blank].groupby("slide", sort=True):
         what = f"{len(rows)} nuclei have one grey value throughout"
         yield Finding("blank_nuclei", f"slide {slide}", what, 1.0, tuple(rows["nucleus"]))
@@ -61,6 +68,11 @@ def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Findin
         what = f"{len(conflicts)} nuclei hold annotations of both classes, and are left out"
         where = "annotations.csv"
         yield Finding("conflicting_annotations", where, what, 1.0, tuple(conflicts))
+
+
+def _pixels(crops: Crops) -> npt.NDArray[np.int64]:
+    """Return how many pixels of each crop are in its nucleus: (n,)."""
+    return np.asarray(crops.any(axis=-1).sum(axis=(1, 2)), dtype=np.int64)
 
 
 def _blurred(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from fathom.ground.section import Correlation, Positive, Section, Seed, Share
+from fathom.ground.section import Correlation, Count, Positive, Section, Seed, Share
 
 
 class Audit(Section):
@@ -26,9 +26,11 @@ class Audit(Section):
     range_bits: Positive
     blur_z: Positive
     blur_ratio: Share
+    smallest_px: Count
     saturated_share: Share
     saturated_nuclei: Share
     blurred_share: Share
+    missed_share: Share
     told_margin: Annotated[float, Field(gt=0, lt=0.5)]
     told_correlation: Correlation
     chance: Share

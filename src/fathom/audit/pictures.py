@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from fathom.audit.image_traits import grey_of
+from fathom.datasets.layout import on_disk
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph, stretched, write_picture
 from fathom.study.nuclei import Crops, Nuclei
@@ -30,7 +31,7 @@ def draw_images(out: Path, findings: pd.DataFrame, dataset: Path) -> None:
 
     def tile(image: str) -> Picture:
         try:
-            return _resized(stretched(grey_of(read_micrograph(dataset / image))), IMAGE_PX)
+            return _resized(stretched(grey_of(read_micrograph(on_disk(dataset, image)))), IMAGE_PX)
         except FathomError:
             return np.zeros((IMAGE_PX, IMAGE_PX), dtype=np.uint8)
 
@@ -54,7 +55,7 @@ def draw_nuclei(
         row = nuclei.table[nuclei.table["nucleus"] == nucleus].iloc[0]
         box = np.s_[row["top"] : row["bottom"], row["left"] : row["right"]]
         return _resized(
-            stretched(grey_of(read_micrograph(dataset / row["image"])[box])), NUCLEUS_PX
+            stretched(grey_of(read_micrograph(on_disk(dataset, row["image"]))[box])), NUCLEUS_PX
         )
 
     _draw_checks(out, drawn, tile, NUCLEUS_PX)

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import mutual_info_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from fathom.baselines.baseline import classify
@@ -92,12 +91,12 @@ def recognised(
     """Let a random forest name the `column` (slide or patient) of each nucleus, cross-validated.
 
     Slides are kept whole where each acquisition has two or more, so that what is recognised is
-    the acquisition and no single field of it. Returns nucleus, true and named (str).
+    the acquisition and no single field of it. Returns nucleus, true and predicted (str).
     """
     truth = nuclei.kept[column].to_numpy(dtype=str)
     slide = nuclei.kept["slide"].to_numpy(dtype=str)
     matrix = features.to_numpy(dtype=np.float64)
-    named = np.full(len(truth), "", dtype=object)
+    predicted = np.full(len(truth), "", dtype=object)
     if slides_are_whole(nuclei, column):
         slides = int(nuclei.kept.groupby(column)["slide"].nunique().min())
         whole = StratifiedGroupKFold(min(shortcuts.folds, slides))
@@ -106,12 +105,12 @@ def recognised(
         cut = StratifiedKFold(shortcuts.folds, shuffle=True, random_state=shortcuts.seed)
         parts = list(cut.split(matrix, truth))
     found = Parallel(n_jobs=-1)(
-        delayed(_named)(matrix[train], truth[train], matrix[test], shortcuts)
+        delayed(_forest_predictions)(matrix[train], truth[train], matrix[test], shortcuts)
         for train, test in parts
     )
     for (_, test), names in zip(parts, found, strict=True):
-        named[test] = names
-    return pd.DataFrame({"nucleus": nuclei.kept["nucleus"], "true": truth, "named": named})
+        predicted[test] = names
+    return pd.DataFrame({"nucleus": nuclei.kept["nucleus"], "true": truth, "predicted": predicted})
 
 
 def slides_are_whole(nuclei: Nuclei, column: str) -> bool:
@@ -119,7 +118,7 @@ def slides_are_whole(nuclei: Nuclei, column: str) -> bool:
     return bool((nuclei.kept.groupby(column)["slide"].nunique() > 1).all())
 
 
-def _named(
+def _forest_predictions(
     train: npt.NDArray[np.float64],
     truth: npt.NDArray[np.str_],
     test: npt.NDArray[np.float64],
@@ -130,14 +129,3 @@ def _named(
     )
     names: npt.NDArray[np.str_] = forest.fit(train, truth).predict(test)
     return names
-
-
-def mutual_information(nuclei: Nuclei, column: str) -> tuple[float, float]:
-    """Return how many bits `column` tells of the label, and how many it would by chance.
-
-    Chance is the plug-in estimate's bias for independent nuclei, (k - 1) / 2n ln 2 of k values
-    and n nuclei with two classes (Miller 1955).
-    """
-    kept = nuclei.kept
-    bits = float(mutual_info_score(kept[column], kept["positive"]) / np.log(2))
-    return bits, (kept[column].nunique() - 1) / (2 * len(kept) * np.log(2))

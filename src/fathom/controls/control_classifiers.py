@@ -50,5 +50,5 @@ def write_control_classifiers(
         write_table(out / ACROSS / f"{classifier}.parquet", table)
     for of in dict.fromkeys(("slide", column)):
         if nuclei.kept[of].nunique() > 1:
-            named = recognised(features, nuclei, of, shortcuts)
-            write_table(out / RECOGNISED / f"{of}.parquet", named)
+            predictions = recognised(features, nuclei, of, shortcuts)
+            write_table(out / RECOGNISED / f"{of}.parquet", predictions)

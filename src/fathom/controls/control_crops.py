@@ -60,11 +60,6 @@ def silhouettes(crops: Crops) -> Crops:
     return np.where(np.broadcast_to(inside, crops.shape), 255, 0).astype(np.uint8)
 
 
-def read_label_pixels(path: Path) -> pd.DataFrame:
-    """Return what `label_pixels` returned when `path` was written."""
-    return pd.read_parquet(path)
-
-
 def label_pixels(dataset: DataSet, labels: Path, kept: pd.DataFrame) -> pd.DataFrame:
     """Count the pixels of each nucleus that its label is about, by the data set's label masks.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import mutual_info_score
 
 from fathom.ground.arrays import Bools, Floats
 from fathom.statistics.intervals import (
@@ -22,6 +23,7 @@ from fathom.statistics.measures import measures_of
 from fathom.statistics.metrics import balanced_accuracy, share
 from fathom.statistics.scores import Cells, Study
 from fathom.statistics.stratified_counts import Strata, stratified
+from fathom.study.nuclei import Nuclei
 
 
 def control_scores(
@@ -40,7 +42,7 @@ def control_scores(
     for name, cells in controls.items():
         own, other = measures_of(cells, weights), measures_of(references[name], weights)
         for of in ("balanced_accuracy", "auroc"):
-            numbers |= share_interval(own[of], design, confidence).named(f"{name}.{of}")
+            numbers |= share_interval(own[of], design, confidence).as_numbers(f"{name}.{of}")
         beyond = other["balanced_accuracy"] - own["balanced_accuracy"]
         numbers |= _difference(beyond, design, confidence, f"{name}.beyond")
     return numbers
@@ -74,16 +76,16 @@ def batch_effect(
     numbers: Numbers = {}
     for name, cells in everyone.items():
         default = balanced_accuracy(strata.counts(cells, weights, anything))
-        numbers |= share_interval(default, design, confidence).named(f"batch.{name}.default")
+        numbers |= share_interval(default, design, confidence).as_numbers(f"batch.{name}.default")
         each = [balanced_accuracy(strata.counts(cells, weights, one)) for one in acquisitions]
         usable = [values for values in each if np.isfinite(values[0])]
         if usable:
             # Of an acquisition of one group nothing is left without that: the others remain.
             within = _mean_of_finite(np.stack(usable, axis=1))
-            numbers |= share_interval(within, design, confidence).named(f"batch.{name}.within")
+            numbers |= share_interval(within, design, confidence).as_numbers(f"batch.{name}.within")
         if name in across:
             values = balanced_accuracy(strata.counts(across[name], weights, anything))
-            numbers |= share_interval(values, design, confidence).named(f"batch.{name}.across")
+            numbers |= share_interval(values, design, confidence).as_numbers(f"batch.{name}.across")
             numbers |= _difference(values - default, design, confidence, f"batch.{name}.loss")
     return numbers
 
@@ -109,29 +111,29 @@ def label_leak(
         if not (np.isfinite(whole[0]) and np.isfinite(without[0])):
             continue
         key = f"label.{name}"
-        numbers |= share_interval(whole, design, confidence).named(f"{key}.all")
-        numbers |= share_interval(without, design, confidence).named(f"{key}.without")
+        numbers |= share_interval(whole, design, confidence).as_numbers(f"{key}.all")
+        numbers |= share_interval(without, design, confidence).as_numbers(f"{key}.without")
         numbers |= _difference(whole - without, design, confidence, f"{key}.leak")
         for of, strata_of in (("shown", shown), ("not_shown", not_shown)):
             counts = strata.counts(cells, weights, strata_of)
             found = share(counts[:, 0], counts[:, 0] + counts[:, 1])
             if np.isfinite(found[0]):
-                named = share_interval(found, design, confidence).named(f"{key}.sensitivity_{of}")
-                numbers |= named
+                interval = share_interval(found, design, confidence)
+                numbers |= interval.as_numbers(f"{key}.sensitivity_{of}")
     return numbers
 
 
 def recognition(
-    named: pd.DataFrame, study: Study, design: Design, confidence: float, key: str
+    predictions: pd.DataFrame, study: Study, design: Design, confidence: float, key: str
 ) -> Numbers:
     """Return how well acquisitions are recognised: balanced accuracy, chance, and their number.
 
-    `named` is what `fathom.controls.acquisition.recognised` returns, in the order of the study.
+    `predictions`: what `fathom.controls.acquisition.recognised` returns, in the order of the study.
     """
-    codes, names = pd.factorize(named["true"], sort=True)
+    codes, names = pd.factorize(predictions["true"], sort=True)
     cell = study.group * len(names) + codes
     size = study.groups * len(names)
-    right = (named["true"] == named["named"]).to_numpy(dtype=np.float64)
+    right = (predictions["true"] == predictions["predicted"]).to_numpy(dtype=np.float64)
     hits, total = (
         np.bincount(cell, weight, size).reshape(study.groups, -1)
         for weight in (right, np.ones(len(cell)))
@@ -140,13 +142,24 @@ def recognition(
     recall = share(groups @ hits, groups @ total)
     found = share_interval(_mean_of_finite(recall), design, confidence)
     return {
-        **found.named(f"{key}.recognised"),
+        **found.as_numbers(f"{key}.recognised"),
         f"{key}.chance": 1 / len(names),
         f"{key}.number": len(names),
     }
 
 
-def shows_label(counts: pd.DataFrame, study: Study, least_px: int) -> tuple[Strata, Numbers]:
+def mutual_information(nuclei: Nuclei, column: str) -> tuple[float, float]:
+    """Return how many bits `column` tells of the label, and how many it would by chance.
+
+    Chance is the plug-in estimate's bias for independent nuclei, (k - 1) / 2n ln 2 of k values
+    and n nuclei with two classes (Miller 1955).
+    """
+    kept = nuclei.kept
+    bits = float(mutual_info_score(kept[column], kept["positive"]) / np.log(2))
+    return bits, (kept[column].nunique() - 1) / (2 * len(kept) * np.log(2))
+
+
+def label_strata(counts: pd.DataFrame, study: Study, least_px: int) -> tuple[Strata, Numbers]:
     """Return the strata of `label_leak`, and how many nuclei of either class are in them.
 
     `counts` is what `fathom.controls.control_crops.label_pixels` returns.
@@ -163,7 +176,7 @@ def shows_label(counts: pd.DataFrame, study: Study, least_px: int) -> tuple[Stra
 
 
 def _difference(values: Floats, design: Design, confidence: float, name: str) -> Numbers:
-    return difference_interval(spread(values, design), confidence).named(name)
+    return difference_interval(spread(values, design), confidence).as_numbers(name)
 
 
 def _mean_of_finite(values: Floats) -> Floats:

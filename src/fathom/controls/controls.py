@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fathom.controls.acquisition import mutual_information
 from fathom.controls.catalogue import (
     ACROSS,
     CLASSIFIER_CONTROLS,
@@ -20,10 +19,12 @@ from fathom.controls.control_scores import (
     batch_effect,
     control_scores,
     label_leak,
+    label_strata,
+    mutual_information,
     recognition,
-    shows_label,
 )
 from fathom.controls.params import Shortcuts
+from fathom.controls.threshold_controls import read_label_pixels
 from fathom.ground.arrays import Ints
 from fathom.ground.errors import FathomError
 from fathom.statistics.comparison import read_all_cells
@@ -39,7 +40,7 @@ from fathom.study.trained import PREDICTIONS
 
 
 @dataclass(frozen=True)
-class Tables:
+class PredictionPaths:
     """Where the predictions lie."""
 
     runs: Path
@@ -69,7 +70,7 @@ def score_controls(
     nuclei: Nuclei,
     group: str,
     rows: Rows,
-    tables: Tables,
+    paths: PredictionPaths,
     comparison: Comparison,
     shortcuts: Shortcuts,
 ) -> Numbers:
@@ -77,9 +78,9 @@ def score_controls(
     study, confidence = study_of(nuclei, group), comparison.confidence
 
     def everyone(of: Study) -> dict[str, Cells]:
-        return read_all_cells(rows.runs, tables.runs, tables.baseline, of)
+        return read_all_cells(rows.runs, paths.runs, paths.baseline, of)
 
-    compared, found = everyone(study), _read_controls(rows, tables, study)
+    compared, found = everyone(study), _read_controls(rows, paths, study)
     seeds = seeds_of([*compared.values(), *found.values()])
     design = design_of(study.positive, study.group, study.groups, seeds)
     references = {
@@ -91,15 +92,15 @@ def score_controls(
         "groups": study.groups,
         "confidence": confidence,
         **control_scores(found, references, design, confidence),
-        **_batch(nuclei, study, everyone, tables, design, shortcuts, confidence),
-        **_leak(study, everyone, tables, design, shortcuts, confidence),
+        **_batch(nuclei, study, everyone, paths, design, shortcuts, confidence),
+        **_leak(study, everyone, paths, design, shortcuts, confidence),
     }
 
 
-def _read_controls(rows: Rows, tables: Tables, study: Study) -> dict[str, Cells]:
+def _read_controls(rows: Rows, paths: PredictionPaths, study: Study) -> dict[str, Cells]:
     """Read the predictions of the controls; that by the label's pixels may be missing."""
-    files = {name: tables.control_runs / name / PREDICTIONS for name in rows.controls}
-    folder = tables.control_classifiers
+    files = {name: paths.control_runs / name / PREDICTIONS for name in rows.controls}
+    folder = paths.control_classifiers
     files |= {name: folder / f"{name}.parquet" for name in (*CLASSIFIER_CONTROLS, LABEL_PIXELS)}
     if not files[LABEL_PIXELS].is_file():
         del files[LABEL_PIXELS]
@@ -110,7 +111,7 @@ def _batch(
     nuclei: Nuclei,
     study: Study,
     everyone: Callable[[Study], dict[str, Cells]],
-    tables: Tables,
+    paths: PredictionPaths,
     design: Design,
     shortcuts: Shortcuts,
     confidence: float,
@@ -118,14 +119,14 @@ def _batch(
     """Return whether acquisitions are recognised, tell the label, and what they do to scores."""
     numbers: Numbers = {}
     for column in dict.fromkeys(("slide", shortcuts.acquisition)):
-        file = tables.control_classifiers / RECOGNISED / f"{column}.parquet"
+        file = paths.control_classifiers / RECOGNISED / f"{column}.parquet"
         if file.is_file():
-            named = pd.read_parquet(file)
-            numbers |= recognition(named, study, design, confidence, column)
+            predictions = pd.read_parquet(file)
+            numbers |= recognition(predictions, study, design, confidence, column)
             bits, by_chance = mutual_information(nuclei, column)
             numbers |= {f"{column}.bits": bits, f"{column}.bits_by_chance": by_chance}
     strata = stratified(study, _codes(nuclei, shortcuts.acquisition))
-    folder = tables.control_classifiers / ACROSS
+    folder = paths.control_classifiers / ACROSS
     across = {
         baseline_name(name): read_cells(file, strata.study)
         for name in CLASSIFIERS
@@ -137,14 +138,14 @@ def _batch(
 def _leak(
     study: Study,
     everyone: Callable[[Study], dict[str, Cells]],
-    tables: Tables,
+    paths: PredictionPaths,
     design: Design,
     shortcuts: Shortcuts,
     confidence: float,
 ) -> Numbers:
     """Return what the label's own pixels in the crops add to the scores, if they are known."""
-    counts = pd.read_parquet(tables.label_pixels)
-    strata, numbers = shows_label(counts, study, shortcuts.least_label_px)
+    counts = read_label_pixels(paths.label_pixels)
+    strata, numbers = label_strata(counts, study, shortcuts.least_label_px)
     if not numbers["label_pixels.nuclei"]:
         return numbers
     return numbers | label_leak(everyone(strata.study), strata, design, confidence)

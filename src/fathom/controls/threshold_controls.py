@@ -4,14 +4,16 @@ Nothing is fitted but the threshold, which the validation part chooses as it doe
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fathom.ground.arrays import Floats
-from fathom.statistics.metrics import EVEN
 from fathom.study.nuclei import Nuclei
 from fathom.study.splits import FINAL, PARTS, part_rows
+
+UNKNOWN = 0.5  # the probability where nothing speaks for either class
 
 
 def by_acquisition(nuclei: Nuclei, splits: pd.DataFrame, column: str, seed: int) -> pd.DataFrame:
@@ -25,9 +27,14 @@ def by_acquisition(nuclei: Nuclei, splits: pd.DataFrame, column: str, seed: int)
     def share(fold: int) -> Floats:
         train = part_rows(nuclei, splits, fold, "train")
         of_each = positive.iloc[train].groupby(acquisition[train]).mean()
-        return np.asarray(pd.Series(acquisition).map(of_each).fillna(EVEN), dtype=np.float64)
+        return np.asarray(pd.Series(acquisition).map(of_each).fillna(UNKNOWN), dtype=np.float64)
 
     return _predictions(share, nuclei, splits, seed)
+
+
+def read_label_pixels(path: Path) -> pd.DataFrame:
+    """Read what `fathom.controls.control_crops.label_pixels` counted; it may have no rows."""
+    return pd.read_parquet(path)
 
 
 def by_label_pixels(

@@ -5,6 +5,7 @@ and those that only the pixels show in `dataset_pixels`.
 """
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from fathom.datasets.layout import (
 )
 from fathom.datasets.pixels import pixel_faults
 from fathom.datasets.tables import CsvRow, Fault, read_number, read_rows
+from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
 
 
 def check_dataset(folder: Path, *, require_labels: bool = True) -> list[Fault]:
@@ -134,8 +136,11 @@ def _scale_faults(images: list[CsvRow]) -> Iterator[Fault]:
     for row in images:
         text = row.get("um_per_px")
         scale = read_number(text)
-        if text and (scale is None or scale <= 0):
-            what = f"'{text}' is not a positive number; leave it empty where it is not known"
+        if text and (scale is None or not is_plausible(scale)):
+            what = (
+                f"'{text}' is not the width of a pixel in um, {FINEST_UM} to {COARSEST_UM}; leave "
+                "it empty where it is not known"
+            )
             yield Fault(IMAGES, row.number, "um_per_px", what)
 
 
@@ -185,6 +190,19 @@ def _unlabelled(images: list[CsvRow], annotations: list[CsvRow]) -> Iterator[Fau
             yield Fault(IMAGES, row.number, "label", what)
 
 
+def _labels_alike(counts: Counter[str], file: str) -> Iterator[Fault]:
+    """Find one class that is spelled in two ways; signs count, for `HER2+` is not `HER2-`."""
+    first: dict[str, str] = {}
+    for label in sorted(counts):
+        plain = " ".join(unicodedata.normalize("NFKC", label).casefold().replace("_", " ").split())
+        if (earlier := first.setdefault(plain, label)) != label:
+            what = (
+                f"'{earlier}' (count {counts[earlier]}) and '{label}' (count {counts[label]}) are "
+                "one class, spelled in two ways"
+            )
+            yield Fault(file, None, "label", what)
+
+
 def _class_faults(images: list[CsvRow], annotations: list[CsvRow], fewest: int) -> Iterator[Fault]:
     """Find too few and too many classes."""
     if fewest and not images:
@@ -198,6 +216,7 @@ def _class_faults(images: list[CsvRow], annotations: list[CsvRow], fewest: int) 
     ]
     counts = Counter(label for label, _ in labelled)
     if fewest <= len(counts) <= 2:
+        yield from _labels_alike(counts, file=ANNOTATIONS if annotations else IMAGES)
         return
     first = dict(reversed(labelled))
     there = [f"'{c}' (count {n}, first in {first[c]})" for c, n in counts.most_common()]

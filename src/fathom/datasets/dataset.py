@@ -13,6 +13,7 @@ from fathom.datasets.layout import (
     LABEL_MASKS,
     labels_path,
     mask_paths,
+    on_disk,
     stem,
 )
 from fathom.datasets.tables import CsvRow
@@ -44,7 +45,7 @@ class DataSet:
 
     def path(self, image: str) -> Path:
         """Return the file of `image`."""
-        return self.folder / image
+        return on_disk(self.folder, image)
 
     def mask_path(self, image: str) -> Path | None:
         """Return the file of the data set's own label image of `image`, if there is one."""

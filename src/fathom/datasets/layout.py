@@ -2,6 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
+from fathom.datasets.tables import one_form
+
 IMAGES = "images.csv"
 ANNOTATIONS = "annotations.csv"
 MASKS = "masks"
@@ -10,6 +12,8 @@ LABEL_MASKS = "label_masks"
 IMAGE_COLUMNS = ("image", "slide", "patient", "label", "um_per_px")
 OPTIONAL_IMAGE_COLUMNS = ("label", "um_per_px")
 ANNOTATION_COLUMNS = ("image", "x", "y", "label")
+
+_LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff")
 
@@ -20,6 +24,22 @@ def stem(image: str) -> str:
     What fathom writes about an image carries this name: `images/p1/a.tif` becomes `p1/a`.
     """
     return str(PurePosixPath(image.removeprefix("images/")).with_suffix(""))
+
+
+def on_disk(folder: Path, name: str) -> Path:
+    """Return the file called `name` in `folder`, in whichever Unicode form its name is written.
+
+    Some systems write a letter and its accent as two characters, others as one.
+    """
+    path = folder / name
+    if name.isascii() or path.exists():
+        return path
+    found = folder
+    for part in PurePosixPath(name).parts:
+        there = found.iterdir() if found.is_dir() else ()
+        same = (one for one in there if one_form(one.name) == one_form(part))
+        found = next(same, found / part)
+    return found
 
 
 def labels_path(folder: Path, image: str) -> Path:
@@ -33,5 +53,20 @@ def mask_paths(folder: Path, image: str, masks: str = MASKS) -> list[Path]:
     That is one, none or, by mistake, several. In `MASKS` they are label images, in `LABEL_MASKS`
     they show which pixels the label is about.
     """
-    names = (folder / masks / f"{stem(image)}{suffix}" for suffix in MASK_SUFFIXES)
-    return [path for path in names if path.is_file()]
+    return masks_named(folder, f"{masks}/{stem(image)}")
+
+
+def masks_named(folder: Path, name: str) -> list[Path]:
+    """Return the files `name` in `folder`, a path without its ending, with any a mask may have."""
+    spelled = (
+        written for suffix in MASK_SUFFIXES for written in (suffix, suffix.upper(), suffix.title())
+    )
+    names = (on_disk(folder, f"{name}{suffix}") for suffix in spelled)
+    # Where case does not count, a file goes by several of these names.
+    files = {path.stat().st_ino: path for path in names if path.is_file()}
+    return list(files.values())
+
+
+def is_litter(path: Path) -> bool:
+    """Return whether a file manager left this file in a folder, which is nobody's data."""
+    return path.name.startswith(".") or path.name.lower() in _LITTER

@@ -1,8 +1,9 @@
 """What only the pixels of a data set show: damaged images, points outside, wrong masks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,17 @@ from fathom.datasets.layout import (
     LABEL_MASKS,
     MASK_SUFFIXES,
     MASKS,
+    is_litter,
     mask_paths,
+    on_disk,
     stem,
 )
-from fathom.datasets.tables import CsvRow, Fault, read_number
+from fathom.datasets.tables import CsvRow, Fault, one_form, read_number
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, read_labels, read_micrograph
 from fathom.ground.progress import track
+
+_FEW = 3  # points outside; of fewer nothing follows
 
 
 def pixel_faults(folder: Path, images: list[CsvRow], annotations: list[CsvRow]) -> Iterator[Fault]:
@@ -51,7 +56,7 @@ def _decode(folder: Path, row: CsvRow) -> _Decoded:
     size: tuple[int, ...] | None = None
     faults = []
     try:
-        size = read_micrograph(folder / image).shape[:2]
+        size = read_micrograph(on_disk(folder, image)).shape[:2]
     except FathomError as error:
         faults.append(Fault(IMAGES, row.number, "image", _without(folder, error)))
     for kind in (MASKS, LABEL_MASKS):
@@ -103,26 +108,43 @@ def _black_and_white(labels: Labels) -> str | None:
 
 
 def _points_outside(annotations: list[CsvRow], decoded: dict[str, _Decoded]) -> Iterator[Fault]:
+    sizes = {name: one.size for name, one in decoded.items() if one.size is not None}
+    found = []
     for row in annotations:
-        image = decoded.get(row.get("image"))
-        if image is None or image.size is None:
-            continue
-        for column, pixels in zip(("y", "x"), image.size, strict=True):
+        size = sizes.get(row.get("image"))
+        for column, pixels in zip(("y", "x"), size or (), strict=False):
             value = read_number(row.get(column))
             if value is not None and not 0 <= value < pixels:
                 what = f"{row.get(column)} lies outside of '{row.get('image')}', 0 to {pixels - 1}"
-                yield Fault(ANNOTATIONS, row.number, column, what)
+                found.append(Fault(ANNOTATIONS, row.number, column, what))
+    hint = ""
+    if len(found) >= _FEW and _all_inside_exchanged(annotations, sizes):
+        hint = "; with x and y exchanged every point lies inside its image"
+    for fault in found:
+        yield replace(fault, what=fault.what + hint)
+
+
+def _all_inside_exchanged(annotations: list[CsvRow], sizes: Mapping[str, tuple[int, ...]]) -> bool:
+    for row in annotations:
+        size = sizes.get(row.get("image"))
+        x, y = read_number(row.get("x")), read_number(row.get("y"))
+        if size is None or x is None or y is None:
+            continue
+        if not (0 <= x < size[0] and 0 <= y < size[1]):
+            return False
+    return True
 
 
 def _stray_masks(folder: Path, kind: str, stems: set[str]) -> Iterator[Fault]:
     masks = folder / kind
     for path in sorted(masks.rglob("*")):
         name = path.relative_to(masks)
-        if path.is_dir() or any(part.startswith(".") for part in name.parts):
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.is_dir() or hidden or is_litter(path):
             continue
-        if path.suffix not in MASK_SUFFIXES:
+        if path.suffix.lower() not in MASK_SUFFIXES:
             what = f"'{path.suffix}' is not one of {', '.join(MASK_SUFFIXES)}"
-        elif name.with_suffix("").as_posix() not in stems:
+        elif one_form(name.with_suffix("").as_posix()) not in stems:
             what = f"is the mask of no image: {IMAGES} has none called '{name.with_suffix('')}'"
         else:
             continue

@@ -1,18 +1,22 @@
-"""The CSV files of a data set, read strictly as text, with every fault of form named by its place.
+"""Every table of a user's, read strictly as text, with every fault of form named by its place.
 
-Nothing is guessed: a patient called `007` or `NA` keeps its name.
+Nothing is guessed: a patient called `007` or `NA` keeps its name. Text is brought to one Unicode
+form (NFC): what looks alike is alike, whichever system typed it.
 """
 
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a missing value becomes when a script turns it into text. `NA` is not among them: it may be
-# someone's initials.
-NOT_A_VALUE = ("nan", "NaN")
+# What a missing value becomes when a script turns it into text, and what a spreadsheet shows for
+# one. `NA` is not among them: it may be someone's initials.
+NOT_A_VALUE = ("nan", "NaN", "NAN", "NaT", "<NA>", "#N/A", "#NAME?", "#NUM!", "#REF!", "#VALUE!")
+
+_SAME_SCALE = 1.02
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,25 @@ def read_number(text: str) -> float | None:
     return value if math.isfinite(value) and "_" not in text else None
 
 
+def one_form(text: str) -> str:
+    """Return a text in the Unicode form that tables are read in."""
+    return unicodedata.normalize("NFC", text)
+
+
+def one_scale(um_per_px: Iterable[float]) -> bool:
+    """Return whether scales are one but for how they were rounded: within 2 % of each other."""
+    known = list(um_per_px)
+    return not known or max(known) <= _SAME_SCALE * min(known)
+
+
 def read_rows(
-    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
+    path: Path, columns: Sequence[str], optional: Sequence[str] = (), *, others: bool = False
 ) -> tuple[list[CsvRow], list[Fault]]:
     """Read a CSV (UTF-8, commas, a header; a byte order mark is accepted) and its faults of form.
 
-    `columns` are all that may be there, `optional` those that may be absent or have empty cells.
-    A file that is no such table as a whole has one fault and no rows.
+    `columns` are all that may be there unless `others` may be, which are not looked at; `optional`
+    are those that may be absent or have empty cells. A file that is no such table as a whole has
+    one fault and no rows.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -78,6 +94,8 @@ def read_rows(
         return [], faults or [Fault(path.name, 1, None, what)]
     (first, header), *rest = lines
     faults += _header_faults(path.name, first, header, columns, optional)
+    if not others:
+        faults += _unknown_columns(path.name, first, header, columns)
     rows = []
     for line, texts in rest:
         if len(texts) != len(header):
@@ -93,7 +111,7 @@ def read_rows(
 
 def _split(text: str, file: str) -> tuple[list[tuple[int, list[str]]], list[Fault]]:
     """Split into (line number, cells); blank lines are no rows."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(one_form(text), newline=""), strict=True)
     lines: list[tuple[int, list[str]]] = []
     begins = 1
     try:
@@ -116,6 +134,11 @@ def _header_faults(
             yield Fault(file, row, column, f"is missing; there is only: {there}{hint}")
         if header.count(column) > 1:
             yield Fault(file, row, column, "is there more than once")
+
+
+def _unknown_columns(
+    file: str, row: int, header: list[str], columns: Sequence[str]
+) -> Iterator[Fault]:
     for column in dict.fromkeys(header):
         if column not in columns:
             yield Fault(file, row, column, f"is not one of {', '.join(columns)}")

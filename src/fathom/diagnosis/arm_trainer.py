@@ -1,7 +1,7 @@
 """What a ladder asks for, trained from the pool and the store: the one place here that trains."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -47,8 +47,10 @@ class ArmTrainer:
         recipe = wanted.plan.recipe.model_copy(update={"seeds": seeds})
         plan = Plan(wanted.plan.line, recipe)
         cells = cells_of(name, plan, self.probes, self.nuclei, self.splits, final=False)
-        by_unit = sorted(cells, key=lambda cell: (cell.seed, cell.fold))
-        return by_unit[: wanted.networks]
+        by_unit = sorted(cells, key=lambda cell: (cell.seed, cell.fold))[: wanted.networks]
+        own = len(wanted.plan.recipe.seeds) * folds
+        whole = own if wanted.whole is None else wanted.whole
+        return [replace(cell, until_left=place >= whole) for place, cell in enumerate(by_unit)]
 
 
 def seeds_for(recipe: Recipe, folds: int, networks: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """From the rows of params.yaml and what their training left to the networks to be explained."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import nan
@@ -68,10 +69,17 @@ def read_evidence(
     layers = weight_layers(parse(plan.line))
     tables = [_read(folder / f"{table}.parquet") for table in TABLES]
     evidence = evidence_of(name, plan, layers, positive, *tables)
-    scored = read_cells(folder / PREDICTIONS, study)
+    scored = read_cells(folder / PREDICTIONS, study, _whole_seeds(evidence))
     counts = sum(cell.test.counts(cell.threshold, study.groups) for cell in scored)
     held_out = tuple(tuple(row) for row in np.asarray(counts).tolist())
     return replace(evidence, held_out=held_out), tables[-1]
+
+
+def _whole_seeds(evidence: Evidence) -> set[int]:
+    """Return the seeds of which each fold was trained to the end."""
+    folds = {cell.fold for cell in evidence.cells}
+    finished = Counter(cell.seed for cell in evidence.finished)
+    return {seed for seed, count in finished.items() if count == len(folds)}
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -6,7 +6,7 @@ mode after the last epoch, and its validation part under the weights that were k
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, log, nan
 
@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from fathom.diagnosis.looks import Tally, tally
-from fathom.diagnosis.outcome import constant_loss, fell_back, left_at
 from fathom.ground.arrays import Bools, Floats
 from fathom.networks.interventions import Plan
 from fathom.statistics.metrics import EVEN
 from fathom.statistics.scores import CONSTANT
+from fathom.study.plateau import constant_loss, fell_back, left_at
 
 LAST_EPOCHS = 5  # accuracies of single epochs jump (.99, .53, 1.0 in a healthy net): their median
 LEAST_PROBABILITY = 1e-7  # a cross-entropy of a certain mistake is 16, not infinite, as in Keras
@@ -48,6 +48,7 @@ class CellEvidence:
     losses: tuple[float, ...]  # running training loss by epoch; NaN after a divergence
     train_nuclei: int
     validation_nuclei: int
+    ended_early: bool = False  # it left the plateau, and no more was asked of it
 
     @property
     def log_train_loss(self) -> float:
@@ -73,6 +74,11 @@ class Evidence:
         return tuple(sorted(self.cells, key=lambda cell: (cell.seed, cell.fold)))
 
     @cached_property
+    def finished(self) -> tuple[CellEvidence, ...]:
+        """Return the cells that were trained to the end; all but `left` is asked of these."""
+        return tuple(cell for cell in self.cells if not cell.ended_early)
+
+    @cached_property
     def left_at(self) -> tuple[int | None, ...]:
         """Return the epoch at which each network left the plateau, in that order."""
         return tuple(left_at(cell.losses, self._constant(cell)) for cell in self.in_order)
@@ -90,19 +96,19 @@ class Evidence:
     @property
     def fell_back(self) -> int:
         """Return how many networks left the plateau and came back to it."""
-        return sum(fell_back(cell.losses, self._constant(cell)) for cell in self.cells)
+        return sum(fell_back(cell.losses, self._constant(cell)) for cell in self.finished)
 
     def _constant(self, cell: CellEvidence) -> float:
         return constant_loss(cell.majority, self.plan.recipe.loss_weights)
 
     def median(self, number: str) -> float:
-        """Return the median over cells of one of their numbers, NaN where all are."""
-        values = np.array([getattr(cell, number) for cell in self.cells], dtype=np.float64)
+        """Return the median over finished cells of one of their numbers, NaN where all are."""
+        values = np.array([getattr(cell, number) for cell in self.finished], dtype=np.float64)
         return float(np.nanmedian(values)) if not np.isnan(values).all() else nan
 
     def share(self, flag: str) -> float:
-        """Return the share of cells in which a flag is set."""
-        return float(np.mean([getattr(cell, flag) for cell in self.cells]))
+        """Return the share of finished cells in which a flag is set."""
+        return float(np.mean([getattr(cell, flag) for cell in self.finished]))
 
 
 def evidence_of(
@@ -114,7 +120,7 @@ def evidence_of(
     history: pd.DataFrame,
     probes: pd.DataFrame,
 ) -> Evidence:
-    """Return the evidence of one row from its tables (`fathom.training.trained_rows.train_run`).
+    """Return the evidence of one row from its tables (`fathom.study.trained`).
 
     `positive` is bool and indexed by nucleus. The final model, fold -1, is left out.
     """
@@ -125,7 +131,8 @@ def evidence_of(
             table[(table["fold"] == fold) & (table["seed"] == seed)]
             for table in (predictions, history, probes)
         )
-        cells.append(_cell(fold, seed, positive, *own))
+        cell = _cell(fold, seed, positive, *own)
+        cells.append(replace(cell, ended_early=len(cell.losses) < plan.recipe.epochs))
     return Evidence(name, plan, weight_layers, tuple(cells))
 
 
@@ -209,6 +216,8 @@ def _or(value: float, otherwise: float) -> float:
 
 
 def paired(one: Evidence, other: Evidence) -> Sequence[tuple[CellEvidence, CellEvidence]]:
-    """Return the cells of the same fold and seed, in order."""
-    others = {(cell.fold, cell.seed): cell for cell in other.cells}
-    return [(cell, others[key]) for cell in one.cells if (key := (cell.fold, cell.seed)) in others]
+    """Return the finished cells of the same fold and seed, in order."""
+    others = {(cell.fold, cell.seed): cell for cell in other.finished}
+    return [
+        (cell, others[key]) for cell in one.finished if (key := (cell.fold, cell.seed)) in others
+    ]

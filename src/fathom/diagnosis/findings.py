@@ -146,7 +146,7 @@ def rate_too_high(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
         "signal in the last hidden layer at the end": base.median("signal_end"),
         "share of networks with a constant output": base.share("constant"),
         "share of networks that diverged": float(
-            np.mean([_diverged(c.losses) for c in base.cells])
+            np.mean([_diverged(c.losses) for c in base.finished])
         ),
     }
     shown = (
@@ -155,7 +155,7 @@ def rate_too_high(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
         or base.median("silent") > limits.silent
         or base.median("signal_end") < limits.lost_signal
         or base.share("constant") > 0
-        or any(_diverged(cell.losses) for cell in base.cells)
+        or any(_diverged(cell.losses) for cell in base.finished)
     )
     return found if shown else None
 
@@ -191,7 +191,7 @@ def imbalance(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
 
 def stopped_early(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     """Extrapolate the training loss to three times the epochs; see `extrapolated`."""
-    curves = [extrapolated(np.array(cell.losses), 3, 0.95) for cell in case.base.cells]
+    curves = [extrapolated(np.array(cell.losses), 3, 0.95) for cell in case.base.finished]
     falls = [1 - high / now for now, _, high in curves if now > 0]
     fall = float(np.median(falls)) if falls else 0.0
     found = {"sure fall of the training loss in three times the epochs, share": fall}

@@ -22,7 +22,7 @@ from fathom.diagnosis.cures import (
     trials,
 )
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.looks import FIRST, open_arms
+from fathom.diagnosis.looks import FIRST, SECOND, open_arms
 from fathom.diagnosis.rungs import judged_rungs, outcome_of
 from fathom.diagnosis.verdict import needs_cure
 from fathom.networks.interventions import Plan
@@ -36,6 +36,9 @@ class Wanted:
 
     plan: Plan
     networks: int
+    # So many are trained to the end, None: those of the recipe's own seeds. The others end soon
+    # after they left the plateau: nothing else is asked of them.
+    whole: int | None
 
 
 Trainer = Callable[[Mapping[str, Wanted]], Mapping[str, Evidence]]
@@ -72,8 +75,8 @@ class Climbed:
 
 
 def cures_allowed(budget: int) -> int:
-    """Return how many cures a budget of networks allows: the base and a control have theirs too."""
-    return max(1, budget // FIRST - 2)
+    """Return how many cures a budget allows: each, the base and a control can reach look two."""
+    return max(1, budget // SECOND - 2)
 
 
 def _unheard(_said: str) -> None:
@@ -203,7 +206,7 @@ class _Ladder:
         same = [name for name, row in self.rungs.items() if _same(row.plan, plan)]
         name = same[0] if same else f"{best.name}-{CONTROL}"
         self.plans[name] = plan
-        if self._trained({name: FIRST}):
+        if self._trained({name: len(best.finished)}):
             self._say(f"{name}, the control that can learn nothing, was trained")
 
     def _trained(self, wanted: Mapping[str, int], spare: int = 0) -> bool:
@@ -215,11 +218,16 @@ class _Ladder:
         if cost and self.spent + cost + spare > self.limits.budget:
             return False
         if more:
-            found = self.train({name: Wanted(self.plans[name], n) for name, n in more.items()})
+            found = self.train({name: self._wanted(name, n) for name, n in more.items()})
             self.spent += cost
             self.base = found.get(self.base.name, self.base)
             self.rungs |= {name: row for name, row in found.items() if name != self.base.name}
         return True
+
+    def _wanted(self, name: str, networks: int) -> Wanted:
+        if outcome_of(self.base) == "loss and accuracy" or is_control(self.plans[name]):
+            return Wanted(self.plans[name], networks, networks)
+        return Wanted(self.plans[name], networks, FIRST if name == self.base.name else None)
 
 
 def _asked(base: Evidence) -> str:

@@ -27,7 +27,7 @@ class Look:
 
 
 LOOKS = (Look(6, 0.01), Look(9, 0.015), Look(12, 0.025))
-FIRST, LAST = LOOKS[0].networks, LOOKS[-1].networks
+FIRST, SECOND, LAST = (look.networks for look in LOOKS)
 
 
 @dataclass(frozen=True)

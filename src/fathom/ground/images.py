@@ -4,16 +4,20 @@ A micrograph in memory is (H, W) grey or (H, W, 3) RGB, uint8 or uint16. A label
 (H, W) int32, 0 = background, one positive number a nucleus.
 """
 
+from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image, UnidentifiedImageError
 
-from fathom.ground.errors import SlideError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.output import written_whole
+from fathom.ground.pixel_format import PixelFormat, Stored, picture_format
+from fathom.ground.tiff_series import read_tiff
 
 Micrograph = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Labels = npt.NDArray[np.int32]
@@ -22,45 +26,31 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
 _STRETCH = (0.5, 99.8)
 
+_FORMATS = ("PNG", "JPEG")
+_PNG_BIT_DEPTH = 24  # the byte of the header (ISO 15948, IHDR)
+
 Image.MAX_IMAGE_PIXELS = None  # a micrograph is larger than Pillow's guard against zip bombs
 
 
 def read_micrograph(path: Path) -> Micrograph:
     """Read a TIFF, PNG or JPEG as (H, W) or (H, W, 3), uint8 or uint16.
 
-    An alpha channel is dropped where it is opaque throughout. Raises `SlideError` for a missing,
-    unreadable or truncated file, several pages, other channels and other number types.
+    What its numbers mean is said in `fathom.ground.pixel_format`: palettes, MinIsWhite, alpha
+    channels. Raises `SlideError` for a missing, unreadable or truncated file, more than one
+    picture, several channels and other number types.
     """
-    pixels = _read(path)
-    if pixels.ndim == 3 and pixels.shape[-1] == 4:
-        if (pixels[..., 3] != np.iinfo(pixels.dtype).max).any():
-            raise SlideError(f"{path}: has a transparent alpha channel; save it without one")
-        pixels = pixels[..., :3]
-    if pixels.ndim == 3 and pixels.shape[-1] == 1:
-        pixels = pixels[..., 0]
-    if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[-1] == 3):
-        raise SlideError(
-            f"{path}: has the shape {pixels.shape}; one grey or one RGB picture was expected. "
-            "Save one plane or channel a file"
-        )
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise SlideError(
-            f"{path}: holds {pixels.dtype} numbers; 8- or 16-bit unsigned integers were expected"
-        )
-    return cast(Micrograph, np.ascontiguousarray(pixels))
+    stored, pixel_format = _read(path)
+    pixel_format.require_micrograph()
+    return pixel_format.values(stored)
 
 
 def read_labels(path: Path) -> Labels:
     """Read a label image, any whole-number type, as (H, W) int32, 0 = background."""
-    pixels = _read(path)
-    if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer):
-        raise SlideError(
-            f"{path}: a label image is grey and whole-numbered (0 = background, one number a "
-            f"nucleus); this one has the shape {pixels.shape} and holds {pixels.dtype}"
-        )
-    if pixels.size and (pixels.min() < 0 or pixels.max() > np.iinfo(np.int32).max):
+    stored, pixel_format = _read(path)
+    numbers = pixel_format.numbers(stored)
+    if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
         raise SlideError(f"{path}: labels must lie in 0..2147483647")
-    return pixels.astype(np.int32)
+    return numbers.astype(np.int32)
 
 
 def write_labels(path: Path, labels: Labels) -> None:
@@ -94,7 +84,7 @@ def stretched(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
-def _read(path: Path) -> npt.NDArray[Any]:
+def _read(path: Path) -> tuple[Stored, PixelFormat]:
     if path.suffix.lower() not in SUFFIXES:
         raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
     if not path.is_file():
@@ -102,17 +92,32 @@ def _read(path: Path) -> npt.NDArray[Any]:
     if path.stat().st_size == 0:
         raise SlideError(f"{path}: the file is empty (0 bytes)")
     try:
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            pixels = np.asarray(tifffile.imread(path))
-        else:
-            with Image.open(path) as picture:
-                # A palette's numbers are not intensities.
-                pixels = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
+        tiff = path.suffix.lower() in TIFF_SUFFIXES
+        stored, pixel_format = read_tiff(path) if tiff else _read_picture(path)
+    except FathomError:
+        raise
     except UnidentifiedImageError:
         raise SlideError(f"{path}: is not a {path.suffix[1:].upper()} image") from None
     # Decoders raise whatever they meet in a damaged file; all of it means the same to a user.
     except Exception as error:
         raise SlideError(f"{path}: cannot be read, damaged or truncated ({error})") from error
-    if pixels.size == 0:
+    if stored.size == 0:
         raise SlideError(f"{path}: holds no pixels")
-    return pixels
+    return stored, pixel_format
+
+
+def _read_picture(path: Path) -> tuple[Stored, PixelFormat]:
+    """Return all pixels of a PNG or JPEG, (H, W) or (H, W, samples), and their format."""
+    content = path.read_bytes()
+    with Image.open(BytesIO(content), formats=_FORMATS) as picture:
+        count = getattr(picture, "n_frames", 1)
+        if count > 1:
+            raise SlideError(f"{path}: holds {count} pictures; save one a file")
+        if picture.format != "PNG" or picture.mode == "P":
+            stored, bits = np.asarray(picture), 8
+        else:
+            # Pillow cuts colours of 16 bits to 8, and overlooks a colour that stands for nothing.
+            stored, bits = imagecodecs.png_decode(content), content[_PNG_BIT_DEPTH]
+            if bits < 8:  # decoders scale them up to 255
+                stored = stored // (255 // (2**bits - 1))
+        return stored, picture_format(picture, stored, bits, path)

@@ -1,54 +1,29 @@
-"""Slow changes of an image: its background and its local mean, on a coarse grid, hence fast.
+"""Slow changes of a picture: its background and its local mean, on a coarse grid, hence fast."""
 
-`origin` is the row and column, in the image, of the first pixel given: the grid is the image's.
-"""
-
+import cv2
 import numpy as np
-from scipy import ndimage
 
-from fathom.imaging.stain import Plane
+from fathom.imaging.levels import Levels, blurred, enlarged, grid_step, shrunk
 
-Origin = tuple[int, int]
+# Grid points that describe them well enough: a background's window, a mean's sigma.
+_WINDOW_POINTS, _SIGMA_POINTS = 8, 1.5
 
 
-def background(plane: Plane, window_px: float, origin: Origin = (0, 0)) -> Plane:
+def background(levels: Levels, window_px: float) -> Levels:
     """Return what is left of (H, W) once everything bright and narrower than the window is gone.
 
     A grey opening (the largest square window that fits under the intensities), smoothed: uneven
     illumination, camera offset and haze wider than the window remain, nuclei do not. It follows
-    from what lies within twice the window's width.
+    from what lies within 2.25 times the window's width.
     """
-    step = max(1, int(window_px // 16))  # 16 grid points a window describe it well enough
-    window = max(3, int(window_px / step) | 1)
-    coarse = _coarse(plane, step, origin)
-    opened = ndimage.grey_opening(coarse, size=(window, window), mode="nearest")
-    smooth = ndimage.gaussian_filter(opened, window / 4, mode="nearest")
-    return _fine(smooth, step, plane.shape, origin)
+    step = grid_step(window_px, _WINDOW_POINTS)
+    side = max(3, int(window_px / step) | 1)
+    coarse = shrunk(levels, step)
+    open_ = cv2.morphologyEx(coarse, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    return enlarged(blurred(open_, side / 4), step, levels.shape)
 
 
-def local_mean(plane: Plane, sigma_px: float, origin: Origin = (0, 0)) -> Plane:
-    """Return the Gaussian-weighted mean around each pixel of (H, W), within 4 sigma."""
-    step = max(1, int(sigma_px // 4))
-    coarse = _coarse(plane, step, origin)
-    smooth = ndimage.gaussian_filter(coarse, sigma_px / step, mode="nearest")
-    return _fine(smooth, step, plane.shape, origin)
-
-
-def _coarse(plane: Plane, step: int, origin: Origin) -> Plane:
-    """Return the means of squares of `step` pixels, those cut by a border padded with its edge."""
-    height, width = plane.shape
-    before = origin[0] % step, origin[1] % step
-    after = -(before[0] + height) % step, -(before[1] + width) % step
-    padded = np.pad(plane, list(zip(before, after, strict=True)), mode="edge")
-    rows, columns = padded.shape[0] // step, padded.shape[1] // step
-    coarse: Plane = padded.reshape(rows, step, columns, step).mean(axis=(1, 3))
-    return coarse
-
-
-def _fine(coarse: Plane, step: int, shape: tuple[int, ...], origin: Origin) -> Plane:
-    """Return `coarse` interpolated to the pixels it was made from, cut to `shape`."""
-    if step > 1:
-        coarse = ndimage.zoom(coarse, step, order=1, mode="nearest", grid_mode=True)
-    top, left = origin[0] % step, origin[1] % step
-    fine: Plane = coarse[top : top + shape[0], left : left + shape[1]]
-    return fine.astype(np.float32, copy=False)
+def local_mean(levels: Levels, sigma_px: float) -> Levels:
+    """Return the Gaussian-weighted mean around each pixel of (H, W), within 5 sigma."""
+    step = grid_step(sigma_px, _SIGMA_POINTS)
+    return enlarged(blurred(shrunk(levels, step), sigma_px / step), step, levels.shape)

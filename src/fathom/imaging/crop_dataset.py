@@ -10,40 +10,21 @@ from fathom.datasets.dataset import DataSet, labels_path
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.ground.progress import track
+from fathom.imaging.annotations import account_of_annotations, nucleus_labels
 from fathom.imaging.crops import cut, describe, scale_of
 from fathom.imaging.params import Classes, Crop
-from fathom.study.nuclei import CONFLICT, TOO_LARGE, TOUCHES_BORDER, UNLABELLED, Crops, write_nuclei
-
-REASONS = {
-    "touches_border": TOUCHES_BORDER,
-    "larger_than_crop": TOO_LARGE,
-    "two_labels": CONFLICT,
-    "no_label": UNLABELLED,
-}
-
-
-def nucleus_labels(labels: Labels, annotations: pd.DataFrame) -> dict[int, set[str]]:
-    """Return which classes were annotated inside each nucleus of one image.
-
-    `annotations` is the part of `DataSet.annotations` that belongs to this image. An annotation on
-    the background belongs to no nucleus.
-    """
-    rows = annotations["y"].to_numpy().astype(int)  # coordinates are not negative: this floors
-    columns = annotations["x"].to_numpy().astype(int)
-    found: dict[int, set[str]] = {}
-    for number, label in zip(labels[rows, columns].tolist(), annotations["label"], strict=True):
-        if number:
-            found.setdefault(number, set()).add(str(label))
-    return found
+from fathom.study.accounts import ACCOUNT_COLUMNS, READINGS, REASONS, totals
+from fathom.study.nuclei import CONFLICT, UNLABELLED, Crops, write_nuclei
 
 
 def crop_dataset(
     dataset: DataSet, labels: Path, classes: Classes, params: Crop, out: Path
-) -> dict[str, int]:
-    """Write the nuclei of `dataset` to `out` and return the counts: kept, and left out by reason.
+) -> pd.DataFrame:
+    """Write the nuclei of `dataset` to `out` and return the accounts of its images.
 
-    `labels` is the folder of label images. Raises `FathomError` where the positive class is not one
-    of the data's, where grey and colour images are mixed, or where no nucleus of a class is left.
+    `labels` is the folder of label images; the accounts are those of `fathom.study.accounts`.
+    Raises `FathomError` where the positive class is not one of the data's, where grey and colour
+    images are mixed, or where no nucleus of a class is left.
     """
     if classes.positive not in dataset.classes:
         raise FathomError(
@@ -51,10 +32,11 @@ def crop_dataset(
             f"{dataset.folder}; its classes are {', '.join(map(repr, dataset.classes))}"
         )
     tables: list[pd.DataFrame] = []
+    accounts: list[pd.DataFrame] = []
     shards: dict[str, Crops] = {}
     slides = list(dataset.images.groupby("slide", sort=True))
     for number, (slide, images) in enumerate(track(slides, "crop", len(slides))):
-        table, crops = _slide(dataset, labels, images, params)
+        table, crops, account = _slide(dataset, labels, images, params)
         shard = f"{number:05d}.npy"  # a slide's name may hold what a file's name may not
         kept = table["left_out"] == ""
         table["slide"] = str(slide)
@@ -62,18 +44,19 @@ def crop_dataset(
         table["shard"] = np.where(kept, shard, "")
         table["row"] = np.where(kept, kept.cumsum() - 1, -1)
         tables.append(table)
+        accounts.append(_counted(account, table))
         if kept.any():
             shards[shard] = crops
-    table = pd.concat(tables, ignore_index=True)
-    _check(table, shards, dataset)
+    table, account = (pd.concat(parts, ignore_index=True) for parts in (tables, accounts))
+    _check(table, shards, dataset, account)
     write_nuclei(out, table, shards)
-    return _counts(table)
+    return account[list(ACCOUNT_COLUMNS)]
 
 
 def _slide(
     dataset: DataSet, labels: Path, images: pd.DataFrame, params: Crop
-) -> tuple[pd.DataFrame, Crops]:
-    """Return the table and the crops of one slide, image by image in order of their names."""
+) -> tuple[pd.DataFrame, Crops, pd.DataFrame]:
+    """Return table, crops and annotations' accounts of one slide, image by image, by name."""
 
     def pairs() -> Iterator[tuple[Micrograph, Labels]]:
         for image in images["image"]:
@@ -83,9 +66,11 @@ def _slide(
             )
 
     scale = scale_of(pairs(), params)
-    tables, crops = [], []
-    rows = images[["image", "patient", "label"]].itertuples(index=False, name=None)
-    for (micrograph, numbers), (image, patient, label) in zip(pairs(), rows, strict=True):
+    tables, crops, accounts = [], [], []
+    columns = ["image", "slide", "patient", "label", "um_per_px"]
+    rows = images[columns].itertuples(index=False, name=None)
+    for (micrograph, numbers), row in zip(pairs(), rows, strict=True):
+        image, slide, patient, label, um_per_px = row
         table = describe(micrograph, numbers, params)
         here = dataset.annotations[dataset.annotations["image"] == image]
         give_labels(table, nucleus_labels(numbers, here), None if pd.isna(label) else label)
@@ -93,7 +78,22 @@ def _slide(
         table["nucleus"] = [f"{image}#{number}" for number in table["label_number"]]
         crops.append(cut(micrograph, numbers, table[table["left_out"] == ""], scale, params))
         tables.append(table)
-    return pd.concat(tables, ignore_index=True), _joined(crops, images)
+        left_out = dict(zip(table["label_number"], table["left_out"], strict=True))
+        known = None if pd.isna(um_per_px) else float(um_per_px)
+        counts = account_of_annotations(numbers, here, left_out, known)
+        accounts.append({"image": image, "slide": slide, "patient": patient, **counts})
+    together = pd.concat(tables, ignore_index=True)
+    return together, _joined(crops, images), pd.DataFrame(accounts)
+
+
+def _counted(account: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the accounts of a slide's images with the counts of their nuclei in `table`."""
+    kept = table["left_out"] == ""
+    counted = {"nuclei": kept | True, "kept": kept, "kept_positive": kept & table["positive"]}
+    counted |= {f"left_out_{key}": table["left_out"] == reason for key, reason in REASONS.items()}
+    counts = pd.DataFrame(counted).astype("int64").groupby(table["image"]).sum()
+    here = counts.reindex(account["image"], fill_value=0).reset_index(drop=True)
+    return pd.concat([account, here], axis="columns")
 
 
 def give_labels(table: pd.DataFrame, inside: dict[int, set[str]], image_label: str | None) -> None:
@@ -121,31 +121,32 @@ def _joined(crops: list[Crops], images: pd.DataFrame) -> Crops:
     return np.concatenate(crops)
 
 
-def _check(table: pd.DataFrame, shards: dict[str, Crops], dataset: DataSet) -> None:
+def _check(
+    table: pd.DataFrame, shards: dict[str, Crops], dataset: DataSet, accounts: pd.DataFrame
+) -> None:
     """Refuse nuclei that no network could be trained on, and say what became of them."""
     if len({crops.shape[-1] for crops in shards.values()}) > 1:
         raise FathomError(f"{dataset.folder} mixes grey and colour images; save all in one way")
     kept = table[table["left_out"] == ""]
     for name in dataset.classes:
         if not (kept["label"] == name).any():
-            counts = ", ".join(f"{key} {value}" for key, value in _counts(table).items())
+            counts = ", ".join(f"{key} {value}" for key, value in totals(accounts).items())
             raise FathomError(
                 f"{dataset.folder}: no nucleus of class {name!r} is left ({counts}). "
-                "Look at the label images, and at crop.crop_px in params.yaml"
+                f"Look at the label images, and at crop.crop_px in params.yaml{_hint(accounts)}"
             )
 
 
-def _counts(table: pd.DataFrame) -> dict[str, int]:
-    """Return how many nuclei were found, kept, positive, and left out for which reason."""
-    kept = table["left_out"] == ""
-    return {
-        "found": len(table),
-        "kept": int(kept.sum()),
-        "kept_positive": int((kept & table["positive"]).sum()),
-        "slides": int(table.loc[kept, "slide"].nunique()),
-        "patients": int(table.loc[kept, "patient"].nunique()),
-        **{
-            f"left_out_{key}": int((table["left_out"] == reason).sum())
-            for key, reason in REASONS.items()
-        },
+def _hint(accounts: pd.DataFrame) -> str:
+    """Say which other reading of the annotations would put most more of them into nuclei."""
+    more = {
+        reading: int((accounts[f"gained_{reading}"] - accounts[f"lost_{reading}"]).sum())
+        for reading in READINGS
     }
+    best = max(more, key=lambda reading: more[reading])
+    if more[best] <= 0:
+        return ""
+    return (
+        f". If {READINGS[best]}, {more[best]} more annotations lie in a nucleus: look at x and y "
+        "in annotations.csv"
+    )

@@ -1,8 +1,7 @@
 """The way from a micrograph to its nuclei that params name: by threshold, or by a network."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.map_instances import nuclei_of_maps
@@ -11,7 +10,13 @@ from fathom.imaging.probability_map import InputScale, ProbabilityMap
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmenter_network import SegmenterNetwork
 
-FindNuclei = Callable[[Micrograph], Labels]
+
+class FindNuclei(Protocol):
+    """Finds the nuclei of a micrograph, (H, W) or (H, W, 3): 0 = background, nuclei 1..n."""
+
+    def __call__(self, micrograph: Micrograph, um_per_px: float | None = None) -> Labels:
+        """Return (H, W) int32; the resolution is None or NaN where it is unknown."""
+        ...
 
 
 def finder(
@@ -22,14 +27,18 @@ def finder(
 ) -> FindNuclei:
     """Return the function that finds the nuclei of a micrograph, (H, W) or (H, W, 3).
 
-    It returns (H, W) int32: 0 = background, nuclei 1..n. `given` and `beside` are those of
+    `given` and `beside` are those of
     `network_file`, for a network. Raises `FathomError` where that cannot be used.
     """
     if isinstance(params, Segmentation):
-        return partial(segment, params=params)
-    return partial(
-        segment_by_network, network=SegmenterNetwork(network_file(params, given, beside), params)
-    )
+        return lambda micrograph, um_per_px=None: segment(micrograph, params, um_per_px)
+    network = SegmenterNetwork(network_file(params, given, beside), params)
+
+    def find(micrograph: Micrograph, um_per_px: float | None = None) -> Labels:
+        del um_per_px  # a network was trained at one resolution, and knows sizes in px
+        return segment_by_network(micrograph, network)
+
+    return find
 
 
 def network_file(params: NetworkSegmentation, given: Path | None, beside: Path | None) -> Path:

@@ -4,10 +4,11 @@ The section `segmentation` has two forms, and each demands its own keys only: by
 data set's masks, and by a network of the user's (`method: onnx`).
 """
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import (
@@ -31,6 +32,17 @@ class Classes(Section):
     key: ClassVar[str] = "classes"
     positive: str
 
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        if isinstance(value, bool | int | float):
+            raise ValueError(  # noqa: TRY004  pydantic shows the message of a ValueError
+                f"YAML reads 0, 1, yes, no, true, false, on and off without quotes as {value!r}, "
+                "not as text: put the class' name in quotes, as in positive: 'yes'"
+            )
+        # The form that tables are read in.
+        return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
 
 class Segmentation(Section):
     """How nuclei are found in a micrograph; lengths are in typical diameters of its nuclei."""
@@ -50,9 +62,18 @@ class Segmentation(Section):
     split_depth: Annotated[float, Field(gt=0, lt=1)]  # nucleus radii, counted in steps of 1/64
     split_brightness: NonNegative
     split_smoothing_diameters: Annotated[float, Field(ge=0, le=1)]
+    lobe_diameters: Annotated[float, Field(ge=0, lt=1)]
     outline_share: Annotated[float, Field(ge=0, lt=1)]
+    smallest_area_um2: NonNegative
+    largest_area_um2: Positive
     smallest_area_share: Annotated[float, Field(ge=0, lt=1)]
     faintest_share: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _areas_in_order(self) -> Self:
+        if self.smallest_area_um2 >= self.largest_area_um2:
+            raise ValueError("smallest_area_um2 must be below largest_area_um2")
+        return self
 
 
 class NetworkSegmentation(Section):

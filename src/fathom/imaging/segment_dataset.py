@@ -10,6 +10,7 @@ from pathlib import Path
 from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
+from fathom.datasets.label_pieces import largest_pieces
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph, write_labels
 from fathom.ground.progress import track
@@ -25,7 +26,8 @@ def segment_dataset(
     """Write the label image of every micrograph to `labels_path(out, image)`, labels 1..n.
 
     A micrograph without nuclei gets one that is 0 throughout. With `params.method` masks the data
-    set's own label images are taken, and `FathomError` names the micrographs that have none.
+    set's own label images are taken, of each nucleus the largest piece, and `FathomError` names the
+    micrographs that have none.
     """
     images = dataset.images["image"].tolist()
     if params.method == "masks":
@@ -55,8 +57,8 @@ def _written(
 ) -> Iterator[None]:
     """Yield once for every label image that is there, in the order of `images`."""
     jobs = [
-        (dataset.path(image), dataset.mask_path(image), params, labels_path(out, image))
-        for image in images
+        (dataset.path(image), dataset.mask_path(image), um_per_px, params, labels_path(out, image))
+        for image, um_per_px in zip(images, dataset.images["um_per_px"].tolist(), strict=True)
     ]
     cores = len(os.sched_getaffinity(0))
     # Workers start afresh: the thread that draws the progress bar must not be forked.
@@ -68,12 +70,16 @@ def _written(
 
 
 def _write(
-    image: Path, mask: Path | None, params: Segmentation | NetworkSegmentation, out: Path
+    image: Path,
+    mask: Path | None,
+    um_per_px: float,
+    params: Segmentation | NetworkSegmentation,
+    out: Path,
 ) -> None:
     if params.method == "masks" and mask is not None:
-        labels = relabel_sequential(read_labels(mask))[0]
+        labels = relabel_sequential(largest_pieces(read_labels(mask))[0])[0]
     else:
-        labels = _finder(params)(read_micrograph(image))
+        labels = _finder(params)(read_micrograph(image), um_per_px)
     write_labels(out, labels)
 
 

@@ -1,108 +1,164 @@
-"""Touching nuclei apart, and the outline of each: what a mask of nuclei becomes."""
+"""Touching nuclei apart: each pixel of the foreground belongs to the summit above it.
 
+The relief is the distance transform, weighted by brightness. From each pixel the way goes to the
+highest of its eight neighbours, and so on to a summit: the watershed by steepest ascent. Summits
+with a dent between them that is too shallow are one, which leaves the h-maxima (Soille 2004,
+Morphological Image Analysis, section 9.4). All of it follows from what is around a nucleus, so that
+a window has the labels of the whole.
+"""
+
+import cv2
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
-from skimage.measure import label as label_pieces
-from skimage.morphology import disk, local_maxima, reconstruction, remove_small_holes
-from skimage.segmentation import watershed
 
+from fathom.ground.arrays import Positions
 from fathom.ground.images import Labels
-from fathom.imaging.background import Origin, local_mean
-from fathom.imaging.foreground import Mask, distance_inside
+from fathom.imaging.background import local_mean
+from fathom.imaging.levels import WHITE, Levels, Mask, blurred, filled, opened, to_power
 from fathom.imaging.params import Segmentation
-from fathom.imaging.stain import Plane
 
-_STEPS = 64  # grey levels a nucleus' radius, so that equal heights are equal
-
-
-def without_holes(mask: Mask, diameter: float) -> Mask:
-    """Fill what a nucleus could enclose, nucleoli, but not the middle of a ring of nuclei."""
-    filled: Mask = remove_small_holes(mask, max_size=int(diameter**2 / 4))
-    return filled
+_RADIUS = 16384  # levels of the relief a nucleus' radius; four radii are white
+_LAST_BITS = 15  # of a level: there a pixel's place in its square of three is kept
+_PLACES_OF_NINE = np.arange(1, 10, dtype=np.uint16).reshape(3, 3)
 
 
-def without_spurs(mask: Mask, diameter: float, params: Segmentation) -> Mask:
-    """Remove what is narrower than a share of a nucleus."""
+def without_holes_and_spurs(mask: Mask, diameter: float, params: Segmentation) -> Mask:
+    """Fill what a nucleus could enclose, nucleoli, and remove what is too narrow for one.
+
+    The middle of a ring of nuclei is larger, and stays. The diameter is in pixels of the mask.
+    """
     radius = int(params.opening_diameters * diameter / 2)
-    opened: Mask = ndimage.binary_opening(mask, disk(radius)) if radius else mask
-    return opened
+    return opened(filled(mask, diameter**2 / 4), radius)
 
 
 def split(
-    mask: Mask, compressed: Plane, diameter: float, params: Segmentation, origin: Origin = (0, 0)
-) -> Labels:
-    """Label the mask, touching nuclei apart: a dent in shape or in brightness parts two."""
-    peak = ndimage.maximum_filter(compressed, size=int(1.5 * diameter) | 1)
-    around = np.maximum(local_mean(peak, diameter / 4, origin), np.finfo(np.float32).tiny)
-    relief = distance_inside(mask)
-    relief *= (compressed / around) ** params.split_brightness
-    relief = ndimage.gaussian_filter(relief, params.split_smoothing_diameters * diameter)
-    markers = _markers(np.where(mask, relief / (diameter / 2), 0), diameter, params, origin)
-    labels: Labels = watershed(-relief, markers, mask=mask)
-    return labels
+    mask: Mask, compressed: Levels, diameter: float, params: Segmentation
+) -> tuple[Labels, int]:
+    """Label the mask, touching nuclei apart: a dent in shape or in brightness parts two.
 
-
-def _markers(relief: Plane, diameter: float, params: Segmentation, origin: Origin) -> Labels:
-    """Label the domes of the relief (in nucleus radii) that rise by `split_depth`: its h-maxima.
-
-    `skimage.morphology.h_maxima` would mark each of two equal tops of one dome.
+    Returns the labels, 1..n from the top down by their summits, and how many there are. The
+    diameter is in pixels of the mask.
     """
-    step = max(1, int(diameter // 12))  # a coarse grid of 12 points a nucleus finds the same domes
-    grid = tuple(slice(-first % step, None, step) for first in origin)
-    coarse = np.minimum(relief[grid] * _STEPS, 65535).astype(np.uint16)
-    floor = coarse - np.minimum(coarse, max(1, round(params.split_depth * _STEPS)))
-    domes = local_maxima(_flooded(floor, coarse))
-    markers = np.zeros(relief.shape, dtype=np.int32)
-    markers[grid] = label_pieces(domes & (coarse > 0))
-    return markers
+    # A border of zeros: every pixel of the mask then has eight neighbours.
+    relief = cv2.copyMakeBorder(
+        _relief(mask, compressed, diameter, params), 1, 1, 1, 1, cv2.BORDER_CONSTANT
+    )
+    inside = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    depth = params.split_depth
+    labels, count = _labelled(inside, relief, depth)
+    return np.ascontiguousarray(labels[1:-1, 1:-1]), count
 
 
-def _flooded(
-    floor: npt.NDArray[np.uint16], relief: npt.NDArray[np.uint16]
-) -> npt.NDArray[np.uint16]:
-    """Return the reconstruction of `floor` under `relief`, one piece of the foreground at a time.
+def _relief(mask: Mask, compressed: Levels, diameter: float, params: Segmentation) -> Levels:
+    """Return the height of each pixel: how deep it lies, weighted by brightness."""
+    peak = cv2.dilate(compressed, np.ones((int(1.5 * diameter) | 1,) * 2, np.uint8))
+    around = local_mean(peak, diameter / 4)
+    height = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_5)
+    height *= to_power(compressed, params.split_brightness)
+    height *= np.float32(_RADIUS / (diameter / 2))
+    height /= np.maximum(to_power(around, params.split_brightness), 1)
+    relief = np.minimum(height, WHITE, out=height).astype(np.uint16)
+    return blurred(relief, params.split_smoothing_diameters * diameter)
 
-    Nothing floods across zeros, and sorting all pixels of an image, as the reconstruction does,
-    takes longer than everything else together.
+
+def _labelled(inside: Mask, relief: Levels, depth: float) -> tuple[Labels, int]:
+    """Label a mask with a border of zeros by the summits of its relief, those of a piece apart."""
+    steps = _ascent(inside, relief).ravel()
+    places = np.flatnonzero(inside > 0)
+    summits = places[steps[places] == 0]
+    count, pieces = cv2.connectedComponents(inside, connectivity=8)
+    flat = pieces.ravel()
+    piece = flat[summits]
+    several = np.bincount(piece, minlength=count) > 1
+    climbs = several[flat[places]]
+    climbing = places[climbs]
+    basins = _basins(climbing, steps, summits)
+    edges = _edges(climbing, basins, relief)
+    main = _main_summits(edges, relief.ravel()[summits].tolist(), depth)
+    chosen, number = np.unique(main, return_inverse=True)
+    of_piece = np.zeros(count, dtype=np.int32)
+    of_piece[piece] = number + 1
+    found = of_piece[flat[places]]
+    found[climbs] = number[basins] + 1
+    flat[places] = found
+    return pieces, len(chosen)
+
+
+def _ascent(inside: Mask, relief: Levels) -> Labels:
+    """Return the way from each pixel to the highest around it, a step in the flat picture.
+
+    The highest of nine is a dilation; which one it was, its last bits tell. Equal heights differ in
+    them, so that no way goes in a circle.
     """
-    flooded = np.zeros_like(relief)
-    pieces = label_pieces(relief > 0)
-    for number, box in enumerate(ndimage.find_objects(pieces), start=1):
-        piece = pieces[box] == number
-        here = reconstruction(np.where(piece, floor[box], 0), np.where(piece, relief[box], 0))
-        np.copyto(flooded[box], here.astype(np.uint16), where=piece)
-    return flooded
+    rows, columns = relief.shape
+    here = np.tile(_PLACES_OF_NINE, (rows // 3 + 1, columns // 3 + 1))[:rows, :columns]
+    here = here | (relief & np.uint16(WHITE - _LAST_BITS))
+    here = cv2.bitwise_and(here, here, mask=inside)
+    highest = cv2.dilate(here, np.ones((3, 3), np.uint8))
+    last = np.uint16(_LAST_BITS)
+    way = ((here & last) << np.uint16(4) | (highest & last)).astype(np.uint8)
+    steps: Labels = cv2.LUT(way, _steps(columns))
+    return steps
 
 
-def outline(labels: Labels, above: Plane, diameter: float, params: Segmentation) -> Labels:
-    """Keep of each nucleus the largest piece brighter than a share of its mean, holes filled."""
-    mean = np.append(0, means(above, labels))
-    kept = np.where(above > params.outline_share * mean[labels], labels, 0)
-    pieces = label_pieces(kept, connectivity=1)
-    area = np.bincount(pieces.ravel())[pieces]
-    largest = np.append(0, ndimage.maximum(area, kept, np.arange(1, labels.max() + 1)))
-    kept = np.where(area == largest[kept], kept, 0)
-    return filled_from_nearest(kept, without_holes(kept > 0, diameter))
+def _steps(columns: int) -> Labels:
+    """Return the step from a place to another, by 16 times the one plus the other."""
+    places = np.arange(16) - 1
+    row, column = places // 3, places % 3
+    down = (row - row[:, np.newaxis] + 1) % 3 - 1
+    right = (column - column[:, np.newaxis] + 1) % 3 - 1
+    steps = down * columns + right
+    steps[0] = 0  # outside of the mask
+    return steps.astype(np.int32).reshape(-1)
 
 
-def filled_from_nearest(labels: Labels, mask: Mask) -> Labels:
-    """Give each pixel of the mask's holes to the nearest nucleus, hole by hole: (H, W) each.
-
-    A hole's pixels follow from its bounding box and a pixel around it. So a window of a slide fills
-    it as the whole does, which a flood of all holes at once would not.
-    """
-    filled = labels.copy()
-    holes = label_pieces(mask & (labels == 0), connectivity=1)
-    for number, box in enumerate(ndimage.find_objects(holes), start=1):
-        around = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
-        rows, columns = ndimage.distance_transform_edt(
-            labels[around] == 0, return_distances=False, return_indices=True
-        )
-        np.copyto(filled[around], labels[around][rows, columns], where=holes[around] == number)
-    return filled
+def _basins(climbing: Positions, steps: Labels, summits: Positions) -> Positions:
+    """Return the summit, as a position in `summits`, that each of the climbing pixels leads to."""
+    rank = np.zeros(steps.size, dtype=np.int32)
+    rank[climbing] = np.arange(len(climbing), dtype=np.int32)
+    ways = rank[climbing + steps[climbing]]
+    while not np.array_equal(further := ways[ways], ways):
+        ways = further
+    rank[summits] = np.arange(len(summits), dtype=np.int32)
+    basins: Positions = rank[climbing[ways]].astype(np.intp)
+    return basins
 
 
-def means(plane: Plane, labels: Labels) -> npt.NDArray[np.float64]:
-    """Return the mean of each label 1..n."""
-    return np.asarray(ndimage.mean(plane, labels, np.arange(1, labels.max() + 1)))
+def _edges(climbing: Positions, basins: Positions, relief: Levels) -> list[tuple[int, int, int]]:
+    """Return pairs of summits whose basins touch, and the highest pass between; highest first."""
+    columns, heights = relief.shape[1], relief.ravel()
+    summit = np.full(relief.size, -1, dtype=np.int32)
+    summit[climbing] = basins
+    lower, upper, passes = [], [], []
+    for step in (1, columns - 1, columns, columns + 1):
+        other = summit[climbing + step]
+        touching = np.flatnonzero((other >= 0) & (other != basins))
+        one, two = basins[touching], other[touching]
+        here = climbing[touching]
+        lower.append(np.minimum(one, two))
+        upper.append(np.maximum(one, two))
+        passes.append(np.minimum(heights[here], heights[here + step]))
+    pairs = np.stack([np.concatenate(lower), np.concatenate(upper)]).astype(np.int64)
+    level = np.concatenate(passes).astype(np.int64)
+    order = np.lexsort((pairs[1], pairs[0], -level))
+    _, first = np.unique(pairs[0, order] << 32 | pairs[1, order], return_index=True)
+    highest = order[np.sort(first)]
+    return list(zip(*pairs[:, highest].tolist(), level[highest].tolist(), strict=True))
+
+
+def _main_summits(edges: list[tuple[int, int, int]], heights: list[int], depth: float) -> Positions:
+    """Return for each summit the highest that no dent of the depth parts it from."""
+    above = list(range(len(heights)))
+
+    def highest(summit: int) -> int:
+        while above[summit] != summit:
+            above[summit] = above[above[summit]]
+            summit = above[summit]
+        return summit
+
+    for one, two, level in edges:
+        high, low = highest(one), highest(two)
+        if (heights[high], -high) < (heights[low], -low):
+            high, low = low, high
+        if heights[low] - level < depth * max(_RADIUS, heights[low]):
+            above[low] = high
+    return np.array([highest(summit) for summit in range(len(heights))], dtype=np.intp)

@@ -85,3 +85,9 @@ class Window:
         """
         frame = self.core.grown(margin_px, self.frame)
         return Window(frame, self.core), *(plane[frame.slices(self.frame)] for plane in planes)
+
+    def aligned(self, px: int, plane: npt.NDArray[Any]) -> tuple[Self, npt.NDArray[Any]]:
+        """Return the window whose frame starts at multiples of `px`, and its plane cut to it."""
+        top, left = (-(-start // px) * px for start in (self.frame.top, self.frame.left))
+        frame = Rectangle(top, left, self.frame.bottom, self.frame.right)
+        return type(self)(frame, self.core), plane[frame.slices(self.frame)]

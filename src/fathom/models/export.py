@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from fathom.datasets.tables import one_scale
 from fathom.ground.errors import FathomError
 from fathom.ground.output import written_whole
 from fathom.ground.streams import Streams
@@ -78,7 +79,7 @@ def export_run(
         positive=positive,
         threshold=final_threshold(predictions, nuclei),
         channels=channels,
-        um_per_px=median_um_per_px(images),
+        um_per_px=common_um_per_px(images),
         segmentation=segmentation,
         crop=crop,
         architecture=plan.line,
@@ -196,7 +197,10 @@ def class_names(nuclei: Nuclei) -> tuple[str, str]:
     )
 
 
-def median_um_per_px(images: pd.DataFrame) -> float | None:
-    """Return the median of the study's images, None where none is known."""
+def common_um_per_px(images: pd.DataFrame) -> float | None:
+    """Return the scale of the study's images, None where none is known or there are several.
+
+    The audit stops at several; where that was waived, no one scale is what the network learned.
+    """
     known = images["um_per_px"].dropna()
-    return float(known.median()) if len(known) else None
+    return float(known.median()) if len(known) and one_scale(known) else None

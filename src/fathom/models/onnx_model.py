@@ -21,6 +21,7 @@ from fathom.ground.images import Micrograph
 from fathom.ground.section import Positive
 from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
 from fathom.models.abstention import Abstention, Group
+from fathom.models.best_run import failure
 from fathom.study.nuclei import Crops
 
 # Raised when an older fathom could no longer read the file rightly.
@@ -61,6 +62,14 @@ class ModelCard(BaseModel):
     def group(self) -> Group | None:
         """Return what never stood on both sides of a split; the first files do not say."""
         return self.abstention.group if self.abstention else None
+
+    def require_sound(self, where: Path) -> None:
+        """Raise `ModelError` where the network failed in training: its answers mean nothing."""
+        if why := failure(self.metrics):
+            raise ModelError(
+                f"{where}: the network {why}. Take another model; --force (in Python, force=True) "
+                "scores with it all the same"
+            )
 
     def properties(self) -> dict[str, str]:
         """Return the card as an ONNX file holds it, every value as JSON."""

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import yaml
 
-from fathom.ground.number_text import difference, with_interval
 from fathom.imaging.params import NetworkSegmentation
+from fathom.models.best_run import failure
 from fathom.models.onnx_model import ModelCard
+from fathom.statistics.number_text import difference, with_interval
 
 # Names of metrics and what they are called, in the order of the table.
 _RESULTS = {
@@ -41,7 +42,7 @@ def model_card(card: ModelCard, model_sha256: str) -> str:
         *_protocol(card),
         *_validation(card),
         "## Limits",
-        "\n".join(f"- {limit}" for limit in _limits(card)),
+        "\n".join(f"- {limit}" for limit in [*_failed(card), *_limits(card)]),
         *_hashes(card, model_sha256),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -104,6 +105,11 @@ def _compared(numbers: dict[str, float], name: str, than: str) -> str:
     shown = difference(numbers, name).removesuffix("*")
     after = "after Holm's correction" if claim else "as far as this study can tell"
     return f"Balanced accuracy is {verdict} {than}, {after}: {shown}."
+
+
+def _failed(card: ModelCard) -> Iterator[str]:
+    if why := failure(card.metrics):
+        yield f"**Not to be used**: the network in this file {why}."
 
 
 def _limits(card: ModelCard) -> Iterator[str]:

@@ -1,20 +1,23 @@
 """The controls beside the comparison: what tells the label that should not, in three tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fathom.controls.catalogue import ALL, CONTROLS, reference_of
 from fathom.controls.params import Shortcuts
-from fathom.ground.number_text import decimal, signed, with_interval
 from fathom.ground.section import read_section
-from fathom.reports.control_sentences import batch_sentences, leak_sentence, meaning
+from fathom.reports.control_sentences import (
+    Numbers,
+    batch_sentences,
+    control_sentence,
+    leak_sentence,
+)
+from fathom.statistics.number_text import decimal, signed, with_interval
 from fathom.statistics.params import Comparison
 from fathom.study.rows import read_controls, read_runs
 from fathom.study.run_names import names_in_order, short
-
-Numbers = Mapping[str, float]
 
 METRICS = "controls.json"  # of the stage `controls`
 
@@ -60,7 +63,7 @@ def _controls(numbers: Numbers, params: Path) -> ControlTable:
                 with_interval(numbers, f"{name}.balanced_accuracy"),
             )
         )
-        notes.append(meaning(name, numbers, other))
+        notes.append(control_sentence(name, numbers, other))
     headings = ("control", "learner", "sees", "balanced accuracy")
     return ControlTable("Shortcut controls", headings, tuple(rows), tuple(notes))
 

@@ -14,7 +14,7 @@ from fathom.controls.catalogue import (
     SHUFFLED,
     SHUFFLED_CLASSIFIER,
 )
-from fathom.ground.number_text import decimal, signed, with_interval
+from fathom.statistics.number_text import decimal, signed, with_interval
 from fathom.study.run_names import short
 
 Numbers = Mapping[str, float]
@@ -22,7 +22,7 @@ Numbers = Mapping[str, float]
 SCORE, BEYOND = "balanced_accuracy", "beyond"
 
 
-def meaning(control: str, numbers: Numbers, reference: str) -> str:
+def control_sentence(control: str, numbers: Numbers, reference: str) -> str:
     """Return the sentence on `control`; `reference` is who sees all that it lacks."""
     score = with_interval(numbers, f"{control}.{SCORE}")
     subject = CONTROLS[control].subject
@@ -89,7 +89,7 @@ def batch_sentences(numbers: Numbers, acquisition: str) -> Iterator[str]:
             f"{column} tells {numbers[f'{column}.bits']:.3f} bits of the label, of independent "
             f"nuclei by chance {numbers[f'{column}.bits_by_chance']:.3f}."
         )
-    losses = _named(numbers, "batch.", ".loss")
+    losses = _keys_by_run(numbers, "batch.", ".loss")
     worse = [name for name, key in losses.items() if numbers[f"{key}_high"] < 0]
     if worse:
         names = ", ".join(map(short, worse))
@@ -110,13 +110,13 @@ def leak_sentence(numbers: Numbers, least_px: int) -> str:
         for of in ("positive", "negative")
         if f"label_pixels.{of}" in numbers
     )
-    leaks = _named(numbers, "label.", ".leak")
+    leaks = _keys_by_run(numbers, "label.", ".leak")
     better = [name for name, key in leaks.items() if numbers[f"{key}_low"] > 0]
     use = f"it carries {', '.join(map(short, better))}" if better else "nobody is seen to use it"
     return f"{shares} show {least_px} px or more of what the label is about in their crop; {use}."
 
 
-def _named(numbers: Numbers, start: str, end: str) -> dict[str, str]:
+def _keys_by_run(numbers: Numbers, start: str, end: str) -> dict[str, str]:
     """Return the keys `<start><run><end>` by run."""
     keys = (key for key in numbers if key.startswith(start) and key.endswith(end))
     return {key.removeprefix(start).removesuffix(end): key for key in keys}

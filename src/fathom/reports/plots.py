@@ -17,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fathom.ground.number_text import decimal, with_interval
 from fathom.ground.output import written_whole
 from fathom.statistics.intervals import Numbers
+from fathom.statistics.number_text import decimal, with_interval
 from fathom.study.run_names import is_classifier, short
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"

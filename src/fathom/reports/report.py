@@ -13,10 +13,10 @@ from rich.table import Table
 
 from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
-from fathom.ground.number_text import decimal, difference, with_interval
 from fathom.ground.section import PARAMS_FILE, read_section
-from fathom.reports.audit_notes import audit_notes
+from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
+from fathom.statistics.number_text import decimal, difference, with_interval
 from fathom.statistics.params import Comparison
 from fathom.study.rows import read_runs
 from fathom.study.run_names import baseline_name, names_in_order, short
@@ -62,7 +62,7 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
     """
     results = _read_results(metrics / "runs", params)
     waivers = read_section(Audit, params).waivers
-    notes = [*_notes(results), *audit_notes(metrics, waivers)]
+    notes = [*_notes(results), *account_notes(metrics), *audit_notes(metrics, waivers)]
     if markdown:
         tables = map(_control_markdown, control_tables(metrics, params))
         print("\n\n".join([_markdown(results, notes), *tables]))
@@ -131,7 +131,9 @@ def _control_markdown(controls: ControlTable) -> str:
 
 
 def _mark(numbers: Numbers) -> str:
-    return "†" if numbers["constant_cells"] else ""
+    said_nothing = numbers["constant_cells"] or numbers.get("diverged_cells")
+    failed = numbers.get("final_diverged") or numbers.get("final_constant")
+    return ("†" if said_nothing else "") + ("‡" if failed else "")
 
 
 RUN = Column("run", lambda name, numbers: short(name) + _mark(numbers))
@@ -200,6 +202,17 @@ def _notes(results: Results) -> Iterator[str]:
             yield (
                 f"† {short(name)}: {numbers['constant_cells']} of {numbers['cells']} networks say "
                 "the same of every nucleus."
+            )
+        if numbers.get("diverged_cells"):
+            yield (
+                f"† {short(name)}: {numbers['diverged_cells']} of {numbers['cells']} networks "
+                "diverged, and kept the weights they began with."
+            )
+        if numbers.get("final_diverged") or numbers.get("final_constant"):
+            how = "diverged" if numbers["final_diverged"] else "says the same of every nucleus"
+            yield (
+                f"‡ {short(name)}: the final network {how}. It is not chosen as the best, and "
+                "`fathom predict` refuses it."
             )
     if results.missing:
         yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +21,7 @@ from fathom.study.rows import (
     read_runs,
 )
 from fathom.study.splits import Split
-from fathom.study.trained import PREDICTIONS
+from fathom.study.trained import HISTORY, PREDICTIONS
 
 # Forward and backward: the gradients of the inputs and of the weights cost a forward pass each.
 PASSES = 3
@@ -46,7 +47,7 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
             ", ".join(run.interventions),
             f"{plan.recipe.epochs} x {cells}",
             f"{price / first:.1f}",
-            "yes" if (data / folder / name / PREDICTIONS).is_file() else "",
+            _done(data / folder / name),
         )
     console = Console(highlight=False, markup=False)
     console.print(table)
@@ -54,6 +55,17 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
         "cost: multiply-adds of the whole training, in those of the first row. Small convolutions "
         "reach fewer a second than large ones: an hour's worth differs."
     )
+
+
+def _done(folder: Path) -> str:
+    """Say whether a row was trained, and of how many networks no loss was ever finite."""
+    if not (folder / PREDICTIONS).is_file():
+        return ""
+    if not (folder / HISTORY).is_file():
+        return "yes"
+    history = pd.read_parquet(folder / HISTORY, columns=["fold", "seed", "validation_loss"])
+    finite = history["validation_loss"].notna().groupby([history["fold"], history["seed"]]).any()
+    return "yes" if finite.all() else f"{int((~finite).sum())} of {len(finite)} diverged"
 
 
 def price_of(plan: Plan, cells: int, crop_px: int) -> float:

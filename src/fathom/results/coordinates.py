@@ -1,6 +1,7 @@
 """Where a nucleus of a slide's view lies in the full-resolution image, and in micrometres."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ class PixelGrid:
     height, width : of the view, px
     um_per_px : of the view; None where unknown
     downsample : px of the full-resolution image per px of the view
+    stretch : px of the file per px of the full-resolution image, down and across: other than 1
+        where the file's pixels are not square
     stated_by : who says what `um_per_px` follows from; None where it is unknown
 
     Positions are pixel indices, 0 the centre of the first pixel. Corners are QuPath's coordinates:
@@ -27,13 +30,20 @@ class PixelGrid:
     width: int
     um_per_px: float | None = None
     downsample: float = 1.0
+    stretch: tuple[float, float] = (1.0, 1.0)
     stated_by: StatedBy | None = None
 
     @classmethod
     def of(cls, slide: Slide) -> "PixelGrid":
         """Return that of a slide's view."""
-        stated_by = slide.resolution.stated_by
-        return cls(slide.height, slide.width, slide.um_per_px, slide.downsample, stated_by)
+        return cls(
+            slide.height,
+            slide.width,
+            slide.um_per_px,
+            slide.downsample,
+            slide.stretch,
+            slide.resolution.stated_by,
+        )
 
     @property
     def assumption(self) -> str:
@@ -47,9 +57,15 @@ class PixelGrid:
         """Of the full-resolution image."""
         return None if self.um_per_px is None else self.um_per_px / self.downsample
 
-    def full_position(self, position: npt.ArrayLike) -> Floats:
-        """Return positions in the full-resolution image, px."""
-        full: Floats = (np.asarray(position, dtype=np.float64) + 0.5) * self.downsample - 0.5
+    @property
+    def steps(self) -> tuple[float, float]:
+        """Return px of the file per px of the view, down and across."""
+        return self.downsample * self.stretch[0], self.downsample * self.stretch[1]
+
+    def full_position(self, position: npt.ArrayLike, axis: Literal["y", "x"]) -> Floats:
+        """Return positions along an axis of the file's full resolution, px."""
+        step = self.steps["yx".index(axis)]
+        full: Floats = (np.asarray(position, dtype=np.float64) + 0.5) * step - 0.5
         return full
 
     def um(self, position: npt.ArrayLike) -> Floats:

@@ -90,7 +90,7 @@ def features(
         yield {
             "type": "Feature",
             "id": str(uuid.uuid5(_NAMESPACE, row["nucleus"])),
-            "geometry": geometry(inside, row["top"], row["left"], grid.downsample),
+            "geometry": geometry(inside, row["top"], row["left"], grid.steps),
             "properties": _properties(row, grid, positive, colours),
         }
 
@@ -99,7 +99,7 @@ def _properties(
     row: Mapping[Hashable, Any], grid: PixelGrid, positive: str, colours: Mapping[str, Colour]
 ) -> dict[str, object]:
     area_px = float(row["area_px"])
-    measurements = {"Area px^2": round(area_px * grid.downsample**2, 4)}
+    measurements = {"Area px^2": round(area_px * grid.steps[0] * grid.steps[1], 4)}
     if grid.um_per_px is not None:
         measurements["Area µm^2"] = round(float(grid.um2(area_px)), 4)
     properties: dict[str, object] = {"objectType": "detection"}
@@ -122,7 +122,10 @@ DECIMALS = 2
 
 
 def geometry(
-    inside: npt.NDArray[np.bool_], top: int, left: int, downsample: float = 1.0
+    inside: npt.NDArray[np.bool_],
+    top: int,
+    left: int,
+    steps: tuple[float, float] = (1.0, 1.0),
 ) -> dict[str, object]:
     """Return the outline of a nucleus: a Polygon with its holes, or a MultiPolygon of its parts.
 
@@ -130,7 +133,7 @@ def geometry(
     ----------
     inside : (h, w) bool, not all False
     top, left : row and column of its first pixel, px
-    downsample : px of the full-resolution image per px of `inside`
+    steps : px of the full-resolution image per px of `inside`, down and across
 
     Returns
     -------
@@ -147,9 +150,9 @@ def geometry(
     else:
         parts = label(inside, connectivity=1)
         polygons = [_rings(parts == number) for number in range(1, parts.max() + 1)]
-    corner = np.array([left, top])
+    corner, step = np.array([left, top]), np.array(steps[::-1])
     coordinates = [
-        [_closed((points + corner) * downsample) for points in polygon] for polygon in polygons
+        [_closed((points + corner) * step) for points in polygon] for polygon in polygons
     ]
     if len(coordinates) == 1:
         return {"type": "Polygon", "coordinates": coordinates[0]}

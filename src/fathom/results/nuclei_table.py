@@ -43,8 +43,8 @@ COORDINATE_COLUMNS = (
 def with_coordinates(table: pd.DataFrame, grid: PixelGrid) -> pd.DataFrame:
     """Return rows of `SCORE_COLUMNS`, `COORDINATE_COLUMNS` after them."""
     return table.assign(
-        y_full=grid.full_position(table["y"]),
-        x_full=grid.full_position(table["x"]),
+        y_full=grid.full_position(table["y"], "y"),
+        x_full=grid.full_position(table["x"], "x"),
         y_um=grid.um(table["y"]),
         x_um=grid.um(table["x"]),
         area_um2=grid.um2(table["area_px"]),

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pandas as pd
-from scipy.stats import binomtest
 
 from fathom.ground.output import written_whole
 from fathom.models.onnx_model import ModelCard
@@ -119,6 +118,8 @@ def verdict(positive: int, scored: int, card: ModelCard) -> str:
 
 def wilson_interval(positive: int, scored: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); scored > 0."""
+    from scipy.stats import binomtest  # noqa: PLC0415  half a second, which no start waits for
+
     found = binomtest(positive, scored).proportion_ci(0.95, method="wilson")
     return float(found.low), float(found.high)
 

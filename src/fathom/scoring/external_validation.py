@@ -16,7 +16,7 @@ from fathom.datasets.dataset import DataSet, stem
 from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.section import Positive, Section
-from fathom.imaging.crop_dataset import REASONS, give_labels
+from fathom.imaging.crop_dataset import give_labels
 from fathom.imaging.segment_dataset import require_label_images
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
@@ -34,6 +34,7 @@ from fathom.statistics.metrics import (
     specificity,
 )
 from fathom.statistics.params import Comparison
+from fathom.study.accounts import REASONS
 
 
 class NewSlides(Section):
@@ -112,9 +113,10 @@ class _LabelledNuclei:
         points = self._points.get(slide.image)
         if points is None:
             return
-        # The pixel of the view that a point of the full-resolution image lies in.
-        rows = (points["y"].to_numpy() / grid.downsample).astype(int)
-        columns = (points["x"].to_numpy() / grid.downsample).astype(int)
+        # The pixel of the view that a point of the file's full resolution lies in.
+        down, across = grid.steps
+        rows = (points["y"].to_numpy() / down).astype(int)
+        columns = (points["x"].to_numpy() / across).astype(int)
         classes = points["label"].astype(str).to_numpy()
         boxes = batch.table[["label_number", "top", "left", "bottom", "right"]].to_numpy().tolist()
         for (number, top, left, bottom, right), mask in zip(boxes, batch.masks, strict=True):
@@ -182,7 +184,7 @@ def validation_metrics(
     counts = counts_by_group(decision, positive, group, len(slides))
     pairs = ordered_pairs(probability, positive, group, len(slides))
     for name, values in _measures(counts, pairs, leave_out(design).groups).items():
-        numbers |= share_interval(values, design, params.confidence).named(name)
+        numbers |= share_interval(values, design, params.confidence).as_numbers(name)
     return numbers
 
 

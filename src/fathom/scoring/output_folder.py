@@ -13,12 +13,19 @@ from fathom.ground.errors import FathomError
 from fathom.results.slide_files import Formats
 from fathom.results.summary import PATIENTS, SUMMARY, ScoredSlide, Tally
 from fathom.scoring.scorer import NewSlide, Scorer
+from fathom.slides.opening import is_zarr_group
 from fathom.slides.stated_resolution import Resolution
 
 
 def result_base(image: Path, out: Path) -> Path:
-    """Return the path of an image's files without their endings: `a.ome.tif` gives `<out>/a`."""
-    return out / image.stem.removesuffix(".ome")
+    """Return the path of an image's files without their endings: `a.ome.tif` gives `<out>/a`.
+
+    An image inside an OME-Zarr carries the folder's name too: `a.zarr/0` gives `<out>/a_0`.
+    """
+    parts = [image.absolute()]
+    while is_zarr_group(parts[0].parent) and parts[0].parent.name:
+        parts.insert(0, parts[0].parent)
+    return out / "_".join(part.stem.removesuffix(".ome") for part in parts)
 
 
 def require_writable(out: Path) -> None:

@@ -3,28 +3,29 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
+from fathom.datasets.spellings import alike
+from fathom.datasets.tables import one_form, read_rows
 from fathom.ground.errors import FathomError
 
 PATIENT_COLUMNS = ("image", "patient")
+_NAMED = 5  # faults that an error lists
 
 
 def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
     """Return the patient of each image, in the order of `images`.
 
-    `path` is a CSV file with the columns `image` and `patient`; others are ignored, and so are
-    images that are not asked for. An image stands there as it was given to the command, or by its
-    file name alone.
+    `path` is a CSV file with the columns `image` and `patient`, read by the rules of images.csv
+    (`fathom.datasets.tables`); other columns are ignored, and so are images that are not asked for.
+    An image stands there as it was given to the command, or by its file name alone.
 
-    Raises `FathomError` where the table cannot be read, lacks a column or an image, or has two
-    patients for one.
+    Raises `FathomError` where the table cannot be read or has a fault of form, lacks an image or
+    has two patients for one, and where two of the patients may be one, spelled in two ways.
     """
     known = _read(path)
     patients = []
     for image in images:
-        named = known[known["image"].isin([image.as_posix(), image.name])]
-        found = sorted(set(named["patient"]))
+        names = (one_form(image.as_posix()), one_form(image.name))
+        found = sorted({patient for name, patient in known if name in names})
         if len(found) != 1:
             what = f"has {len(found)} patients: {', '.join(found)}" if found else "is missing"
             raise FathomError(
@@ -32,23 +33,21 @@ def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
                 "or its file name, with one patient"
             )
         patients.append(found[0])
+    if spelled := alike(patients):
+        raise FathomError(
+            f"{path}: {' and '.join(map(repr, spelled[0]))} may be one patient, who would be "
+            f"counted {len(spelled[0])} times; spell every patient in one way"
+        )
     return patients
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path) -> list[tuple[str, str]]:
+    """Return image and patient of each row."""
     if not path.is_file():
         raise FathomError(f"{path}: there is no such table of patients")
-    try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise FathomError(f"{path}: cannot be read as CSV ({reason})") from None
-    if missing := [column for column in PATIENT_COLUMNS if column not in table.columns]:
-        raise FathomError(
-            f"{path}: the column {missing[0]!r} is missing, of "
-            f"{' and '.join(PATIENT_COLUMNS)}; there is only: {', '.join(table.columns)}"
-        )
-    if (empty := table["patient"].str.strip() == "").any():
-        image = table.loc[empty, "image"].iloc[0]
-        raise FathomError(f"{path}: the image {image!r} has no patient; name one")
-    return table
+    rows, faults = read_rows(path, PATIENT_COLUMNS, others=True)
+    if faults:
+        listed = "\n".join(f"  {fault}" for fault in faults[:_NAMED])
+        more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+        raise FathomError(f"{path}: the table of patients has faults:\n{listed}{more}")
+    return [(row.get("image"), row.get("patient")) for row in rows]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from fathom.datasets.layout import MASK_SUFFIXES
+from fathom.datasets.layout import MASK_SUFFIXES, masks_named
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.models.onnx_model import OnnxModel
@@ -38,6 +38,7 @@ def predict(
     tile_px: int = TILE_PX,
     segmenter: Path | None = None,
     masks: str | Path | Labels | None = None,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Score the nuclei of a slide.
 
@@ -63,6 +64,8 @@ def predict(
     masks
         The slide's label image, a file or (H, W) int32, 0 = background, at full resolution: for a
         model whose nuclei come from such, `segmentation.method: masks`.
+    force
+        Score also with a network that failed in training: it diverged, or knows one answer.
 
     Returns
     -------
@@ -93,6 +96,8 @@ def predict(
     True
     """
     network = model if isinstance(model, OnnxModel) else OnnxModel(Path(model))
+    if not force:
+        network.card.require_sound(network.path)
     reading = Reading(channel, tile_px, assume_um_per_px)
     scorer = Scorer(network, reading, segmenter=segmenter, masks=masks is not None)
     with scorer.open(Path(slide) if isinstance(slide, str) else slide, um_per_px) as opened:
@@ -119,6 +124,7 @@ def predict_slides(
     patients: Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Score slides and write the files of each, and one summary.csv.
 
@@ -135,6 +141,7 @@ def predict_slides(
     patients : a table of whose the slides are, for a summary by patient
     overwrite : replace files that are there already
     resume : keep the slides that an earlier call finished, with this model and these options
+    force : score also with a network that failed in training: it diverged, or knows one answer
 
     Returns
     -------
@@ -148,6 +155,8 @@ def predict_slides(
         be scored does not stop the others, and leaves no file. Where none can, there is no summary.
     """
     network, formats = OnnxModel(model), formats or Formats()
+    if not force:
+        network.card.require_sound(model)
     scorer = Scorer(network, reading or Reading(), segmenter=segmenter, masks=masks is not None)
     names = read_patients(patients, slides) if patients else None
     new = [_new_slide(slide, out, um_per_px, masks) for slide in slides]
@@ -166,9 +175,8 @@ def _new_slide(slide: Path, out: Path, um_per_px: float | None, masks: Path | No
 
 def mask_of(slide: Path, folder: Path, name: str) -> Path:
     """Return the label image called `name` in a folder; raise `SlideError` where there is none."""
-    for suffix in MASK_SUFFIXES:
-        if (path := folder / f"{name}{suffix}").is_file():
-            return path
+    if found := masks_named(folder, name):
+        return found[0]
     raise SlideError(
         f"{slide}: has no label image in {folder}: {name} with one of the endings "
         f"{', '.join(MASK_SUFFIXES)} was expected"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.ground.errors import FathomError, SlideError
+from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, Micrograph, read_labels
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
@@ -31,7 +31,7 @@ from fathom.scoring.stream import Tile, measure_slide, stream
 from fathom.scoring.tiles import TILE_PX, require_tile
 from fathom.slides.opening import open_slide, slide_of
 from fathom.slides.overview import overview
-from fathom.slides.slide import ArraySource, Slide
+from fathom.slides.slide import ArrayReader, Slide
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,7 @@ class Scorer:
                 channel=self.reading.channel,
                 channels=card.channels,
             )
-        try:
-            source = ArraySource(slide, Path("array"))
-        except ValueError as error:
-            raise SlideError(str(error)) from None
+        source = ArrayReader(slide, Path("array"))
         self.model.check_channels(slide, source.path)
         return slide_of(source, card.um_per_px, given=um_per_px, assumed=assumed)
 

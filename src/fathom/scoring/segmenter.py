@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.ndimage import find_objects
 from skimage.segmentation import relabel_sequential
 
+from fathom.datasets.modality import GREY_BRIGHT_FIELD, is_grey_bright_field
 from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.find_nuclei import network_file, segment_by_network
@@ -21,6 +22,7 @@ from fathom.imaging.segmentation import NuclearTraits, measure_traits, reach_px,
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
+from fathom.results.coordinates import PixelGrid
 from fathom.slides.overview import overview
 from fathom.slides.slide import Slide
 
@@ -104,13 +106,14 @@ class NetworkSegmenter:
 class MaskSegmenter:
     """Takes nuclei from a label image made elsewhere, `segmentation.method` masks.
 
-    labels : (H, W) int32, 0 = background, of the slide at full resolution
-    downsample : px of it per px of the slide's view, whose pixels take the label under their centre
+    labels : (H, W) int32, 0 = background, of the slide at full resolution, in the file's pixels
+    steps : px of it per px of the slide's view, down and across: `PixelGrid.steps`. A pixel of the
+        view takes the label under its centre
     widest_px : width or height of the widest nucleus, px of the view
     """
 
     labels: Labels
-    downsample: float
+    steps: tuple[float, float]
     widest_px: int
 
     @classmethod
@@ -124,8 +127,13 @@ class MaskSegmenter:
             )
         numbered = relabel_sequential(labels)[0].astype(np.int32)
         boxes = find_objects(numbered)
-        widest = max((side.stop - side.start for box in boxes for side in box), default=0)
-        return cls(numbered, slide.downsample, math.ceil(widest / slide.downsample))
+        steps = PixelGrid.of(slide).steps
+        sides = (
+            (side.stop - side.start) / step
+            for box in boxes
+            for side, step in zip(box, steps, strict=True)
+        )
+        return cls(numbered, steps, math.ceil(max(sides, default=0)))
 
     @property
     def reach_px(self) -> int:
@@ -144,8 +152,8 @@ class MaskSegmenter:
 
     def part(self, part: Rectangle) -> Labels:
         """Return the labels of a part of the view, numbered anew: 0..n."""
-        rows = self._under(part.top, part.bottom, self.labels.shape[0])
-        columns = self._under(part.left, part.right, self.labels.shape[1])
+        rows = self._under(part.top, part.bottom, 0)
+        columns = self._under(part.left, part.right, 1)
         labels: Labels = relabel_sequential(self.labels[np.ix_(rows, columns)])[0]
         return labels.astype(np.int32)
 
@@ -153,10 +161,13 @@ class MaskSegmenter:
         """Tell whether there is a nucleus in a region of the view: nowhere else is looked."""
         return bool(self.part(Rectangle(top, left, top + height, left + width)).any())
 
-    def _under(self, first: int, end: int, length: int) -> npt.NDArray[np.intp]:
-        """Return the label image's pixels under the centres of the view's, along one axis."""
-        centres = (np.arange(first, end) + 0.5) * self.downsample
-        return np.minimum(centres.astype(np.intp), length - 1)
+    def _under(self, first: int, end: int, axis: int) -> npt.NDArray[np.intp]:
+        """Return the label image's pixels under the centres of the view's, along an axis."""
+        centres = (np.arange(first, end) + 0.5) * self.steps[axis]
+        under: npt.NDArray[np.intp] = np.minimum(
+            centres.astype(np.intp), self.labels.shape[axis] - 1
+        )
+        return under
 
 
 def open_segmenter(model: OnnxModel, given: Path | None) -> SegmenterNetwork | None:
@@ -197,12 +208,15 @@ def measure_segmenter(
 ) -> tuple[SlideSegmenter, list[Labels]] | None:
     """Return what finds the nuclei of a slide, and those of `parts`, a sample of it.
 
-    None where there are no nuclei in the sample.
+    None where there are no nuclei in the sample. Raises `SlideError` for a slide in whose light a
+    threshold would find something else: the model was trained on no such picture.
     """
     if network is None:
+        if not _trained_on_grey_bright_field(card) and all(map(is_grey_bright_field, parts)):
+            raise SlideError(f"{slide.path}: {GREY_BRIGHT_FIELD}; nothing of it was scored")
         if not isinstance(card.segmentation, Segmentation):
             raise TypeError(f"no network was opened for the method {card.segmentation.method!r}")
-        measured = measure_traits(parts, card.segmentation)
+        measured = measure_traits(parts, card.segmentation, slide.um_per_px)
         if measured is None:
             return None
         traits, labels = measured
@@ -213,3 +227,7 @@ def measure_segmenter(
     return NetworkSegmenter(maps, card.crop.crop_px), [
         segment_by_network(micrograph, network, scale) for micrograph in parts
     ]
+
+
+def _trained_on_grey_bright_field(card: ModelCard) -> bool:
+    return card.segmentation.stain == "haematoxylin" and card.channels == 1

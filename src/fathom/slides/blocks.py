@@ -10,7 +10,8 @@ import numpy as np
 
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import Micrograph
-from fathom.slides.source import Level
+from fathom.ground.resolution import PixelSize
+from fathom.slides.reader import Level
 
 # What two neighbouring tiles of an analysis share of a tiled format, decoded once.
 CACHE_BYTES = 64 * 2**20
@@ -19,8 +20,8 @@ CACHE_BYTES = 64 * 2**20
 _Place = tuple[int, int, int]
 
 
-class BlockSource(ABC):
-    """A source whose pixels come in blocks at fixed places; the last ones read are kept.
+class BlockReader(ABC):
+    """A reader whose pixels come in blocks at fixed places; the last ones read are kept.
 
     A region is put together from blocks, so that its pixels cannot depend on where it begins, as
     they do where a library resamples from the corner of the region it is asked for.
@@ -31,22 +32,25 @@ class BlockSource(ABC):
     cache_bytes : of decoded blocks that are kept; the last one is, whatever its size
     """
 
+    stretch = (1.0, 1.0)
+
     def __init__(
         self,
         path: Path,
         levels: tuple[Level, ...],
         channels: Literal[1, 3],
         dtype: np.dtype[Any],
-        um_per_px: float | None,
+        pixel_size: PixelSize,
         *,
         blocks: tuple[tuple[int, int], ...],
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.path = path
         self.levels = levels
+        self.full_size = (levels[0].height, levels[0].width)
         self.channels = channels
         self.dtype = dtype
-        self.um_per_px = um_per_px
+        self.pixel_size = pixel_size
         self._blocks = blocks
         self._cache_bytes = cache_bytes
         self._kept: OrderedDict[_Place, Micrograph] = OrderedDict()

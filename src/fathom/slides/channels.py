@@ -38,13 +38,15 @@ def picked_channel(
         return None
     if channel is None:
         return _require_one(path, names, colour=colour)
-    index = _index(channel, names)
+    index = _index(path, channel, names)
     if index is None:
-        raise SlideError(f"{path}: has no channel {channel!r}; --channel is one of {listed(names)}")
+        raise SlideError(
+            f"{path}: has no channel {channel!r}; --channel is one of {channel_list(names)}"
+        )
     return index
 
 
-def listed(names: Sequence[str]) -> str:
+def channel_list(names: Sequence[str]) -> str:
     """Return the channels as a user may name them: `0 'DAPI', 1 'GFP'`."""
     return ", ".join(
         f"{index} {name!r}" if name else str(index) for index, name in enumerate(names)
@@ -63,7 +65,7 @@ def _require_rgb(path: Path, names: Sequence[str], channel: int | str | None) ->
         for index, (name, colour) in enumerate(zip(named, RGB, strict=True))
     ):
         return
-    has = "is a grey image" if len(names) == 1 else f"has the channels {listed(names)}"
+    has = "is a grey image" if len(names) == 1 else f"has the channels {channel_list(names)}"
     raise SlideError(f"{path}: {has}; the model was trained on RGB pictures")
 
 
@@ -77,14 +79,19 @@ def _require_one(path: Path, names: Sequence[str], *, colour: bool) -> int:
         )
     raise SlideError(
         f"{path}: has {len(names)} channels, the model takes one: name the nuclear stain as "
-        f"--channel, one of {listed(names)}"
+        f"--channel, one of {channel_list(names)}"
     )
 
 
-def _index(channel: int | str, names: Sequence[str]) -> int | None:
+def _index(path: Path, channel: int | str, names: Sequence[str]) -> int | None:
     """Return the index that a user means; a name goes before a number, `488` may be a name."""
     text = str(channel).strip().lower()
-    named = [index for index, name in enumerate(names) if name.lower() == text]
+    named = [index for index, name in enumerate(names) if name.strip().lower() == text]
     if len(named) == 1:
         return named[0]
+    if len(named) > 1:
+        raise SlideError(
+            f"{path}: has {len(named)} channels called {names[named[0]]!r}; give the number of "
+            f"one as --channel, {' or '.join(map(str, named))}"
+        )
     return int(text) if text.isdecimal() and int(text) < len(names) else None

@@ -6,10 +6,11 @@ from typing import Literal
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
 from fathom.slides.channels import picked_channel
-from fathom.slides.slide import ArraySource, Slide
-from fathom.slides.source import Source
+from fathom.slides.reader import Reader
+from fathom.slides.resampled_slide import ResampledSlide
+from fathom.slides.slide import ArrayReader, Slide
+from fathom.slides.square import SquareReader
 from fathom.slides.stated_resolution import Resolution, downsample_to
-from fathom.slides.view import SlideView
 
 PICTURES = (".png", ".jpg", ".jpeg")
 TIFFS = (*TIFF_SUFFIXES, ".btf", ".tf2", ".tf8")
@@ -45,48 +46,53 @@ def open_slide(
         and, where `um_per_px` is given, for one whose resolution is unknown or too coarse.
     """
     Resolution.of(given=own_um_per_px, assumed=assumed_um_per_px)  # refused before any file is
-    source = _source(path, channel, channels)
+    reader = _reader(path, channel, channels)
     try:
-        return slide_of(source, um_per_px, given=own_um_per_px, assumed=assumed_um_per_px)
+        return slide_of(reader, um_per_px, given=own_um_per_px, assumed=assumed_um_per_px)
     except BaseException:
-        source.close()
+        reader.close()
         raise
 
 
 def slide_of(
-    source: Source, needed: float | None, *, given: float | None, assumed: float | None
+    reader: Reader, needed: float | None, *, given: float | None, assumed: float | None
 ) -> Slide:
-    """Return an open source at the resolution that a model needs; `open_slide` has the words."""
-    resolution = Resolution.of(given=given, file=source.um_per_px, assumed=assumed)
-    downsample = downsample_to(needed, resolution, source.path, source.um_per_px)
-    return SlideView(source, downsample, resolution)
+    """Return an open reader at the resolution that a model needs; `open_slide` has the words."""
+    if given is None and not reader.pixel_size.is_square:
+        reader = SquareReader(reader)
+    size = reader.pixel_size
+    resolution = Resolution.of(given=given, file=size.um_per_px, assumed=assumed)
+    return ResampledSlide(
+        reader, downsample_to(needed, resolution, reader.path, size.fault), resolution
+    )
 
 
-def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> Source:
+def _reader(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> Reader:
     """Return the reader of a file, imported only now: most runs need one of them."""
     _require_there(path)
     suffix = path.suffix.lower()
     try:
         if path.is_dir():
-            from fathom.slides.zarr_source import ZarrSource
+            from fathom.slides.zarr_reader import ZarrReader
 
-            return ZarrSource(path, channel, channels)
+            return ZarrReader(path, channel, channels)
         if suffix in PICTURES:
-            return picture_source(path, channel, channels)
+            return picture_reader(path, channel, channels)
         if suffix == CZI:
-            from fathom.slides.czi_source import CziSource
+            from fathom.slides.czi_reader import CziReader
 
-            return CziSource(path, channel, channels)
-        from fathom.slides.openslide_source import (
-            OpenSlideSource,
+            return CziReader(path, channel, channels)
+        from fathom.slides.openslide_reader import (
+            OpenSlideReader,
             is_scanner_tiff,
         )
 
-        if suffix in SCANNERS or is_scanner_tiff(path):
-            return OpenSlideSource(path, channel, channels)
-        from fathom.slides.tiff import TiffSource
+        # A piece that was cut out of an SVS and saved in strips is a TIFF, and no scanner's.
+        if is_scanner_tiff(path) or (suffix in SCANNERS and suffix != ".svs"):
+            return OpenSlideReader(path, channel, channels)
+        from fathom.slides.tiff import TiffReader
 
-        return TiffSource(path, channel, channels)
+        return TiffReader(path, channel, channels)
     except FathomError:
         raise
     # Readers raise whatever they meet in a damaged file; all of it means the same to a user.
@@ -98,7 +104,7 @@ def _source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> S
 
 def _require_there(path: Path) -> None:
     if path.is_dir():
-        if any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs")):
+        if is_zarr_group(path):
             return
         raise SlideError(
             f"{path}: is a folder, and not an OME-Zarr image; name the images in it, such as "
@@ -112,8 +118,13 @@ def _require_there(path: Path) -> None:
         raise SlideError(f"{path}: the file is empty (0 bytes)")
 
 
-def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> ArraySource:
-    """Return a decoded picture as a source."""
+def is_zarr_group(folder: Path) -> bool:
+    """Tell whether a folder is a group of Zarr: an OME-Zarr image, or what lies around some."""
+    return any((folder / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs"))
+
+
+def picture_reader(path: Path, channel: int | str | None, channels: Literal[1, 3]) -> ArrayReader:
+    """Return a decoded picture as a reader."""
     pixels = read_micrograph(path)
     colour = pixels.ndim == 3
     picked = picked_channel(
@@ -121,4 +132,4 @@ def picture_source(path: Path, channel: int | str | None, channels: Literal[1, 3
     )
     if colour and picked is not None:
         pixels = pixels[..., picked]
-    return ArraySource(pixels, path)
+    return ArrayReader(pixels, path)

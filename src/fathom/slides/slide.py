@@ -6,14 +6,17 @@ there is anything on it, `fathom.slides.overview.overview` makes it small enough
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, cast
 
 import numpy as np
 
+from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
-from fathom.slides.source import Level
+from fathom.ground.pixel_format import PixelFormat
+from fathom.ground.resolution import UNKNOWN
+from fathom.slides.reader import Level
+from fathom.slides.resampled_slide import ResampledSlide
 from fathom.slides.stated_resolution import Resolution
-from fathom.slides.view import SlideView
 
 
 class Slide(Protocol):
@@ -24,9 +27,11 @@ class Slide(Protocol):
     dtype : uint8 or uint16
     um_per_px : of this view; None where unknown
     resolution : of the full-resolution image, and who states it
-    full_size : height and width of the full-resolution image, px
+    full_size : height and width of the file's image at full resolution, px of the file
     downsample : px of the full-resolution image per px of this view: 1.0 where it is the image
         itself. Pixel centres are at whole numbers: y_full = (y + 0.5) * downsample - 0.5.
+    stretch : px of the file per px of the full-resolution image, down and across: other than 1
+        where the file's pixels are not square, and were resampled so that the image's are.
 
     A context manager: leaving it closes the file.
     """
@@ -40,6 +45,7 @@ class Slide(Protocol):
     resolution: Resolution
     full_size: tuple[int, int]
     downsample: float
+    stretch: tuple[float, float]
 
     def read(self, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return (height, width) or (height, width, 3); many threads may read at once.
@@ -71,7 +77,7 @@ class Slide(Protocol):
     ) -> None: ...
 
 
-class ArraySlide(SlideView):
+class ArraySlide(ResampledSlide):
     """A slide over an array in memory, (H, W) or (H, W, 3), uint8 or uint16.
 
     `downsample` > 1 makes a view with pixels so many times as wide; `um_per_px` is the array's own.
@@ -86,24 +92,29 @@ class ArraySlide(SlideView):
         path: Path = Path("array"),
     ) -> None:
         resolution = Resolution.of(given=um_per_px)
-        super().__init__(ArraySource(pixels, path), downsample, resolution)
+        super().__init__(ArrayReader(pixels, path), downsample, resolution)
 
 
-class ArraySource:
-    """An array as a source of one level."""
+class ArrayReader:
+    """An array as a reader of one level."""
+
+    stretch = (1.0, 1.0)
 
     def __init__(self, pixels: Micrograph, path: Path) -> None:
-        if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
-            raise ValueError(
-                f"{path}: {pixels.dtype} of the shape {pixels.shape}; (H, W) or (H, W, 3), uint8 "
-                "or uint16, was expected"
+        if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+            raise SlideError(
+                f"{path}: has the shape {pixels.shape}; (H, W) or (H, W, 3) was expected, with a "
+                "pixel or more"
             )
-        self._pixels = pixels
+        native = pixels.dtype.newbyteorder("=")
+        PixelFormat(path, native, 8 * native.itemsize).require_micrograph()
+        self._pixels = cast(Micrograph, pixels.astype(native, copy=False))
         self.path = path
         self.levels: tuple[Level, ...] = (Level(pixels.shape[0], pixels.shape[1], 1.0),)
         self.channels: Literal[1, 3] = 1 if pixels.ndim == 2 else 3
-        self.dtype: np.dtype[Any] = pixels.dtype
-        self.um_per_px: float | None = None
+        self.dtype: np.dtype[Any] = native
+        self.full_size = (pixels.shape[0], pixels.shape[1])
+        self.pixel_size = UNKNOWN
 
     def read(self, level: int, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return a copy of a region; `level` is 0."""

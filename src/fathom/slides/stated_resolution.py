@@ -3,13 +3,12 @@
 One rule for the stage, the command and Python; docs/new-slides.md has it in words.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fathom.ground.errors import FathomError, SlideError
-from fathom.slides.resolution import COARSEST_UM, FINEST_UM, is_plausible
+from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
 
 StatedBy = Literal["user", "file", "assumption"]
 
@@ -33,15 +32,20 @@ class Resolution:
         Parameters
         ----------
         given : what the user says of this image
-        file : what the file says; nothing, where no microscope has such pixels
+        file : what the file says, where that can be used
         assumed : what the user supposes of images of which nobody says it
+
+        Raises `FathomError` where the user says what no microscope has.
         """
         for value, name in ((given, "--um-per-px"), (assumed, "--assume-um-per-px")):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise FathomError(f"{name} is {value}; a number above 0 was expected")
+            if value is not None and not is_plausible(value):
+                raise FathomError(
+                    f"{name} is {value}; the width of a pixel in um was expected, from "
+                    f"{FINEST_UM} to {COARSEST_UM}"
+                )
         if given is not None:
             return cls(given, "user")
-        if file is not None and is_plausible(file):
+        if file is not None:
             return cls(file, "file")
         return cls(None, None) if assumed is None else cls(assumed, "assumption")
 
@@ -51,7 +55,7 @@ class Resolution:
 
 
 def downsample_to(
-    needed: float | None, resolution: Resolution, path: Path, file: float | None = None
+    needed: float | None, resolution: Resolution, path: Path, fault: str = ""
 ) -> float:
     """Return how many px of an image make one of a model's, 1 for a model that does not say.
 
@@ -60,7 +64,7 @@ def downsample_to(
     needed : um per px of the model
     resolution : of the image
     path : of the image, for messages
-    file : what the file says, believed or not
+    fault : why what the file says of its pixels cannot be used, `PixelSize.fault`
 
     Raises `SlideError` where the image's is unknown, or too coarse to be resampled.
     """
@@ -68,7 +72,7 @@ def downsample_to(
         return 1.0
     own = resolution.um_per_px
     if own is None:
-        raise SlideError(_unknown(path, needed, file))
+        raise SlideError(_unknown(path, needed, fault))
     if own / needed > FINEST_ENLARGEMENT:
         raise SlideError(
             f"{path}: its pixels of {own:.4g} um are {own / needed:.1f} times as wide as the "
@@ -78,16 +82,10 @@ def downsample_to(
     return needed / own
 
 
-def _unknown(path: Path, needed: float, file: float | None) -> str:
-    if file is None:
-        what = f"does not say how wide its pixels are, and the model needs {needed:.4g} um per px"
-    else:
-        what = (
-            f"says that its pixels are {file:.4g} um wide, which no light microscope's are "
-            f"({FINEST_UM} to {COARSEST_UM} um)"
-        )
+def _unknown(path: Path, needed: float, fault: str) -> str:
+    what = fault or "does not say how wide its pixels are"
     return (
-        f"{path}: {what}: give it as --um-per-px or, where you only suppose it, as "
-        "--assume-um-per-px (in a data set: the column um_per_px of images.csv, or "
-        "new_slides.assumed_um_per_px in params.yaml)"
+        f"{path}: {what}, and the model needs {needed:.4g} um per px: give it as --um-per-px or, "
+        "where you only suppose it, as --assume-um-per-px (in a data set: the column um_per_px of "
+        "images.csv, or new_slides.assumed_um_per_px in params.yaml)"
     )

@@ -1,6 +1,6 @@
 """The plane of a TIFF that is read, at one level: where its pixels lie, and how they are decoded.
 
-A plane is what `TiffSource` asks for blocks, rows and columns of its own grid: the tiles or strips
+A plane is what `TiffReader` asks for blocks, rows and columns of its own grid: the tiles or strips
 that the file is written in, or, where it is not compressed, rectangles of a memory map that lives
 as long as one block is read, so that what was read does not add up in memory.
 """
@@ -15,11 +15,11 @@ import numpy.typing as npt
 import tifffile
 
 from fathom.ground.errors import SlideError
+from fathom.ground.tiff_series import Page, require_length
 
 _MAPPED_BLOCK_PX = (512, 1024)  # any would do: pixels lie in the file as in memory
 
 Pixels = npt.NDArray[Any]  # (h, w) or (h, w, samples), as in the file
-Page = tifffile.TiffPage | tifffile.TiffFrame
 
 
 class Plane(Protocol):
@@ -75,7 +75,7 @@ class MappedPlane:
         self._shape, self._axes, self._picked = level.shape, level.axes, picked
         self.size, self.block = size, _MAPPED_BLOCK_PX
         last = self._offset + int(np.prod(self._shape, dtype=np.int64)) * self._dtype.itemsize
-        _require_whole(path, last, page.parent.filehandle.size)
+        require_length(path, last, page.parent.filehandle.size)
 
     def read(self, row: int, column: int) -> Pixels:
         """Return a copy of the mapped pixels."""
@@ -140,7 +140,7 @@ class SegmentedPlane:
             )
         offsets = np.asarray(page.dataoffsets[:expected], dtype=np.uint64)
         ends = offsets + np.asarray(page.databytecounts[:expected], dtype=np.uint64)
-        _require_whole(path, int(ends.max()), page.parent.filehandle.size)
+        require_length(path, int(ends.max()), page.parent.filehandle.size)
 
     def read(self, row: int, column: int) -> Pixels:
         """Return the decoded tile or strip."""
@@ -176,11 +176,3 @@ class SegmentedPlane:
             return np.zeros(shape[1:], dtype=self._keyframe.dtype)
         pixels: Pixels = decoded[0]
         return pixels
-
-
-def _require_whole(path: Path, last: int, size: int) -> None:
-    if last > size:
-        raise SlideError(
-            f"{path}: is truncated: its pixels end at byte {last:,}, the file at byte {size:,}; "
-            "copy it again"
-        )

@@ -18,8 +18,6 @@ from fathom.study.duplicates import NOT_LOOKED_FOR, Bound, Duplicates, bind, pai
 from fathom.study.nuclei import Nuclei
 from fathom.study.splits import FINAL, PARTS, Split, check_splits
 
-Rows = npt.NDArray[np.intp]
-
 # Streams of chance: one a fold and purpose, so that a further fold changes no other's draw.
 VALIDATION, OUTER = 2, 3  # 0 and 1 balance the parts of these numbers in PARTS
 
@@ -77,13 +75,6 @@ def write_splits(
     write_table(out / DUPLICATES, pairs)
     write_certificate(out, nuclei, content)
     return content
-
-
-def make_splits(
-    nuclei: Nuclei, params: Split, duplicates: Duplicates = NOT_LOOKED_FOR
-) -> pd.DataFrame:
-    """Return the table of splits (see `splitting.splits`): same nuclei and params, same rows."""
-    return make_folds(nuclei, params, pair_table(duplicates.pairs)).table
 
 
 def make_folds(nuclei: Nuclei, params: Split, pairs: pd.DataFrame) -> Folds:

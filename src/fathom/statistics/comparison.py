@@ -11,14 +11,11 @@ from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import Numerics
 from fathom.ground.output import write_metrics
-from fathom.networks.architecture import parse
-from fathom.networks.architecture_cost import weight_layers
 from fathom.statistics.differences import to_reference
 from fathom.statistics.intervals import Design, Numbers, design_of, leave_out, share_interval
 from fathom.statistics.measures import measures_of, seeds_of
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import Cells, Study, read_cells
-from fathom.study.rows import Run
 from fathom.study.run_names import CLASSIFIERS, baseline_name, names_in_order
 from fathom.study.trained import PREDICTIONS
 
@@ -49,9 +46,10 @@ def compare(
     params: Comparison,
     numerics: Numerics = "portable",
 ) -> dict[str, Numbers]:
-    """Return the numbers of everyone that is compared, in order; `layers` is what `depths` gives.
+    """Return the numbers of everyone that is compared, in order.
 
-    A network's `portable` is 1, or 0 where its training was this machine's own (`numerics`).
+    `layers` is the number of layers with weights of each network. A network's `portable` is 1, or 0
+    where its training was this machine's own (`numerics`).
 
     Each measure has its interval in `<measure>_low` and `<measure>_high`. Differences are paired,
     to the first run (`difference_to_first`) and to the classifier that params name
@@ -93,7 +91,7 @@ def _intervals(
     numbers: Numbers = {}
     for measure_name, values in measured.items():
         try:
-            numbers |= share_interval(values, design, confidence).named(measure_name)
+            numbers |= share_interval(values, design, confidence).as_numbers(measure_name)
         except FathomError as error:
             raise FathomError(f"{measure_name} of '{name}': {error}") from None
     return numbers
@@ -119,8 +117,3 @@ def write_comparison(folder: Path, short: Path, results: Mapping[str, Numbers]) 
     write_metrics(short, summary(results))
     for name, numbers in results.items():
         write_metrics(folder / f"{name}.json", numbers)
-
-
-def depths(runs: Mapping[str, Run], lines: Mapping[str, str]) -> dict[str, int]:
-    """Return each run's number of layers with weights; `lines` holds the architectures by name."""
-    return {name: weight_layers(parse(lines[run.architecture])) for name, run in runs.items()}

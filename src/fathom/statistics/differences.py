@@ -58,7 +58,7 @@ def claimed_differences(
     for name, claim in claims(apart, confidence).items():
         found = difference_interval(apart[name], confidence)
         numbers[name] = {
-            **found.named(key),
+            **found.as_numbers(key),
             f"{key}_p": claim.p_value,
             f"{key}_p_holm": claim.p_holm,
             f"{key}_claim": claim.says,

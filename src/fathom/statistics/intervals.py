@@ -60,7 +60,7 @@ class Interval:
     low: float
     high: float
 
-    def named(self, name: str) -> Numbers:
+    def as_numbers(self, name: str) -> Numbers:
         """Return the three as `name`, `<name>_low` and `<name>_high`."""
         return {name: self.estimate, f"{name}_low": self.low, f"{name}_high": self.high}
 

@@ -1,5 +1,6 @@
 """Prediction tables as scored cells: each network with the threshold its own validation chose."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def study_of(nuclei: Nuclei, group: str) -> Study:
     )
 
 
-def read_cells(path: Path, study: Study) -> Cells:
-    """Read a prediction table as scored cells, in the order of folds and seeds.
+def read_cells(path: Path, study: Study, seeds: Collection[int] | None = None) -> Cells:
+    """Read a prediction table as scored cells, of these seeds or all, in the order of folds.
 
     The final model's rows are left out: it has no test part. Raises `FathomError` where the file
     is missing or a seed does not test each nucleus of the study exactly once.
@@ -88,6 +89,8 @@ def read_cells(path: Path, study: Study) -> Cells:
         raise FathomError(f"{path} is missing: run 'dvc repro' to make it")
     table = pd.read_parquet(path)
     table = table[table["fold"] >= 0]
+    if seeds is not None:
+        table = table[table["seed"].isin(seeds)]
     table = table.assign(place=study.nucleus.get_indexer(pd.Index(table["nucleus"])))
     tests = table[table["part"] == "test"]
     for seed in sorted(set(table["seed"].tolist())):

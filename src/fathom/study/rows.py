@@ -1,13 +1,18 @@
-"""The tables of networks (`runs`, `controls`) and their architectures."""
+"""The tables of networks (`runs`, `controls`) and their architectures.
+
+A row's name becomes the name of a DVC stage, of files, and a word of commands: it consists of
+letters, digits, `-` and `_`, and begins with a letter. So does that of an architecture.
+"""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import PARAMS_FILE, Section, validated, value_at
 
-_NAME = re.compile(r"[^\W\d_][\w-]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 class Run(Section):
@@ -33,8 +38,9 @@ def read_controls(file: Path = PARAMS_FILE) -> dict[str, Run]:
 
 def read_row(table: str, name: str, file: Path = PARAMS_FILE) -> tuple[Run, str]:
     """Read the row called `name` of `table`, and its architecture's line."""
-    _check_name(table, name)
+    _require_names(file, table, [name])
     run = validated(Run, value_at(file, table, name), f"{table}.{name}")
+    _require_names(file, "architectures", [run.architecture])
     line = value_at(file, "architectures", run.architecture)
     if not isinstance(line, str):
         raise FathomError(
@@ -48,17 +54,16 @@ def read_table(table: str, file: Path = PARAMS_FILE) -> dict[str, Run]:
     rows = value_at(file, table)
     if not isinstance(rows, dict) or not rows:
         raise FathomError(f"params.yaml: '{table}' must list at least one run, not {rows!r}")
-    for name in map(str, rows):
-        _check_name(table, name)
+    _require_names(file, table, rows)
     return {str(name): validated(Run, row, f"{table}.{name}") for name, row in rows.items()}
 
 
-def _check_name(table: str, name: str) -> None:
-    """Refuse what neither DVC's templates, nor a shell, nor a folder would take as it is."""
-    if not _NAME.fullmatch(name):
+def _require_names(file: Path, table: str, names: Iterable[object]) -> None:
+    """Raise `FathomError` that lists names which DVC, a shell or a file system would mistake."""
+    if wrong := [name for name in names if not isinstance(name, str) or not _NAME.fullmatch(name)]:
         raise FathomError(
-            f"params.yaml: '{table}.{name}' is no name of a row: take letters, digits, - and _, a "
-            "letter first"
+            f"{file}: '{table}' has the name {', '.join(map(repr, wrong))}; a name consists of "
+            "letters a to z, digits, '-' and '_', and begins with a letter, such as small-lr0001"
         )
 
 
@@ -67,4 +72,5 @@ def read_architectures(file: Path = PARAMS_FILE) -> dict[str, str]:
     lines = value_at(file, "architectures")
     if not isinstance(lines, dict) or not all(isinstance(line, str) for line in lines.values()):
         raise FathomError(f"{file}: 'architectures' must give each name one line of text")
+    _require_names(file, "architectures", lines)
     return {str(name): line for name, line in lines.items()}

@@ -38,6 +38,8 @@ class Cell:
     recipe: Recipe
     rows: Mapping[str, Rows]  # of train and validation, and of test unless it is the final model
     probes: Probes | None = None  # None: the network is not probed
+    # Asked only whether it leaves the plateau: it ends so many epochs later (`study.plateau`).
+    until_left: bool = False
 
     def __str__(self) -> str:
         part = "final model" if self.fold == FINAL else f"fold {self.fold}"
@@ -106,4 +108,4 @@ class Trained:
     history: list[Epoch]
     probabilities: dict[str, npt.NDArray[np.float64]]
     weights: StateDict
-    probes: list[tuple[Any, ...]] = field(default_factory=list)  # `probe_table.COLUMNS`
+    probes: list[tuple[Any, ...]] = field(default_factory=list)  # `fathom.study.trained`

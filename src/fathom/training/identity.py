@@ -38,7 +38,7 @@ def keys_of(cells: Sequence[Cell], shown: Sequence[Shown], numerics: Numerics) -
 def _plan(cell: Cell) -> tuple[str, ...]:
     recipe = cell.recipe.model_dump_json(exclude={"seeds"})
     probes = cell.probes.model_dump_json() if cell.probes else ""
-    return cell.line, recipe, probes, str(cell.fold), str(cell.seed)
+    return cell.line, recipe, probes, str(cell.until_left), str(cell.fold), str(cell.seed)
 
 
 def fingerprint(*parts: str | npt.NDArray[Any]) -> str:

@@ -52,7 +52,7 @@ class Prober:
             self.changes[epoch] = relative_changes(step.before, weights_of(network))
 
     def table(self, readability: Sequence[float]) -> list[tuple[object, ...]]:
-        """Return the rows of `probe_table.COLUMNS`; `readability` has one a layer with weights."""
+        """Return the rows of `PROBE_COLUMNS`; `readability` has one a layer with weights."""
         return [
             (
                 *row,

@@ -23,6 +23,7 @@ from fathom.networks.initialisation import main_layers, unit_variance
 from fathom.networks.network import build, scale_input
 from fathom.networks.recipe import Probes
 from fathom.networks.units import Dropout
+from fathom.study.plateau import AFTER_LEFT, constant_loss, left_at
 from fathom.training.batches import Rows, batches, training_targets, turned
 from fathom.training.cell import (
     Cell,
@@ -77,7 +78,7 @@ def train_cell(
             print(f"{cell}: continues after epoch {done}", file=sys.stderr, flush=True)
             report(training.history[-1])
         due = monotonic()
-        while len(training.history) < cell.recipe.epochs:
+        while not training.is_done():
             training.run_epoch()
             if (began := monotonic()) >= due:
                 checkpoint.save(training.state())
@@ -92,6 +93,7 @@ class _Training:
     def __init__(self, shown: Shown, cell: Cell, device: torch.device) -> None:
         self.crops, self.targets = shown.crops, shown.targets
         self.rows, self.recipe = cell.rows, cell.recipe
+        self.until_left = cell.until_left
         self.device = device
         _, crop_px, _, channels = shown.crops.shape
         streams = cell.streams
@@ -115,6 +117,16 @@ class _Training:
         self.prober = self._prober(cell.probes)
         self.history: list[Epoch] = []
         self.kept = self._weights()
+
+    def is_done(self) -> bool:
+        """Whether all epochs are over, or the network left the plateau and no more is asked."""
+        done = len(self.history)
+        if not self.until_left or done >= self.recipe.epochs:
+            return done >= self.recipe.epochs
+        share = float(self.trained_on[self.rows["train"]].mean())
+        constant = constant_loss(max(share, 1 - share), self.recipe.loss_weights)
+        left = left_at([epoch.train_loss for epoch in self.history], constant)
+        return left is not None and done >= left + AFTER_LEFT
 
     def run_epoch(self) -> None:
         """Train on each crop once, validate, and keep the weights if they are the ones to keep."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fathom.diagnosis.leaving_epochs import earlier_p_value, median_epoch
-from fathom.diagnosis.outcome import constant_loss, fell_back, left_at
+from fathom.study.plateau import constant_loss, fell_back, left_at
 
 HALF = log(2)
 

@@ -4,7 +4,6 @@ Always read at full resolution: the library does not tell whether a file has a p
 one takes every n-th pixel for a smaller picture, which turns fine texture into false texture.
 """
 
-import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,10 @@ from pylibCZIrw import czi
 
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
-from fathom.slides.blocks import BlockSource
+from fathom.ground.resolution import Length, pixel_size
+from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
-from fathom.slides.resolution import square
-from fathom.slides.source import Level
+from fathom.slides.reader import Level
 
 _BLOCK_PX = 1024
 
@@ -41,7 +40,7 @@ _PLANES = {
 }
 
 
-class CziSource(BlockSource):
+class CziReader(BlockReader):
     """One plane of a CZI: the rectangle around all its tiles and scenes, what none covers being 0.
 
     In a colour picture what none covers is white, as glass is.
@@ -70,7 +69,7 @@ class CziSource(BlockSource):
                 (Level(area.h, area.w, 1.0),),
                 channels,
                 dtype,
-                square(path, _side_um(metadata, "Y"), _side_um(metadata, "X")),
+                pixel_size(_side(metadata, "Y"), _side(metadata, "X")),
                 blocks=((_BLOCK_PX, _BLOCK_PX),),
             )
         except BaseException:
@@ -128,13 +127,12 @@ def _channel_names(metadata: Mapping[str, Any], count: int) -> tuple[str, ...]:
     return names if len(names) == count else ("",) * count
 
 
-def _side_um(metadata: Mapping[str, Any], axis: str) -> float | None:
+def _side(metadata: Mapping[str, Any], axis: str) -> Length | None:
     """Return the side of a pixel along X or Y; CZI writes metres."""
     items = (metadata.get("Scaling") or {}).get("Items") or {}
     distances = items.get("Distance", [])
     distances = distances if isinstance(distances, list) else [distances]
     for distance in distances:
-        if distance.get("@Id") == axis:
-            metres = float(distance.get("Value") or math.nan)
-            return metres * 1e6
+        if distance.get("@Id") == axis and distance.get("Value"):
+            return distance["Value"], "m"
     return None

@@ -12,20 +12,25 @@ import numpy as np
 import numpy.typing as npt
 import openslide
 import tifffile
+from tifffile import COMPRESSION, PHOTOMETRIC
 
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
-from fathom.slides.blocks import BlockSource
+from fathom.ground.resolution import Length, pixel_size
+from fathom.ground.tiff_series import the_picture
+from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
-from fathom.slides.resolution import square
-from fathom.slides.source import Level, levels_of
+from fathom.slides.reader import Level, levels_of
 
 _BLOCK_PX = 1024
+# What Aperio's scanners write; OpenSlide turns YCbCr into RGB where it is compressed so.
+_OF_YCBCR = (COMPRESSION.JPEG, COMPRESSION.APERIO_JP2000_YCBC)
+_OF_APERIO = (*_OF_YCBCR, COMPRESSION.APERIO_JP2000_RGB, COMPRESSION.LZW, COMPRESSION.NONE)
 
 _Box = tuple[int, int, int, int]  # left, top, width, height, px of level 0
 
 
-class OpenSlideSource(BlockSource):
+class OpenSlideReader(BlockReader):
     """A scanned slide, always RGB in 8 bits.
 
     Where the file says which part of the glass was scanned (MRXS, SCN), that part is the image:
@@ -50,10 +55,9 @@ class OpenSlideSource(BlockSource):
                 levels,
                 channels,
                 np.dtype(np.uint8),
-                square(
-                    path,
-                    _number(properties, openslide.PROPERTY_NAME_MPP_Y),
-                    _number(properties, openslide.PROPERTY_NAME_MPP_X),
+                pixel_size(
+                    _side(properties, openslide.PROPERTY_NAME_MPP_Y),
+                    _side(properties, openslide.PROPERTY_NAME_MPP_X),
                 ),
                 blocks=((_BLOCK_PX, _BLOCK_PX),) * len(levels),
             )
@@ -81,8 +85,24 @@ class OpenSlideSource(BlockSource):
 
 
 def is_scanner_tiff(path: Path) -> bool:
-    """Tell whether a file called .tif is a scanner's own dialect, which OpenSlide reads better."""
-    return openslide.OpenSlide.detect_format(path) not in (None, "generic-tiff")
+    """Tell whether a TIFF is a scanner's own dialect, which OpenSlide reads better.
+
+    OpenSlide draws whatever it meets as RGB in 8 bits. Pictures of other kinds that carry Aperio's
+    description, such as 16-bit ones that were made of a slide, are not for it.
+    """
+    dialect = openslide.OpenSlide.detect_format(path)
+    if dialect != "aperio":
+        return dialect not in (None, "generic-tiff")
+    with tifffile.TiffFile(path) as tiff:
+        page = the_picture(tiff, path).keyframe
+        return (
+            page.dtype == np.uint8
+            and page.bitspersample == 8
+            and page.samplesperpixel == 3
+            and page.compression in _OF_APERIO
+            and (page.photometric == PHOTOMETRIC.RGB or page.compression in _OF_YCBCR)
+            and page.tags.valueof("Orientation", 1) == 1
+        )
 
 
 def _opened(path: Path) -> openslide.OpenSlide:
@@ -161,8 +181,7 @@ def _on(drawn: npt.NDArray[np.uint8], background: npt.NDArray[np.float32]) -> np
     return mixed
 
 
-def _number(properties: Mapping[str, str], name: str) -> float | None:
-    try:
-        return float(properties[name])
-    except (KeyError, ValueError):
-        return None
+def _side(properties: Mapping[str, str], name: str) -> Length | None:
+    """Return a side as the file writes it: OpenSlide takes Aperio's comma for a point."""
+    text = properties.get("aperio.MPP", properties.get(name))
+    return None if text is None else (text, "um")

@@ -9,21 +9,22 @@ import zarr
 
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
-from fathom.slides.blocks import BlockSource
+from fathom.ground.pixel_format import PixelFormat
+from fathom.ground.resolution import PixelSize, pixel_size
+from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
-from fathom.slides.resolution import in_um, square
-from fathom.slides.source import levels_of
+from fathom.slides.reader import levels_of
 
 _AXES_BEFORE_0_3 = ("t", "c", "z", "y", "x")  # OME-NGFF 0.1 and 0.2 knew no others
 _PLANES = {"z": "Z planes", "t": "time points"}
 _LEAST_BLOCK_PX = 512  # small chunks are read several at once
 
 
-class ZarrSource(BlockSource):
+class ZarrReader(BlockReader):
     """One plane of an OME-Zarr image, a folder."""
 
     def __init__(self, path: Path, channel: int | str | None, channels: Literal[1, 3]) -> None:
-        group = _group(path)
+        group = _image_group(path)
         image = _multiscale(path, group)
         names = [axis["name"] for axis in _axes(image)]
         self._arrays = [_array(path, group, level["path"]) for level in image["datasets"]]
@@ -40,10 +41,8 @@ class ZarrSource(BlockSource):
                     f"{path}: holds {length} {_PLANES.get(name, f'planes of {name!r}')}; one was "
                     "expected. Save one an image, such as the sharpest or the maximum projection"
                 )
-        if first.dtype not in (np.uint8, np.uint16):
-            raise SlideError(
-                f"{path}: holds {first.dtype}; 8- or 16-bit unsigned integers were expected"
-            )
+        native = np.dtype(first.dtype).newbyteorder("=")
+        PixelFormat(path, native, 8 * native.itemsize).require_micrograph()
         labels = _channel_names(group, sizes.get("c", 1))
         self._names = names
         self._picked = picked_channel(
@@ -54,8 +53,8 @@ class ZarrSource(BlockSource):
             path,
             levels_of([(array.shape[row], array.shape[column]) for array in self._arrays]),
             channels,
-            first.dtype.newbyteorder("="),
-            square(path, *_sides(image)),
+            native,
+            _pixel_size(image),
             blocks=tuple(
                 (_block(array.chunks[row]), _block(array.chunks[column])) for array in self._arrays
             ),
@@ -88,6 +87,25 @@ def _group(path: Path) -> zarr.Group:
         raise SlideError(f"{path}: is not an OME-Zarr image ({error})") from None
 
 
+def _image_group(path: Path) -> zarr.Group:
+    """Return the group of an image: what bioformats2raw writes lies around one, or around many."""
+    group = _group(path)
+    metadata = _metadata(group)
+    if metadata.get("multiscales"):
+        return group
+    inside = sorted(name for name, one in group.groups() if _metadata(one).get("multiscales"))
+    if "bioformats2raw.layout" in metadata and len(inside) == 1:
+        return cast(zarr.Group, group[inside[0]])
+    if "plate" in metadata or "well" in metadata or inside:
+        inside = inside or sorted(name for name, _ in group.groups())
+        count = f"the images {', '.join(inside)}" if inside else "several images"
+        raise SlideError(
+            f"{path}: holds {count}, not one; name an image in it, such as "
+            f"{path / inside[0] if inside else path}"
+        )
+    raise SlideError(f"{path}: is a Zarr folder without 'multiscales': not an OME-Zarr image")
+
+
 def _metadata(group: zarr.Group) -> Mapping[str, Any]:
     """Return the OME metadata, which OME-NGFF 0.5 moved below `ome`."""
     attributes: Mapping[str, Any] = group.attrs.asdict()
@@ -95,16 +113,10 @@ def _metadata(group: zarr.Group) -> Mapping[str, Any]:
 
 
 def _multiscale(path: Path, group: zarr.Group) -> Mapping[str, Any]:
-    metadata = _metadata(group)
-    if metadata.get("multiscales"):
-        return cast(Mapping[str, Any], metadata["multiscales"][0])
-    if "plate" in metadata or "well" in metadata or "bioformats2raw.layout" in metadata:
-        inside = sorted(name for name, _ in group.members())
-        raise SlideError(
-            f"{path}: holds several images, not one; name an image in it, such as "
-            f"{path / inside[0] if inside else path}"
-        )
-    raise SlideError(f"{path}: is a Zarr folder without 'multiscales': not an OME-Zarr image")
+    pyramids: Sequence[Mapping[str, Any]] = _metadata(group)["multiscales"]
+    if len(pyramids) > 1:
+        raise SlideError(f"{path}: holds {len(pyramids)} pyramids; save one an image")
+    return pyramids[0]
 
 
 def _axes(image: Mapping[str, Any]) -> Sequence[Mapping[str, str]]:
@@ -129,23 +141,24 @@ def _channel_names(group: zarr.Group, count: int) -> tuple[str, ...]:
     return names if len(names) == count else ("",) * count
 
 
-def _sides(image: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Return the height and width of a pixel of level 0 in um, None where not written."""
-    axes = _axes(image)
-    scale = [1.0] * len(axes)
+def _pixel_size(image: Mapping[str, Any]) -> PixelSize:
+    """Return the size of a pixel of level 0: the product of all scales."""
+    units = {axis["name"]: axis.get("unit") for axis in _axes(image)}
+    sides = dict.fromkeys(units, 1.0)
     transforms = (
         *image["datasets"][0].get("coordinateTransformations", ()),
         *image.get("coordinateTransformations", ()),
     )
-    for transform in transforms:
-        if transform.get("type") == "scale":
-            scale = [a * b for a, b in zip(scale, transform["scale"], strict=True)]
-    sides = {
-        axis["name"]: in_um(size, axis["unit"])
-        for axis, size in zip(axes, scale, strict=True)
-        if axis.get("unit")
-    }
-    return sides.get("y"), sides.get("x")
+    for scale in (one.get("scale", ()) for one in transforms if one.get("type") == "scale"):
+        if len(scale) != len(units):
+            axes = ", ".join(units)
+            return PixelSize(fault=f"has a scale of {len(scale)} numbers for the axes {axes}")
+        for axis, factor in zip(units, scale, strict=True):
+            try:
+                sides[axis] *= float(factor)
+            except (TypeError, ValueError):
+                return PixelSize(fault=f"has the scale {factor!r}, which is no number")
+    return pixel_size((sides["y"], units["y"]), (sides["x"], units["x"]))
 
 
 def _block(chunk: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from fathom.ground.arrays import Floats
 
 RUNNING = 3  # epochs whose mean is taken: single epochs jump
+AFTER_LEFT = 3  # epochs that a network still trains where nothing else is asked of it
 BELOW = 0.98  # of the constant answer's loss; chance alone makes 0.995
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from fathom.ground.images import Micrograph
+from fathom.ground.resolution import PixelSize
 
 # A side of level n is that of level 0 over a whole number, rounded up or down by the writer. Other
 # ratios are left as they are.
@@ -22,18 +23,22 @@ class Level:
     downsample: float
 
 
-class Source(Protocol):
+class Reader(Protocol):
     """One image plane of an open file, grey or RGB, at one or more resolutions.
 
     levels : the finest, level 0, first
-    um_per_px : of level 0; None where the file does not say
+    pixel_size : of level 0, as far as the file says
+    stretch : px of the file per px of level 0, down and across: 1 but in `SquareReader`
+    full_size : height and width of the file's image at full resolution, px of the file
     """
 
     path: Path
     levels: tuple[Level, ...]
     channels: Literal[1, 3]
     dtype: np.dtype[Any]
-    um_per_px: float | None
+    pixel_size: PixelSize
+    stretch: tuple[float, float]
+    full_size: tuple[int, int]
 
     def read(self, level: int, top: int, left: int, height: int, width: int) -> Micrograph:
         """Return (height, width) or (height, width, 3), a region wholly inside the level."""

@@ -1,0 +1,57 @@
+"""Whether a run's final network, the one that is exported, can be used at all.
+
+The outer folds measure the recipe. The final network is one more network, trained once, and has no
+test part: it can fail where all others learned. What can honestly be said of it is whether its
+training diverged, and whether it tells nuclei apart on its own validation part. That part chose its
+epoch and its threshold, so that its balanced accuracy there is too good; it proves failure only.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fathom.statistics.intervals import Numbers
+from fathom.statistics.metrics import choose_threshold
+from fathom.statistics.scores import CONSTANT, Study
+from fathom.study.splits import FINAL
+from fathom.study.trained import HISTORY, PREDICTIONS
+
+
+def with_final_networks(
+    results: Mapping[str, Numbers], runs: Iterable[str], folder: Path, study: Study
+) -> dict[str, Numbers]:
+    """Return the results of everyone with `final_numbers` of each run, `folder`/<run>, added."""
+    of_runs = {run: final_numbers(folder / run, study) for run in runs}
+    return {name: {**numbers, **of_runs.get(name, {})} for name, numbers in results.items()}
+
+
+def final_numbers(trained: Path, study: Study) -> Numbers:
+    """Return what the metrics of a run say of its networks that failed.
+
+    `trained` is the folder of the stage `train`. `diverged_cells`: the folds' networks without an
+    epoch of finite validation loss, whose weights are the initial ones. `final_diverged` and
+    `final_constant` (0 or 1): the final network is one of those; it gives all nuclei of its
+    validation part one answer. `final_validation_balanced_accuracy`:
+    there, at its own threshold.
+    """
+    history = pd.read_parquet(trained / HISTORY)
+    learned = np.isfinite(history["validation_loss"])
+    diverged = ~learned.groupby([history["fold"], history["seed"]]).any()
+    final = diverged.index.get_level_values("fold") == FINAL
+    table = pd.read_parquet(trained / PREDICTIONS)
+    rows = table[(table["fold"] == FINAL) & (table["part"] == "validation")]
+    positive = study.positive[study.nucleus.get_indexer(pd.Index(rows["nucleus"]))]
+    probability = rows["probability"].to_numpy(dtype=np.float64)
+    constant = not np.isfinite(probability).all() or bool(np.ptp(probability) <= CONSTANT)
+    reached = 0.5
+    if not constant:
+        called = probability >= choose_threshold(probability, positive)
+        reached = float((called[positive].mean() + (~called[~positive]).mean()) / 2)
+    return {
+        "diverged_cells": int(diverged[~final].sum()),
+        "final_diverged": int(diverged[final].any()),
+        "final_constant": int(constant),
+        "final_validation_balanced_accuracy": reached,
+    }
