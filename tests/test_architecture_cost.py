@@ -10,12 +10,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fathom.ground.errors import FathomError
 from fathom.networks.architecture import check_fits, expand, parse, shapes
-from fathom.networks.architecture_cost import cost, padding_share, receptive_field
+from fathom.networks.architecture_cost import cost, padding_share, receptive_field, weight_layers
 from fathom.networks.families import cifar_family, families, reduced_vgg
 from fathom.networks.layers import Convolution, MaxPool, Residual, Shape
 from fathom.networks.network import Network
 from fathom.networks.recipe import Norm, Recipe
-from fathom.statistics.comparison import weight_layers
 
 SHALLOW = "32conv3x3 - mp2x2 - 32conv3x3 - mp2x2 - 64conv5x5 - mp2x2 - fc32 - fc32 - o"
 LINES = {"shallow": SHALLOW, **families(16, (8, 20))}

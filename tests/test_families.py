@@ -8,11 +8,11 @@ from torch import nn
 
 from fathom.ground.errors import FathomError
 from fathom.networks.architecture import expand, parse, shapes
+from fathom.networks.architecture_cost import weight_layers
 from fathom.networks.families import cifar_family, families, reduced_vgg
 from fathom.networks.layers import Convolution, MaxPool, Residual, Shape
 from fathom.networks.network import Network
 from fathom.networks.recipe import Recipe
-from fathom.statistics.comparison import weight_layers
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 LINES = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["architectures"]

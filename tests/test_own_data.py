@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import draw_field
-from test_pipeline import ENVIRONMENT, ROOT, TARGETS, committed, edit, run, tiny
+from test_pipeline import ENVIRONMENT, ROOT, committed, edit, run, tiny
 from tifffile import imwrite
 
 MINE = "data/mine"
@@ -51,11 +51,12 @@ def test_the_documented_path_from_a_clone_to_a_scored_slide_and_experiments(clon
 
     def own(params):
         tiny(params)
-        params["dataset"] = params["new_slides"] = MINE
+        params["dataset"] = MINE
+        params["new_slides"] = {"dataset": MINE, "assumed_um_per_px": None}
 
     edit(clone, own)
     committed(clone, "My data")
-    run(clone, "dvc", "repro", "--quiet", *TARGETS)
+    run(clone, "dvc", "repro", "--quiet")
     committed(clone, "My results")
     assert "nuclei" in run(clone, "fathom", "table")
     slide = f"{MINE}/images/p0_s0_1.tif"
@@ -64,13 +65,13 @@ def test_the_documented_path_from_a_clone_to_a_scored_slide_and_experiments(clon
 
     before = (clone / "metrics" / "summary.json").read_text()
     changed = ("-S", "recipe.learning_rate=0.01")
-    run(clone, "dvc", "exp", "run", "--quiet", "--name", "here", *changed, *TARGETS)
+    run(clone, "dvc", "exp", "run", "--quiet", "--name", "here", *changed)
     after = (clone / "metrics" / "summary.json").read_text()
     assert after != before
     run(clone, "git", "checkout", "--quiet", "--force", ".")
     run(clone, "dvc", "checkout", "--quiet", "--force", "--allow-missing")
-    run(clone, "dvc", "exp", "run", "--quiet", "--temp", "--name", "aside", *changed, *TARGETS)
-    run(clone, "dvc", "exp", "run", "--quiet", "--queue", "--name", "later", *changed, *TARGETS)
+    run(clone, "dvc", "exp", "run", "--quiet", "--temp", "--name", "aside", *changed)
+    run(clone, "dvc", "exp", "run", "--quiet", "--queue", "--name", "later", *changed)
     run(clone, "dvc", "queue", "start", "--quiet")
     run(clone, "dvc", "queue", "logs", "--follow", "later")
     shown = run(clone, "dvc", "exp", "list", "--name-only").split()
