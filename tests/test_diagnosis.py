@@ -286,15 +286,13 @@ def test_networks_beyond_the_recipes_own_seeds_end_when_they_left(trained, tmp_p
     nuclei, folder = trained
     splits = make_splits(nuclei, Split(group="patient", folds=2, validation_share=0.3, seed=0))
     probes = Probes(crops=8, epochs=(2,))
-    trainer = ArmTrainer(
-        nuclei, splits, probes, "portable", folder / "cells", "patient", tmp_path
-    )
-    recipe = RECIPE.model_copy(update={"epochs": 12, "seeds": (0,)})
+    trainer = ArmTrainer(nuclei, splits, probes, "portable", folder / "cells", "patient", tmp_path)
+    recipe = RECIPE.model_copy(update={"epochs": 40, "seeds": (0,)})
     short = trainer({"a": Wanted(Plan(LINE, recipe), 3, None)})["a"]
     whole = trainer({"b": Wanted(Plan(LINE, recipe), 3, 3)})["b"]
     assert short.left == whole.left == (True,) * 3
     assert [cell.ended_early for cell in short.in_order] == [False, False, True]
-    assert len(short.in_order[2].losses) == short.left_at[2] + 3 < 12
+    assert len(short.in_order[2].losses) == short.left_at[2] + 3 < 40
     # What was cut short counts in no measure but `left`, nor does its half seed.
     own = replace(whole, cells=tuple(cell for cell in whole.cells if cell.seed == 0))
     for number in ("train_accuracy", "validation", "signal_end"):

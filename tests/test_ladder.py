@@ -108,10 +108,10 @@ def test_an_open_arm_and_the_base_grow_together():
 
 
 def test_second_trials_and_general_cures_come_only_where_nothing_cured():
-    found, trainer = climbed({}, budget=63)
+    found, trainer = climbed({}, budget=81)
     tried = [name for asked in trainer.asked for name in asked]
     assert tried.index("deep-lsuv") > tried.index("deep-rate-tenth")
-    assert len(tried) == 1 + cures_allowed(63) + 1
+    assert len(tried) == 1 + cures_allowed(81) + 1
     assert [trial.name for trial in found.waiting]
 
 

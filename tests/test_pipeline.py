@@ -238,12 +238,12 @@ def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
     before, cells = rungs(), finished_cells(branch)
     assert len(before) == 2
     [row] = yaml.safe_load(run(branch, "fathom", "why", "--next"))
-    edit(branch, lambda params: params["diagnosis"].update(budget=24))
+    edit(branch, lambda params: params["diagnosis"].update(budget=36))
     assert repro(branch) == ["ladder", "diagnose"]
     assert rungs() - before == {row}
     assert len(finished_cells(branch) - cells) == 6
     told = run(branch, "fathom", "why", "deep-batchnorm")
-    assert "22 networks were trained, of a budget of 24" in told
+    assert "22 networks were trained, of a budget of 36" in told
 
 
 def test_a_truncated_image_stops_before_training_and_is_found(branch):
