@@ -146,8 +146,10 @@ class _OfImage:
         arrays, notes = made
         columns = {name: arrays[name] for name in arrays if name.startswith(_COLUMN)}
         table = pd.DataFrame(columns).rename(columns=lambda name: name.removeprefix(_COLUMN))
-        for name, texts in notes["texts"].items():
-            table[name] = pd.Series(texts, index=table.index, dtype="str")
+        texts = notes["texts"]
+        table["label"] = pd.Series(texts["label"], index=table.index, dtype="str")
+        # As `give_labels` leaves it: where there is no nucleus, a column of objects.
+        table["left_out"] = np.array(texts["left_out"], dtype=object)
         cut = CutOut(arrays["pixels"], arrays["inside"])
         return cls(table, notes["counts"], arrays["nuclear"], cut)
 
