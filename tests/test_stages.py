@@ -215,7 +215,7 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     paths = {str(one.def_path) for one in [*rendered.deps, *rendered.outs] if one.def_path}
     paths = {path for path in paths if not path.startswith(("stages/", "src/", "params.yaml"))}
     assert paths - ORDER.get(stage, set()) <= words
-    assert words - paths <= {*TABLES, "larger_2", ".cells"}
+    assert words - paths <= {*TABLES, "larger_2", ".cells", ".images"}
     named = {
         f"${{{key}}}": name
         for key, name in zip(("dataset", "new_slides.dataset"), names, strict=True)

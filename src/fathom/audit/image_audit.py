@@ -19,6 +19,7 @@ from fathom.audit.table_checks import audit_label_images, audit_scales
 from fathom.datasets.layout import IMAGE_COLUMNS, IMAGES, OPTIONAL_IMAGE_COLUMNS
 from fathom.datasets.tables import read_number, read_rows
 from fathom.ground.errors import FathomError
+from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.ground.output import write_table
 
 TRAITS = "images.parquet"
@@ -33,17 +34,18 @@ class AuditedImages:
     traits: pd.DataFrame  # fathom.audit.image_traits.TRAIT_COLUMNS
 
 
-def audit_image_files(folder: Path, params: Audit) -> AuditedImages:
+def audit_image_files(folder: Path, params: Audit, store: ImageStore = NOWHERE) -> AuditedImages:
     """Audit the images that the table of the data set in `folder` lists.
 
-    Raises `FathomError` where the table cannot be read at all.
+    What the store knows of an image is not measured again. Raises `FathomError` where the table
+    cannot be read at all.
     """
     images = listed_images(folder)
-    traits = image_traits(folder, images["image"].tolist())
+    traits = image_traits(folder, images["image"].tolist(), store)
     found = [
         *audit_images(traits, images, params),
         *audit_scales(images),
-        *audit_label_images(folder, images),
+        *audit_label_images(folder, images, store),
         *audit_spellings(images),
     ]
     return AuditedImages(finding_table(found, params, complete=False), traits.table)

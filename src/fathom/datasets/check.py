@@ -22,6 +22,7 @@ from fathom.datasets.layout import (
 )
 from fathom.datasets.pixels import pixel_faults
 from fathom.datasets.tables import CsvRow, Fault, read_number, read_rows
+from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
 
 
@@ -35,12 +36,12 @@ def check_dataset(folder: Path, *, require_labels: bool = True) -> list[Fault]:
 
 
 def examine(
-    folder: Path, *, require_labels: bool
+    folder: Path, *, require_labels: bool, store: ImageStore = NOWHERE
 ) -> tuple[list[CsvRow], list[CsvRow], list[Fault]]:
     """Return the rows of images.csv, those of annotations.csv, and every fault.
 
     What would only follow from a fault of form is not said: a table that cannot be read has neither
-    images nor labels.
+    images nor labels. Images that `store` knows as sound are not decoded.
     """
     if not folder.is_dir():
         return [], [], [Fault(str(folder), None, None, "there is no such folder")]
@@ -68,7 +69,7 @@ def examine(
     fewest = 2 if require_labels and not labels_unknown else 0
     faults += _class_faults(images, annotations, fewest)
     files = [row for row in images if _path_fault(row.get("image")) is None]
-    faults += pixel_faults(folder, files, annotations)
+    faults += pixel_faults(folder, files, annotations, store)
     return images, annotations, sorted(faults, key=_place)
 
 

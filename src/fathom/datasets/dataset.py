@@ -18,6 +18,7 @@ from fathom.datasets.layout import (
 )
 from fathom.datasets.tables import CsvRow
 from fathom.ground.errors import FathomError
+from fathom.ground.image_store import NOWHERE, ImageStore
 
 __all__ = ["DataSet", "labels_path", "read_dataset", "stem"]
 
@@ -56,14 +57,17 @@ class DataSet:
         return next(iter(mask_paths(self.folder, image, LABEL_MASKS)), None)
 
 
-def read_dataset(folder: Path, *, require_labels: bool = True) -> DataSet:
+def read_dataset(
+    folder: Path, *, require_labels: bool = True, store: ImageStore = NOWHERE
+) -> DataSet:
     """Check the whole folder and read its tables.
 
     Every image and mask is decoded once, on all cores, so that a stage never stops half-way
-    through a data set. A study needs exactly two classes; a folder of new slides does not, nor any
-    image (`require_labels=False`). Raises one `FathomError` that lists every fault.
+    through a data set; those that `store` knows as sound are not. A study needs exactly two
+    classes; a folder of new slides does not, nor any image (`require_labels=False`). Raises one
+    `FathomError` that lists every fault.
     """
-    images, annotations, faults = examine(folder, require_labels=require_labels)
+    images, annotations, faults = examine(folder, require_labels=require_labels, store=store)
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from scipy import ndimage
 
 from fathom.datasets.layout import (
@@ -22,19 +23,29 @@ from fathom.datasets.layout import (
 )
 from fathom.datasets.tables import CsvRow, Fault, one_form, read_number
 from fathom.ground.errors import FathomError
+from fathom.ground.fingerprint import file_fingerprint
+from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.images import Labels, read_labels, read_micrograph
 from fathom.ground.progress import track
 
 _FEW = 3  # points outside; of fewer nothing follows
 
 
-def pixel_faults(folder: Path, images: list[CsvRow], annotations: list[CsvRow]) -> Iterator[Fault]:
-    """Decode every image and every mask, on all cores, and yield what is wrong with them."""
+def pixel_faults(
+    folder: Path,
+    images: list[CsvRow],
+    annotations: list[CsvRow],
+    store: ImageStore = NOWHERE,
+) -> Iterator[Fault]:
+    """Decode every image and every mask, on all cores, and yield what is wrong with them.
+
+    Those that were found sound before, by `store`, are not decoded.
+    """
     # An image that is listed twice was reported; its first row counts.
     rows = {row.get("image"): row for row in reversed(images)}
     pool = ThreadPoolExecutor(os.cpu_count())  # decoders release the interpreter's lock
     try:
-        work = pool.map(lambda row: _decode(folder, row), rows.values())
+        work = pool.map(lambda row: _decode(folder, row, store), rows.values())
         decoded = list(track(work, "checking images", total=len(rows)))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
@@ -51,7 +62,27 @@ class _Decoded(NamedTuple):
     faults: list[Fault]
 
 
-def _decode(folder: Path, row: CsvRow) -> _Decoded:
+def _decode(folder: Path, row: CsvRow, store: ImageStore) -> _Decoded:
+    if store.folder is None:
+        return _decoded(folder, row)
+    image = row.get("image")
+    masks = [
+        f"{kind} {file_fingerprint(mask)}"
+        for kind in (MASKS, LABEL_MASKS)
+        for mask in mask_paths(folder, image, kind)
+    ]
+    key = key_of(__name__, file_fingerprint(on_disk(folder, image)), *masks)
+    sound = store.kept(key)
+    if sound is not None:
+        height, width = sound.arrays["size"].tolist()
+        return _Decoded((height, width), [])
+    decoded = _decoded(folder, row)
+    if not decoded.faults:
+        store.keep(key, Made({"size": np.array(decoded.size)}, {}))
+    return decoded
+
+
+def _decoded(folder: Path, row: CsvRow) -> _Decoded:
     image = row.get("image")
     size: tuple[int, ...] | None = None
     faults = []
