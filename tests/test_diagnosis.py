@@ -263,6 +263,17 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
     assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
 
 
+def test_the_page_says_when_networks_left_and_the_p_value_where_epochs_may_be_compared():
+    base = bistable("deep", 3, 6)
+    slow = bistable("deep+slow", 6, 6, {"learning_rate": 0.0001})
+    case = Case(base, (shallow(),), (FREED, slow), 48, cures=7)
+    page = verdict_markdown(Explained(judge(case, LIMITS), Told(STEPS, 54, 9, ()), ()))
+    he, rate = judge(case, LIMITS).rungs
+    assert f"| deep+he | 6 of 6 | {he.median_epoch:g} | {he.earlier:.2g} |" in page
+    assert rate.earlier is None
+    assert f"| deep+slow | 6 of 6 | {rate.median_epoch:g} |  |" in page
+
+
 def test_the_next_row_can_be_pasted_into_params(tmp_path, capsys):
     write_verdicts(tmp_path, tmp_path / "m.json", [explained(next_rows=(NEXT,))], SHARES, 0.95)
     print_next_row(tmp_path, None)

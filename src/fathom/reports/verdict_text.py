@@ -185,19 +185,25 @@ def _bullets(numbers: SymptomNumbers) -> Iterator[str]:
 
 
 def _ladder(verdict: Verdict) -> Iterator[str]:
-    yield "| one change | left | median epoch | training loss | training | validation | |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
+    yield (
+        "| one change | left | median epoch | p of earlier | training loss | training | "
+        "validation | |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     for rung in verdict.rungs:
         accuracies = f"{_interval(rung.train_accuracy)} | {_interval(rung.validation)}"
         state = "" if rung.state == "no cure" else rung.state
         epoch = f"{rung.median_epoch:g}" if isfinite(rung.median_epoch) else "never"
         change = rung.name.removeprefix(f"{verdict.network}-")
-        numbers = f"{rung.left} | {epoch} | {_factor(rung.log_train_loss)} | {accuracies}"
+        earlier = "" if rung.earlier is None else f"{rung.earlier:.2g}"
+        numbers = f"{rung.left} | {epoch} | {earlier} | {_factor(rung.log_train_loss)}"
+        numbers = f"{numbers} | {accuracies}"
         yield f"| {change} | {numbers} | {state} |"
     yield ""
     yield (
         "Against the network itself, paired over folds and seeds, with intervals: the factor of "
-        "the training loss and the differences of balanced accuracy."
+        "the training loss and the differences of balanced accuracy. *p of earlier*: of leaving "
+        "earlier by chance alone, where rate and epochs are the network's own; it decides nothing."
     )
 
 
