@@ -24,6 +24,7 @@ from fathom.study.run_names import baseline_name, names_in_order, short
 Numbers = dict[str, float]
 
 VERDICTS = "verdicts.json"  # of `fathom.reports.verdict_text.write_verdicts`
+CHOSEN = Path("data/baseline/chosen.json")  # of the stage `baseline`
 
 LOOK_AT = (
     ("docs/pictures/", "the comparison in pictures, as README shows them"),
@@ -70,7 +71,7 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
     console = Console(highlight=False, markup=False)
     for columns in ((RUN, *MEASURES), (RUN, *RATES, *_differences(results))):
         console.print(_table(results, columns), "")
-    for note in notes:
+    for note in (*notes, *_chosen()):
         console.print(note)
     for controls in control_tables(metrics, params):
         _print_controls(controls, console)
@@ -216,6 +217,17 @@ def _notes(results: Results) -> Iterator[str]:
             )
     if results.missing:
         yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."
+
+
+def _chosen() -> Iterator[str]:
+    """Yield the hyperparameters that validation chose of each classifier, a value a fold."""
+    if not CHOSEN.is_file():
+        return
+    for classifier, folds in json.loads(CHOSEN.read_text(encoding="utf-8")).items():
+        by_fold = [fold["hyperparameters"] for fold in folds]
+        values = {name: ", ".join(f"{one[name]:g}" for one in by_fold) for name in by_fold[0]}
+        told = "; ".join(f"{name} {each}" for name, each in values.items())
+        yield f"{classifier}, chosen by validation, fold by fold: {told}."
 
 
 def print_verdicts(folder: Path, network: str | None) -> None:
