@@ -19,6 +19,7 @@ from scipy import optimize, special, stats
 
 from fathom.diagnosis.evidence import Evidence, paired
 from fathom.ground.arrays import Floats
+from fathom.statistics.claims import POWER
 from fathom.statistics.intervals import (
     Design,
     Interval,
@@ -153,15 +154,15 @@ def _design(counts: Floats) -> Design:
     return Design(len(counts), (0,), float(weight.sum() ** 2 / np.square(weight).sum()))
 
 
-def smallest_visible(found: Effect, confidence: float, power: float = 0.8) -> float:
-    """Return the smallest difference that would have been seen with `power`, in the same units.
+def smallest_visible(found: Effect, confidence: float) -> float:
+    """Return the smallest difference that would have been seen with `POWER`, in the same units.
 
     (t of the confidence + t of the power) standard errors, the usual approximation (Cohen 1988).
     """
     if not isfinite(found.standard_error):
         return inf
     freedom = found.freedom
-    quantiles = stats.t.ppf((1 + confidence) / 2, freedom) + stats.t.ppf(power, freedom)
+    quantiles = stats.t.ppf((1 + confidence) / 2, freedom) + stats.t.ppf(POWER, freedom)
     return float(quantiles * found.standard_error)
 
 

@@ -96,16 +96,14 @@ def _rejected(
     return found
 
 
-def next_look(
-    base: Sequence[bool], outcomes: Sequence[bool], left: int, looks: Sequence[Look] = LOOKS
-) -> int | None:
+def next_look(base: Sequence[bool], outcomes: Sequence[bool], left: int) -> int | None:
     """Return how many networks an open arm should have next, or None where more are no use.
 
     None: all looks are done; or no more than half of its networks left, for a half cure is never
     shown by twelve; or it could not be shown if all further networks of the arm left and none of
     the base did. `left` is the number of allowed cures that are not shown yet.
     """
-    ahead = [look for look in looks if look.networks > len(outcomes)]
+    ahead = [look for look in LOOKS if look.networks > len(outcomes)]
     if not ahead or (outcomes and 2 * sum(outcomes) <= len(outcomes)):
         return None
     for look in ahead:
@@ -118,18 +116,15 @@ def next_look(
 
 
 def open_arms(
-    base: Sequence[bool],
-    arms: Mapping[str, Sequence[bool]],
-    cures: int,
-    looks: Sequence[Look] = LOOKS,
+    base: Sequence[bool], arms: Mapping[str, Sequence[bool]], cures: int
 ) -> dict[str, int]:
     """Return the arms that are neither shown nor hopeless, and how many networks they ask for.
 
     The base is to have as many. An arm that is ahead of the base waits for it.
     """
-    shown = freed(base, arms, cures, looks)
+    shown = freed(base, arms, cures)
     asked = {
-        name: next_look(base, outcomes[: len(base)], cures - len(shown), looks)
+        name: next_look(base, outcomes[: len(base)], cures - len(shown))
         for name, outcomes in arms.items()
         if name not in shown
     }

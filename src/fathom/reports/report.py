@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
-from fathom.ground.section import PARAMS_FILE, read_section
+from fathom.ground.section import read_section
 from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
 from fathom.statistics.number_text import decimal, difference, with_interval
@@ -54,18 +54,18 @@ class Results:
     baseline: str
 
 
-def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FILE) -> None:
+def print_comparison(metrics: Path, *, markdown: bool) -> None:
     """Print the comparison in the folder `metrics` and where to look next.
 
     The controls follow, where they are scored. 80 columns are enough. As Markdown it is the tables
     and their notes alone, for a README. Raises
     `FathomError` where nothing was compared yet.
     """
-    results = _read_results(metrics / "runs", params)
-    waivers = read_section(Audit, params).waivers
+    results = _read_results(metrics / "runs")
+    waivers = read_section(Audit).waivers
     notes = [*_notes(results), *account_notes(metrics), *audit_notes(metrics, waivers)]
     if markdown:
-        tables = map(_control_markdown, control_tables(metrics, params))
+        tables = map(_control_markdown, control_tables(metrics))
         print("\n\n".join([_markdown(results, notes), *tables]))
         return
     console = Console(highlight=False, markup=False)
@@ -73,7 +73,7 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
         console.print(_table(results, columns), "")
     for note in (*notes, *_chosen()):
         console.print(note)
-    for controls in control_tables(metrics, params):
+    for controls in control_tables(metrics):
         _print_controls(controls, console)
     places = [(place, what) for place, what in LOOK_AT if Path(place).exists()]
     if places:
@@ -82,9 +82,9 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
         console.print(f"  {place:<17} {what}")
 
 
-def _read_results(folder: Path, params: Path) -> Results:
+def _read_results(folder: Path) -> Results:
     """Read <name>.json of everyone that params list, whatever else lies in `folder`."""
-    runs = read_runs(params)
+    runs = read_runs()
     files = {name: folder / f"{name}.json" for name in names_in_order(runs)}
     there = {name: file for name, file in files.items() if file.is_file()}
     if not there:
@@ -93,7 +93,7 @@ def _read_results(folder: Path, params: Path) -> Results:
         {name: json.loads(file.read_text(encoding="utf-8")) for name, file in there.items()},
         tuple(name for name in files if name not in there),
         next(iter(runs)),
-        baseline_name(read_section(Comparison, params).baseline),
+        baseline_name(read_section(Comparison).baseline),
     )
 
 
