@@ -497,9 +497,18 @@ def test_what_the_ladder_tries_is_the_cure_that_it_is_for():
         assert all(is_cure(kind, plan, one, 48) for one in found.values())
     # A lower rate is given more epochs; what is there already is not tried.
     plan = row("base", DEEP, {"norm": "batch", "dropout": 0.0, "initialisation": "he"}).plan
-    assert trials("a lower learning rate", plan, 48)["rate-tenth"].recipe.epochs == 120
+    assert trials("a lower learning rate", plan, 48)["rate-tenth-long"].recipe.epochs == 120
     assert (trials("a norm", plan, 48), trials("less dropout", plan, 48)) == ({}, {})
     assert list(trials("another initialisation", plan, 48)) == ["lsuv"]
+
+
+def test_a_cure_called_as_an_intervention_of_params_is_that_intervention():
+    """So that the row that `fathom why --next` prints means what params.yaml means by the name."""
+    named = PARAMS["interventions"]
+    tries = {name: dict(one) for cure in CURES.values() for name, one in cure.tries.items()}
+    shared = named.keys() & tries.keys()
+    assert {"he-init", "batchnorm", "residual", "long"} <= shared
+    assert {name: tries[name] for name in shared} == {name: named[name] for name in shared}
 
 
 def test_a_signal_that_was_never_there_was_not_lost_while_training():
