@@ -11,11 +11,11 @@ from fathom.results.summary import (
     summary_of,
     summary_of_slide,
     verdict,
-    wilson_interval,
     write_patients,
     write_summary,
 )
 from fathom.slides.stated_resolution import Resolution
+from fathom.statistics.metrics import wilson_interval
 
 
 def nuclei(probabilities, threshold=0.5):
@@ -65,14 +65,14 @@ def test_a_model_without_a_band_never_decides(card):
 @pytest.mark.parametrize("scored", [1, 7, 50, 400])
 def test_the_interval_holds_the_share_and_stays_between_0_and_1(scored):
     for positive in range(scored + 1):
-        low, high = wilson_interval(positive, scored)
+        low, high = wilson_interval(positive, scored, 0.95)
         assert 0 <= low <= positive / scored <= high <= 1
 
 
 def test_the_interval_is_wilsons():
     """81 of 263: Newcombe 1998, Stat. Med. 17:857, table I, method 3 (without continuity)."""
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert wilson_interval(81, 263, 0.95) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(0, 20, 0.95) == pytest.approx((0, 0.1611), abs=5e-5)
 
 
 def test_nuclei_that_were_not_scored_do_not_count():

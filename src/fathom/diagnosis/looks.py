@@ -17,6 +17,8 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
+from fathom.statistics.metrics import wilson_interval
+
 
 @dataclass(frozen=True)
 class Look:
@@ -137,12 +139,9 @@ def difference_interval(one: Tally, other: Tally, confidence: float) -> tuple[fl
     The hybrid score interval (Newcombe 1998, Stat. Med. 17:873, method 10).
     """
     p, q = one.left / one.networks, other.left / other.networks
-    (low_p, high_p), (low_q, high_q) = _wilson(one, confidence), _wilson(other, confidence)
+    (low_p, high_p), (low_q, high_q) = (
+        wilson_interval(each.left, each.networks, confidence) for each in (one, other)
+    )
     low = p - q - sqrt((p - low_p) ** 2 + (high_q - q) ** 2)
     high = p - q + sqrt((high_p - p) ** 2 + (q - low_q) ** 2)
     return low, high
-
-
-def _wilson(found: Tally, confidence: float) -> tuple[float, float]:
-    interval = stats.binomtest(found.left, found.networks).proportion_ci(confidence, "wilson")
-    return float(interval.low), float(interval.high)

@@ -9,9 +9,11 @@ import pandas as pd
 from fathom.ground.output import written_whole
 from fathom.models.onnx_model import ModelCard
 from fathom.slides.stated_resolution import Resolution
+from fathom.statistics.metrics import wilson_interval
 
 SUMMARY, PATIENTS = "summary.csv", "summary_by_patient.csv"
 UNDECIDED, NOT_SCORED = "undecided", "not scored"
+_CONFIDENCE = 0.95  # of the interval over nuclei
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def summary_of(tally: Tally, card: ModelCard, image: str) -> Summary:
         what = "none of its nuclei could be scored" if tally.nuclei else "no nucleus was found"
         remark = f"{image}: {what}; look at the overlay, and at the model's segmentation section"
         return Summary(image, tally.nuclei, 0, 0, band=band, verdict=UNDECIDED, remark=remark)
-    low, high = wilson_interval(tally.positive, tally.scored)
+    low, high = wilson_interval(tally.positive, tally.scored, _CONFIDENCE)
     return Summary(
         image=image,
         nuclei=tally.nuclei,
@@ -109,19 +111,11 @@ def verdict(positive: int, scored: int, card: ModelCard) -> str:
     band = card.abstention.band if card.abstention else None
     if not scored or band is None:
         return UNDECIDED
-    low, high = wilson_interval(positive, scored)
+    low, high = wilson_interval(positive, scored, _CONFIDENCE)
     share = positive / scored
     if min(low, share - band) > 0.5:
         return card.positive
     return card.negative if max(high, share + band) < 0.5 else UNDECIDED
-
-
-def wilson_interval(positive: int, scored: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); scored > 0."""
-    from scipy.stats import binomtest  # noqa: PLC0415  half a second, which no start waits for
-
-    found = binomtest(positive, scored).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def write_summary(rows: Sequence[Summary], out: Path) -> pd.DataFrame:
