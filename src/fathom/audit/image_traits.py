@@ -3,7 +3,6 @@
 Nothing is judged here: `fathom.audit.image_checks` compares an image with the rest of its set.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from fathom.datasets.layout import on_disk
 from fathom.datasets.modality import is_grey_bright_field
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Micrograph, read_micrograph
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 
 Grey = npt.NDArray[np.float32]  # (H, W)
@@ -56,7 +56,7 @@ class ImageTraits:
 
 def image_traits(folder: Path, images: Sequence[str]) -> ImageTraits:
     """Measure `images`, paths in `folder`, on all cores; an image that is damaged is no error."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders and filters release the lock
+    with ThreadPoolExecutor(cores()) as pool:  # decoders and filters release the lock
         work = pool.map(lambda image: _measured(folder, image), images)
         measured = list(track(work, "measuring images", len(images)))
     table = pd.DataFrame([row for row, _ in measured], columns=list(TRAIT_COLUMNS))

@@ -14,7 +14,6 @@
 """
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -25,6 +24,7 @@ from scipy.spatial import cKDTree
 
 from fathom.audit.near_duplicate_check import Masks, Pairs, Planes, compare_all
 from fathom.ground.arrays import Positions
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 from fathom.study.nuclei import Crops
 
@@ -92,7 +92,7 @@ def _same_pixels(crops: Crops, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
 def candidates(crops: Crops, rows: Positions, seed: int) -> Pairs:
     """Return the pairs of `rows` that lie as near to each other as copies do."""
     batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy releases the lock
+    with ThreadPoolExecutor(cores()) as pool:  # numpy releases the lock
         work = pool.map(lambda batch: describe_pairs(crops[batch]), batches)
         described = np.concatenate(list(track(work, "describing nuclei", len(batches))))
     rng = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
 """Every fault of a data set in one go, each named by file, row and column.
 
-Faults of form (what makes a table a table) are found in `dataset_tables`, those of meaning here,
-and those that only the pixels show in `dataset_pixels`.
+Faults of form (what makes a table a table) are found in `fathom.datasets.tables`, those of meaning
+here, and those that only the pixels show in `fathom.datasets.pixels`.
 """
 
 import math

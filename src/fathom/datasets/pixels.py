@@ -1,6 +1,5 @@
 """What only the pixels of a data set show: damaged images, points outside, wrong masks."""
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +22,7 @@ from fathom.datasets.layout import (
 from fathom.datasets.tables import CsvRow, Fault, one_form, read_number
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, read_labels, read_micrograph
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 
 _FEW = 3  # points outside; of fewer nothing follows
@@ -32,7 +32,7 @@ def pixel_faults(folder: Path, images: list[CsvRow], annotations: list[CsvRow]) 
     """Decode every image and every mask, on all cores, and yield what is wrong with them."""
     # An image that is listed twice was reported; its first row counts.
     rows = {row.get("image"): row for row in reversed(images)}
-    pool = ThreadPoolExecutor(os.cpu_count())  # decoders release the interpreter's lock
+    pool = ThreadPoolExecutor(cores())  # decoders release the interpreter's lock
     try:
         work = pool.map(lambda row: _decode(folder, row), rows.values())
         decoded = list(track(work, "checking images", total=len(rows)))

@@ -1,6 +1,5 @@
 """The label images of a whole data set, on all cores: found, or taken from its masks."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -13,6 +12,7 @@ from fathom.datasets.dataset import DataSet, labels_path
 from fathom.datasets.label_pieces import largest_pieces
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph, write_labels
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 from fathom.imaging.find_nuclei import FindNuclei, finder
 from fathom.imaging.params import NetworkSegmentation, Segmentation
@@ -60,9 +60,8 @@ def _written(
         (dataset.path(image), dataset.mask_path(image), um_per_px, params, labels_path(out, image))
         for image, um_per_px in zip(images, dataset.images["um_per_px"].tolist(), strict=True)
     ]
-    cores = len(os.sched_getaffinity(0))
     # Workers start afresh: the thread that draws the progress bar must not be forked.
-    pool = ProcessPoolExecutor(min(cores, len(jobs)) or 1, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(min(cores(), len(jobs)) or 1, mp_context=get_context("spawn"))
     try:
         yield from pool.map(_write, *zip(*jobs, strict=True))
     finally:

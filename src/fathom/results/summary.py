@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.ground.output import written_whole
+from fathom.ground.csv_file import write_csv
 from fathom.models.onnx_model import ModelCard
 from fathom.slides.stated_resolution import Resolution
 from fathom.statistics.metrics import wilson_interval
@@ -151,7 +151,5 @@ def write_patients(
 
 def _write_csv(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     table = table.astype({"nuclei": "Int64", "scored": "Int64", "positive": "Int64"})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
-        table.to_csv(part, index=False, float_format="%.6f")
+    write_csv(path, table, float_format="%.6f")
     return table
