@@ -10,12 +10,12 @@ import yaml
 
 from fathom.diagnosis.case import Case, Diagnosis
 from fathom.diagnosis.causes import CAUSES
-from fathom.diagnosis.climbed import Told
 from fathom.diagnosis.cures import CURES, is_cure, trials
 from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.findings import STEP
-from fathom.diagnosis.looks import Tally, difference_interval
+from fathom.diagnosis.ladder_file import Told
+from fathom.diagnosis.looks import Tally, newcombe_interval
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
 from fathom.ground.section import read_section
 from fathom.networks.interventions import planned
@@ -448,7 +448,7 @@ def test_cures_that_worked_are_named_together_with_the_difference_that_is_not_ex
     norm = bistable("norm", 11, 12, {"norm": "batch"})
     found = verdict(base, he, norm)
     assert set(found.together) == {"he", "norm"}
-    low, high = difference_interval(Tally(12, 12), Tally(11, 12), 0.95)
+    low, high = newcombe_interval(Tally(12, 12), Tally(11, 12), 0.95)
     assert found.not_excluded == pytest.approx(max(abs(low), abs(high)))
     assert verdict(base, he).not_excluded is None
 

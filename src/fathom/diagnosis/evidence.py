@@ -69,7 +69,7 @@ class Evidence:
     held_out: tuple[tuple[float, ...], ...] | None = None
 
     @cached_property
-    def in_order(self) -> tuple[CellEvidence, ...]:
+    def by_seed_and_fold(self) -> tuple[CellEvidence, ...]:
         """Return the cells by seed, then fold: the order in which an arm of the ladder grows."""
         return tuple(sorted(self.cells, key=lambda cell: (cell.seed, cell.fold)))
 
@@ -81,7 +81,7 @@ class Evidence:
     @cached_property
     def left_at(self) -> tuple[int | None, ...]:
         """Return the epoch at which each network left the plateau, in that order."""
-        return tuple(left_at(cell.losses, self._constant(cell)) for cell in self.in_order)
+        return tuple(left_at(cell.losses, self._constant(cell)) for cell in self.by_seed_and_fold)
 
     @property
     def left(self) -> tuple[bool, ...]:

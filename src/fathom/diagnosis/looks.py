@@ -83,7 +83,7 @@ def freed(
 def _rejected(
     base: Sequence[bool],
     arms: Mapping[str, Sequence[bool]],
-    left: int,
+    unshown: int,
     looks: Sequence[Look],
     already: Mapping[str, int],
 ) -> dict[str, int]:
@@ -93,17 +93,17 @@ def _rejected(
             n = look.networks
             if name in already or name in found or len(outcomes) < n or len(base) < n:
                 continue
-            if p_value(tally(outcomes, n), tally(base, n)) <= look.alpha / max(left, 1):
+            if p_value(tally(outcomes, n), tally(base, n)) <= look.alpha / max(unshown, 1):
                 found[name] = n
     return found
 
 
-def next_look(base: Sequence[bool], outcomes: Sequence[bool], left: int) -> int | None:
+def next_look(base: Sequence[bool], outcomes: Sequence[bool], unshown: int) -> int | None:
     """Return how many networks an open arm should have next, or None where more are no use.
 
     None: all looks are done; or no more than half of its networks left, for a half cure is never
     shown by twelve; or it could not be shown if all further networks of the arm left and none of
-    the base did. `left` is the number of allowed cures that are not shown yet.
+    the base did. `unshown` is the number of allowed cures that are not shown yet.
     """
     ahead = [look for look in LOOKS if look.networks > len(outcomes)]
     if not ahead or (outcomes and 2 * sum(outcomes) <= len(outcomes)):
@@ -112,7 +112,7 @@ def next_look(base: Sequence[bool], outcomes: Sequence[bool], left: int) -> int 
         n = look.networks
         best = Tally(n - len(outcomes) + sum(outcomes), n)
         worst = Tally(sum(base[:n]), n)
-        if p_value(best, worst) <= look.alpha / max(left, 1):
+        if p_value(best, worst) <= look.alpha / max(unshown, 1):
             return ahead[0].networks
     return None
 
@@ -133,7 +133,7 @@ def open_arms(
     return {name: networks for name, networks in asked.items() if networks}
 
 
-def difference_interval(one: Tally, other: Tally, confidence: float) -> tuple[float, float]:
+def newcombe_interval(one: Tally, other: Tally, confidence: float) -> tuple[float, float]:
     """Return the interval of the difference of two shares, `one` minus `other`.
 
     The hybrid score interval (Newcombe 1998, Stat. Med. 17:873, method 10).

@@ -183,7 +183,7 @@ def _candidates(
         apart,
         labels,
         limits,
-        found.cells * step**2,
+        found.points * step**2,
         found.means[0],
     )
 

@@ -6,9 +6,9 @@ from math import exp, isfinite
 from pathlib import Path
 
 from fathom.diagnosis.causes import CAUSES
-from fathom.diagnosis.climbed import Told
 from fathom.diagnosis.effects import Effect
 from fathom.diagnosis.findings import SymptomNumbers
+from fathom.diagnosis.ladder_file import Told
 from fathom.diagnosis.looks import Tally
 from fathom.diagnosis.verdict import (
     DATA_FAULT,
@@ -20,8 +20,7 @@ from fathom.diagnosis.verdict import (
     Verdict,
 )
 from fathom.ground.output import write_json, write_metrics, written_whole
-
-VERDICTS = "verdicts.json"
+from fathom.reports.report import VERDICTS
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ _CONFIDENCE = 0.95  # of the interval over nuclei
 
 
 @dataclass(frozen=True)
-class Tally:
+class Counts:
     """Counts of nuclei; those of batches, or of the images of a patient, are added with +."""
 
     nuclei: int = 0
@@ -26,7 +26,7 @@ class Tally:
     probabilities: float = 0.0  # their sum
 
     @classmethod
-    def of(cls, table: pd.DataFrame, card: ModelCard) -> "Tally":
+    def of(cls, table: pd.DataFrame, card: ModelCard) -> "Counts":
         """Count the rows of `fathom.results.nuclei_table.SCORE_COLUMNS`."""
         return cls(
             nuclei=len(table),
@@ -35,8 +35,8 @@ class Tally:
             probabilities=float(table["probability"].sum()),
         )
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
             self.nuclei + other.nuclei,
             self.scored + other.scored,
             self.positive + other.positive,
@@ -67,7 +67,7 @@ class Summary:
 class ScoredSlide:
     """What a slide that was scored came to."""
 
-    tally: Tally
+    tally: Counts
     resolution: Resolution
 
 
@@ -80,7 +80,7 @@ def summary_of_slide(scored: ScoredSlide, card: ModelCard, image: str) -> Summar
     )
 
 
-def summary_of(tally: Tally, card: ModelCard, image: str) -> Summary:
+def summary_of(tally: Counts, card: ModelCard, image: str) -> Summary:
     """Summarise the nuclei of an image, or those of a patient under its name."""
     band = card.abstention.band if card.abstention else None
     if not tally.scored:
@@ -125,7 +125,7 @@ def write_summary(rows: Sequence[Summary], out: Path) -> pd.DataFrame:
 
 
 def write_patients(
-    tallies: Sequence[Tally | None], patients: Sequence[str], card: ModelCard, out: Path
+    tallies: Sequence[Counts | None], patients: Sequence[str], card: ModelCard, out: Path
 ) -> pd.DataFrame:
     """Write summary_by_patient.csv, a row a patient in the order of first mention.
 
@@ -137,7 +137,7 @@ def write_patients(
     for patient in dict.fromkeys(patients):
         own = [tally for tally, name in zip(tallies, patients, strict=True) if name == patient]
         known = [tally for tally in own if tally is not None]
-        row = asdict(summary_of(sum(known, Tally()), card, patient)) if known else {}
+        row = asdict(summary_of(sum(known, Counts()), card, patient)) if known else {}
         row = {**asdict(Summary(patient)), **row}
         if missing := len(own) - len(known):
             row["remark"] = f"{patient}: {missing} of {len(own)} images could not be scored"
