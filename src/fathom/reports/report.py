@@ -198,25 +198,30 @@ def _notes(results: Results) -> Iterator[str]:
         )
     if all(of["seeds"] == 1 for of in results.numbers.values()):
         yield "One seed each: what another seed would change is not in the intervals."
-    for name, numbers in results.numbers.items():
-        if numbers["constant_cells"]:
-            yield (
-                f"† {short(name)}: {numbers['constant_cells']} of {numbers['cells']} networks say "
-                "the same of every nucleus."
-            )
-        if numbers.get("diverged_cells"):
-            yield (
-                f"† {short(name)}: {numbers['diverged_cells']} of {numbers['cells']} networks "
-                "diverged, and kept the weights they began with."
-            )
-        if numbers.get("final_diverged") or numbers.get("final_constant"):
-            how = "diverged" if numbers["final_diverged"] else "says the same of every nucleus"
-            yield (
-                f"‡ {short(name)}: the final network {how}. It is not chosen as the best, and "
-                "`fathom predict` refuses it."
-            )
+    for name, of in results.numbers.items():
+        yield from _failures(short(name), of)
     if results.missing:
         yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."
+
+
+def _failures(run: str, numbers: Numbers) -> Iterator[str]:
+    """Yield what the marks at a run's name stand for."""
+    if numbers["constant_cells"]:
+        yield (
+            f"† {run}: {numbers['constant_cells']} of {numbers['cells']} networks say the same of "
+            "every nucleus."
+        )
+    if numbers.get("diverged_cells"):
+        yield (
+            f"† {run}: {numbers['diverged_cells']} of {numbers['cells']} networks diverged, and "
+            "kept the weights they began with."
+        )
+    if numbers.get("final_diverged") or numbers.get("final_constant"):
+        how = "diverged" if numbers["final_diverged"] else "says the same of every nucleus"
+        yield (
+            f"‡ {run}: the final network {how}. It is not chosen as the best, and `fathom predict` "
+            "refuses it."
+        )
 
 
 def _chosen() -> Iterator[str]:
