@@ -55,12 +55,12 @@ class Proposal:
         lines = [f"pattern: {self.pattern}", "", *shown, "", ", ".join(counts)]
         if self.points:
             classes = points["label"].value_counts().sort_index()
-            named = ", ".join(f"{name} {count}" for name, count in classes.items())
-            lines.append(f"{len(points)} annotated nuclei: {named}")
+            by_class = ", ".join(f"{name} {count}" for name, count in classes.items())
+            lines.append(f"{len(points)} annotated nuclei: {by_class}")
         if "label" in self.images:
             of_images = self.images["label"].value_counts().sort_index()
-            named = ", ".join(f"{name or 'none'} {count}" for name, count in of_images.items())
-            lines.append(f"labels of images: {named}")
+            by_class = ", ".join(f"{name or 'none'} {count}" for name, count in of_images.items())
+            lines.append(f"labels of images: {by_class}")
         if self.label_images:
             lines.append(f"{len(self.label_images)} label images, copied to {MASKS}/")
         return "\n".join([*lines, *self.notes])

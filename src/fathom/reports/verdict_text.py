@@ -77,10 +77,10 @@ def numbers(
     found["spent"] = sum(one.told.spent for one in explained)
     found["cures"] = sum(rung.repairs for rung in rungs)
     found["undecided"] = sum(rung.state in {"open", "undecided"} for rung in rungs)
-    named = [cause.name for one in explained for cause in one.verdict.causes]
+    causes = [cause.name for one in explained for cause in one.verdict.causes]
     for cause in (*(row.name for row in CAUSES), NOTHING, NO_EFFECT, UNEXPLAINED):
-        found[f"cause.{cause}"] = named.count(cause)
-    found[f"cause.{DATA_FAULT}"] = sum(name.startswith(DATA_FAULT) for name in named)
+        found[f"cause.{cause}"] = causes.count(cause)
+    found[f"cause.{DATA_FAULT}"] = sum(name.startswith(DATA_FAULT) for name in causes)
     return found
 
 
