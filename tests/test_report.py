@@ -98,6 +98,16 @@ def test_what_the_audit_found_and_what_was_waived_stands_beneath(project, capsys
         assert "Waived: one_class_patient:p3 (a control)." in text
 
 
+def test_what_validation_chose_of_each_classifier_stands_beneath(project, capsys):
+    assert "chosen" not in printed(capsys)
+    values = ({"C": 0.1, "gamma": 1.0}, {"C": 100.0, "gamma": 0.001})
+    file = project / "data" / "baseline" / "chosen.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"svm": [{"hyperparameters": value} for value in values]}))
+    text = " ".join(printed(capsys).split())
+    assert "svm, chosen by validation, fold by fold: C 0.1, 100; gamma 1, 0.001." in text
+
+
 def printed(capsys, *, markdown=False):
     print_comparison(Path("metrics"), markdown=markdown)
     return capsys.readouterr().out

@@ -12,7 +12,7 @@ import tifffile
 import zarr
 from conftest import draw_field
 from PIL import Image
-from slide_files import halves, picture, write_ome_zarr, write_plain
+from slide_files import array_slide, halves, picture, write_ome_zarr, write_plain
 from tiny_model import write_model
 
 import fathom
@@ -21,7 +21,6 @@ from fathom.ground.images import read_labels, read_micrograph
 from fathom.ground.resolution import pixel_size
 from fathom.scoring.output_folder import result_base
 from fathom.slides.opening import open_slide
-from fathom.slides.slide import ArraySlide
 
 DOCS = Path(__file__).parents[2] / "docs" / "files.md"
 
@@ -581,7 +580,7 @@ def test_a_big_endian_zarr_is_read(tmp_path):
 )
 def test_an_array_is_read_in_either_byte_order_or_refused(pixels, expected):
     def whole(array):
-        with ArraySlide(array) as slide:
+        with array_slide(array) as slide:
             return slide.read(0, 0, slide.height, slide.width)
 
     require(found(whole, pixels), expected)

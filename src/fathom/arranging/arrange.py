@@ -26,9 +26,9 @@ from fathom.datasets.layout import (
     stem,
 )
 from fathom.datasets.tables import one_form
+from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
 from fathom.ground.images import SUFFIXES, read_labels, write_labels
-from fathom.ground.output import written_whole
 
 FOLDERS = "folders"  # of --labels
 _SHOWN = 8  # rows
@@ -55,12 +55,12 @@ class Proposal:
         lines = [f"pattern: {self.pattern}", "", *shown, "", ", ".join(counts)]
         if self.points:
             classes = points["label"].value_counts().sort_index()
-            named = ", ".join(f"{name} {count}" for name, count in classes.items())
-            lines.append(f"{len(points)} annotated nuclei: {named}")
+            by_class = ", ".join(f"{name} {count}" for name, count in classes.items())
+            lines.append(f"{len(points)} annotated nuclei: {by_class}")
         if "label" in self.images:
             of_images = self.images["label"].value_counts().sort_index()
-            named = ", ".join(f"{name or 'none'} {count}" for name, count in of_images.items())
-            lines.append(f"labels of images: {named}")
+            by_class = ", ".join(f"{name or 'none'} {count}" for name, count in of_images.items())
+            lines.append(f"labels of images: {by_class}")
         if self.label_images:
             lines.append(f"{len(self.label_images)} label images, copied to {MASKS}/")
         return "\n".join([*lines, *self.notes])
@@ -137,13 +137,8 @@ def write(proposal: Proposal) -> None:
         write_labels(target, read_labels(proposal.label_images[image]))
     if proposal.points:
         points = pd.DataFrame(proposal.points, columns=list(Point._fields))
-        _write_csv(folder / ANNOTATIONS, points[["image", "x", "y", "label"]])
-    _write_csv(folder / IMAGES, proposal.images)
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with written_whole(path) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
+        write_csv(folder / ANNOTATIONS, points[["image", "x", "y", "label"]])
+    write_csv(folder / IMAGES, proposal.images)
 
 
 def _files(folder: Path) -> tuple[list[str], dict[str, Path]]:

@@ -11,14 +11,13 @@ from skimage.draw import polygon
 
 from fathom.datasets.label_pieces import largest_pieces
 from fathom.datasets.layout import stem
-from fathom.datasets.tables import CsvRow, one_form, read_number, read_rows
+from fathom.datasets.tables import CsvRow, one_form, read_number, read_sound_rows
 from fathom.ground.arrays import Bools, Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels
 
 # How Cellpose, StarDist's users and others call the label image of `a.tif`.
 LABEL_IMAGE_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_stardist")
-_NAMED = 5  # faults that an error lists
 
 
 class Point(NamedTuple):
@@ -52,7 +51,7 @@ def table_labels(path: Path, images: Sequence[str]) -> tuple[dict[str, str], lis
     )
     points_meant = {"x", "y"} <= {cell.strip() for cell in first_line.split(",")}
     columns = ("image", "label", "x", "y") if points_meant else ("image", "label")
-    rows = _rows(path, columns)
+    rows = read_sound_rows(path, columns, "table")
     known = _by_name(images)
     of_images: dict[str, str] = {}
     points = []
@@ -98,7 +97,7 @@ def class_table(path: Path, images: Sequence[str]) -> dict[str, dict[int, str]]:
     """Return the class of each numbered nucleus, by image, of a CSV: image, number, label."""
     known = _by_name(images)
     found: dict[str, dict[int, str]] = {}
-    for row in _rows(path, ("image", "number", "label")):
+    for row in read_sound_rows(path, ("image", "number", "label"), "table"):
         text = row.get("number")
         if not text.isdecimal() or int(text) == 0:
             raise FathomError(
@@ -130,16 +129,6 @@ def label_image_points(
         y, x = _deepest(whole[box] == number)
         points.append(Point(image, box[1].start + x, box[0].start + y, label))
     return points
-
-
-def _rows(path: Path, columns: Sequence[str]) -> list[CsvRow]:
-    if not path.is_file():
-        raise FathomError(f"{path}: there is no such table")
-    rows, faults = read_rows(path, columns, others=True)
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults[:_NAMED])
-        raise FathomError(f"{path}: the table has {len(faults)} faults:\n{listed}")
-    return rows
 
 
 def _by_name(images: Sequence[str]) -> dict[str, list[str]]:

@@ -3,7 +3,6 @@
 Nothing is judged here: `fathom.audit.image_checks` compares an image with the rest of its set.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.images import Micrograph, read_micrograph
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 
 Grey = npt.NDArray[np.float32]  # (H, W)
@@ -61,7 +61,7 @@ def image_traits(folder: Path, images: Sequence[str], store: ImageStore = NOWHER
 
     What the store knows of an image is not measured again.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders and filters release the lock
+    with ThreadPoolExecutor(cores()) as pool:  # decoders and filters release the lock
         work = pool.map(lambda image: _measured(folder, image, store), images)
         measured = list(track(work, "measuring images", len(images)))
     table = pd.DataFrame([row for row, _ in measured], columns=list(TRAIT_COLUMNS))

@@ -14,7 +14,6 @@
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +26,7 @@ from scipy.spatial import cKDTree
 from fathom.audit.near_duplicate_check import Masks, Pairs, Planes, compare_all
 from fathom.ground.arrays import Positions
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 from fathom.study.nuclei import Crops
 
@@ -111,7 +111,7 @@ def _described(crops: Crops, images: Sequence[Positions] | None, store: ImageSto
         made = store.of(key, lambda: Made({"described": describe_pairs(own)}, {}))
         return made.arrays["described"]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy releases the lock
+    with ThreadPoolExecutor(cores()) as pool:  # numpy releases the lock
         work = track(pool.map(describe, images), "describing nuclei", len(images))
         parts = list(zip(images, work, strict=True))
     described = np.empty((len(crops), parts[0][1].shape[1]), dtype=np.float32)

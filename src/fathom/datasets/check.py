@@ -1,7 +1,7 @@
 """Every fault of a data set in one go, each named by file, row and column.
 
-Faults of form (what makes a table a table) are found in `dataset_tables`, those of meaning here,
-and those that only the pixels show in `dataset_pixels`.
+Faults of form (what makes a table a table) are found in `fathom.datasets.tables`, those of meaning
+here, and those that only the pixels show in `fathom.datasets.pixels`.
 """
 
 import math
@@ -147,19 +147,19 @@ def _scale_faults(images: list[CsvRow]) -> Iterator[Fault]:
 
 def _annotated_image_faults(images: list[CsvRow], annotations: list[CsvRow]) -> Iterator[Fault]:
     """Find annotations of no image, and of an image that has a label of its own."""
-    listed = {row.get("image"): row for row in images if row.get("image")}
-    if images and not listed:
+    row_of = {row.get("image"): row for row in images if row.get("image")}
+    if images and not row_of:
         return  # no name could be read
     for row in annotations:
         image = row.get("image")
         if not image:
             continue
-        if image not in listed:
+        if image not in row_of:
             what = f"'{image}' is not an image of {IMAGES}"
             yield Fault(ANNOTATIONS, row.number, "image", what)
-        elif listed[image].get("label"):
+        elif row_of[image].get("label"):
             what = (
-                f"'{image}' has a label of its own, in row {listed[image].number} of {IMAGES}; "
+                f"'{image}' has a label of its own, in row {row_of[image].number} of {IMAGES}; "
                 "an image has one label or its nuclei have, not both"
             )
             yield Fault(ANNOTATIONS, row.number, "image", what)

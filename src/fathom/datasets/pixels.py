@@ -1,6 +1,5 @@
 """What only the pixels of a data set show: damaged images, points outside, wrong masks."""
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,6 +25,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.images import Labels, read_labels, read_micrograph
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 
 _FEW = 3  # points outside; of fewer nothing follows
@@ -43,7 +43,7 @@ def pixel_faults(
     """
     # An image that is listed twice was reported; its first row counts.
     rows = {row.get("image"): row for row in reversed(images)}
-    pool = ThreadPoolExecutor(os.cpu_count())  # decoders release the interpreter's lock
+    pool = ThreadPoolExecutor(cores())  # decoders release the interpreter's lock
     try:
         work = pool.map(lambda row: _decode(folder, row, store), rows.values())
         decoded = list(track(work, "checking images", total=len(rows)))

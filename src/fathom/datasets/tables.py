@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fathom.ground.errors import FathomError
+
 # What a missing value becomes when a script turns it into text, and what a spreadsheet shows for
 # one. `NA` is not among them: it may be someone's initials.
 NOT_A_VALUE = ("nan", "NaN", "NAN", "NaT", "<NA>", "#N/A", "#NAME?", "#NUM!", "#REF!", "#VALUE!")
 
 _SAME_SCALE = 1.02
+_TOLD = 5  # faults that an error lists
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,21 @@ def read_rows(
         sound = {c: t.strip() for c, t in cells.items() if not wrong[c] or t.strip() != t}
         rows.append(CsvRow(line, sound))
     return rows, faults
+
+
+def read_sound_rows(path: Path, columns: Sequence[str], what: str) -> list[CsvRow]:
+    """Read a CSV with these columns and any others; raise `FathomError` that lists its faults.
+
+    `what` is what messages call it, such as "table of patients".
+    """
+    if not path.is_file():
+        raise FathomError(f"{path}: there is no such {what}")
+    rows, faults = read_rows(path, columns, others=True)
+    if faults:
+        told = "\n".join(f"  {fault}" for fault in faults[:_TOLD])
+        more = f"\n  and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+        raise FathomError(f"{path}: the {what} has faults:\n{told}{more}")
+    return rows
 
 
 def _split(text: str, file: str) -> tuple[list[tuple[int, list[str]]], list[Fault]]:

@@ -84,13 +84,18 @@ def stretched(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
-def _read(path: Path) -> tuple[Stored, PixelFormat]:
-    if path.suffix.lower() not in SUFFIXES:
-        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
+def require_content(path: Path) -> None:
+    """Raise `SlideError` where there is no such file, or nothing in it."""
     if not path.is_file():
         raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise SlideError(f"{path}: the file is empty (0 bytes)")
+
+
+def _read(path: Path) -> tuple[Stored, PixelFormat]:
+    if path.suffix.lower() not in SUFFIXES:
+        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
+    require_content(path)
     try:
         tiff = path.suffix.lower() in TIFF_SUFFIXES
         stored, pixel_format = read_tiff(path) if tiff else _read_picture(path)

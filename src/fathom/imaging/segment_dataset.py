@@ -1,6 +1,5 @@
 """The label images of a whole data set, on all cores: found, or taken from its masks."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.images import Labels, read_labels, read_micrograph, write_labels
 from fathom.ground.output import written_whole
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 from fathom.imaging.find_nuclei import FindNuclei, finder
 from fathom.imaging.params import NetworkSegmentation, Segmentation
@@ -106,9 +106,8 @@ def _written(jobs: list[_Job], store: ImageStore) -> Iterator[None]:
             with written_whole(job.out) as part:
                 part.write_bytes(made.arrays["tiff"].tobytes())
             yield
-    cores = len(os.sched_getaffinity(0))
     # Workers start afresh: the thread that draws the progress bar must not be forked.
-    pool = ProcessPoolExecutor(min(cores, len(missing)) or 1, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(min(cores(), len(missing)) or 1, mp_context=get_context("spawn"))
     try:
         yield from pool.map(_write, *zip(*missing, strict=True))
     finally:

@@ -27,6 +27,7 @@ from fathom.networks.interventions import Plan
 from fathom.networks.network import build, scale_input
 from fathom.networks.recipe import Recipe
 from fathom.statistics.metrics import choose_threshold
+from fathom.statistics.scores import class_names
 from fathom.study.nuclei import Crops, Nuclei, data_sha256
 from fathom.study.splits import FINAL
 from fathom.study.trained import PREDICTIONS, WEIGHTS
@@ -185,15 +186,6 @@ def final_threshold(predictions: pd.DataFrame, nuclei: Nuclei) -> float:
     positive = nuclei.kept.set_index("nucleus")["positive"].loc[rows["nucleus"]]
     return choose_threshold(
         rows["probability"].to_numpy(dtype=np.float64), positive.to_numpy(dtype=bool)
-    )
-
-
-def class_names(nuclei: Nuclei) -> tuple[str, str]:
-    """Return the names of the negative and the positive class."""
-    positive = nuclei.kept["positive"]
-    return (
-        str(nuclei.kept.loc[~positive, "label"].iloc[0]),
-        str(nuclei.kept.loc[positive, "label"].iloc[0]),
     )
 
 

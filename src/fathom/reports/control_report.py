@@ -32,23 +32,23 @@ class ControlTable:
     notes: tuple[str, ...]
 
 
-def control_tables(metrics: Path, params: Path) -> Sequence[ControlTable]:
+def control_tables(metrics: Path) -> Sequence[ControlTable]:
     """Return the tables of the controls in the folder `metrics`; none before they are scored."""
     file = metrics / METRICS
     if not file.is_file():
         return ()
     numbers = json.loads(file.read_text(encoding="utf-8"))
-    shortcuts, names = read_section(Shortcuts, params), names_in_order(read_runs(params))
+    shortcuts, names = read_section(Shortcuts), names_in_order(read_runs())
     return (
-        _controls(numbers, params),
+        _controls(numbers),
         _batch(numbers, names, shortcuts.acquisition),
         _leak(numbers, names, shortcuts.least_label_px),
     )
 
 
-def _controls(numbers: Numbers, params: Path) -> ControlTable:
-    runs, controls = read_runs(params), read_controls(params)
-    baseline = read_section(Comparison, params).baseline
+def _controls(numbers: Numbers) -> ControlTable:
+    runs, controls = read_runs(), read_controls()
+    baseline = read_section(Comparison).baseline
     rows, notes = [], []
     for name in ALL:
         if f"{name}.balanced_accuracy" not in numbers:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from fathom.ground.arrays import Floats
+from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
-from fathom.ground.output import written_whole
 from fathom.statistics.intervals import Numbers
 from fathom.statistics.scores import Cells, Study
 from fathom.study.rows import Run
@@ -149,7 +149,5 @@ def confusion(everyone: Mapping[str, Cells], study: Study) -> pd.DataFrame:
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     """Write each table as <name>.csv, floats with 6 decimals."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        with written_whole(folder / f"{name}.csv") as part:
-            table.round(6).to_csv(part, index=False, lineterminator="\n")
+        write_csv(folder / f"{name}.csv", table.round(6))

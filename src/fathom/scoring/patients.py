@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fathom.datasets.spellings import alike
-from fathom.datasets.tables import one_form, read_rows
+from fathom.datasets.tables import one_form, read_sound_rows
 from fathom.ground.errors import FathomError
 
 PATIENT_COLUMNS = ("image", "patient")
-_NAMED = 5  # faults that an error lists
 
 
 def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
@@ -43,11 +42,5 @@ def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
 
 def _read(path: Path) -> list[tuple[str, str]]:
     """Return image and patient of each row."""
-    if not path.is_file():
-        raise FathomError(f"{path}: there is no such table of patients")
-    rows, faults = read_rows(path, PATIENT_COLUMNS, others=True)
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults[:_NAMED])
-        more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-        raise FathomError(f"{path}: the table of patients has faults:\n{listed}{more}")
+    rows = read_sound_rows(path, PATIENT_COLUMNS, "table of patients")
     return [(row.get("image"), row.get("patient")) for row in rows]

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fathom.statistics.intervals import Numbers
-from fathom.statistics.metrics import choose_threshold
-from fathom.statistics.scores import CONSTANT, Study
+from fathom.statistics.metrics import balanced_accuracy_of, choose_threshold
+from fathom.statistics.scores import Study, is_constant
 from fathom.study.splits import FINAL
 from fathom.study.trained import HISTORY, PREDICTIONS
 
@@ -44,11 +44,11 @@ def final_numbers(trained: Path, study: Study) -> Numbers:
     rows = table[(table["fold"] == FINAL) & (table["part"] == "validation")]
     positive = study.positive[study.nucleus.get_indexer(pd.Index(rows["nucleus"]))]
     probability = rows["probability"].to_numpy(dtype=np.float64)
-    constant = not np.isfinite(probability).all() or bool(np.ptp(probability) <= CONSTANT)
+    constant = is_constant(probability)
     reached = 0.5
     if not constant:
         called = probability >= choose_threshold(probability, positive)
-        reached = float((called[positive].mean() + (~called[~positive]).mean()) / 2)
+        reached = balanced_accuracy_of(called, positive)
     return {
         "diverged_cells": int(diverged[~final].sum()),
         "final_diverged": int(diverged[final].any()),
