@@ -284,7 +284,7 @@ def start(folder, stage):
 @pytest.mark.long
 def test_a_stage_that_was_killed_in_the_middle_comes_to_the_same_bytes(tmp_path):
     """SIGKILL each stage when it has made its first result, and run it again."""
-    write_simulated_dataset(tmp_path / "set", slides=40)
+    write_simulated_dataset(tmp_path / "set", slides=30)
     params = {**PARAMS, "classes": {"positive": "ill"}}
     params["crop"] = {**params["crop"], "crop_px": 32}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -296,7 +296,7 @@ def test_a_stage_that_was_killed_in_the_middle_comes_to_the_same_bytes(tmp_path)
         assert start(tmp_path, stage).wait() == 0
         whole = written(tmp_path)
         results = len(list(store.glob("*.image"))) - len(list(kept.glob("*.image")))
-        assert results >= 40, stage
+        assert results >= 30, stage
         for name in outputs:
             path = tmp_path / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
