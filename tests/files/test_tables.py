@@ -13,10 +13,13 @@ import tifffile
 from audit_params import audit_params
 from conftest import draw_field
 from model_cards import PARAMS
+from typer.testing import CliRunner
 
+from fathom.arranging.arrange import propose, write
 from fathom.audit.account_checks import audit_accounts
 from fathom.audit.image_audit import audit_image_files
 from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
+from fathom.cli import app
 from fathom.datasets.check import check_dataset
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.errors import FathomError
@@ -182,7 +185,13 @@ def two_scales(folder):
 @case
 def patients_as_a_spreadsheet_has_them(folder):
     write_set(folder)
-    for one, other in (("007", "7"), ("12E3", "1.20E+04"), ("2022-05-25", "25/05/2022")):
+    for one, other in (
+        ("007", "7"),
+        ("12E3", "1.20E+04"),
+        ("1,234", "1234"),
+        ("10:30", "0.4375"),
+        ("2022-05-25", "25. Mai 2022"),
+    ):
         names = [one, other, "a", "b", "c", "d"]
         change(folder, "images", patient=lambda table, names=names: names)
         name = "|".join(sorted((one, other)))
@@ -217,12 +226,50 @@ def patients_option(folder):
         ("image,patient\na.tif,p1 \n", "white space"),
         ("image,patient\na.tif,nan\n", "is not a value"),
         ("image,patient,patient\na.tif,p1,p2\n", "more than once"),
+        ("image,patient,Patient\na.tif,p1,p2\n", "more than once"),
         ("image,patient\na.tif,7\nb.tif,007\n", "may be one patient"),
+        ("image,patient\na.tif,1.23457E+17\nb.tif,1.23457E+17\n", "several patients may be in"),
     ):
         table.write_text(text)
         images = [Path("a.tif"), Path("b.tif")][: text.count("\n") - 1]
         with pytest.raises(FathomError, match=said):
             read_patients(table, images)
+
+
+@case
+def missing_values_as_text(folder):
+    write_set(folder)
+    for text in ("nan", "None", "N/A", "#N/A", "#DIV/0!", "#NV", "#BEZUG!", "#VALEUR!", "Err:502"):
+        change(folder, "images", patient=lambda table, text=text: [text, *"bcdef"])
+        (fault,) = check_dataset(folder)
+        assert fault.what == f"'{text}' is not a value"
+
+
+@case
+def label_images_in_a_folder_of_their_own(folder):
+    write_set(folder)
+    (folder / "masks").rename(folder / "labels")
+    for table in ("images", "annotations"):
+        (folder / f"{table}.csv").unlink()
+    write(propose(folder))
+    dataset = read_dataset(folder, require_labels=False)
+    assert dataset.images["image"].tolist() == [f"images/field{n}.tif" for n in range(6)]
+    assert all(dataset.mask_path(image) for image in dataset.images["image"])
+
+
+@case
+def two_folders_that_may_be_patients(folder):
+    write_set(folder)
+    for patient in ("patientA", "patientB"):
+        (folder / patient).mkdir()
+    for number, path in enumerate(sorted((folder / "images").iterdir())):
+        path.rename(folder / f"patient{'AB'[number % 2]}" / path.name)
+    for table in ("images", "annotations"):
+        (folder / f"{table}.csv").unlink()
+    shutil.rmtree(folder / "masks")
+    asked = CliRunner().invoke(app, ["new", str(folder), "--yes"])
+    assert "may be two classes, or two patients" in str(asked.exception)
+    assert set(propose(folder, labels="none").images["patient"]) == {"patientA", "patientB"}
 
 
 @case
