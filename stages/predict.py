@@ -4,11 +4,12 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.datasets.dataset import read_dataset
+from fathom.datasets.new_slides import NewSlides
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
 from fathom.models.best_run import best_run
 from fathom.models.onnx_model import OnnxModel
-from fathom.scoring.external_validation import NewSlides, score_dataset, validation_metrics
+from fathom.scoring.external_validation import score_dataset, validation_metrics
 from fathom.statistics.params import Comparison
 from fathom.study.rows import read_runs
 

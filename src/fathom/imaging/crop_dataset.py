@@ -26,11 +26,7 @@ def crop_dataset(
     Raises `FathomError` where the positive class is not one of the data's, where grey and colour
     images are mixed, or where no nucleus of a class is left.
     """
-    if classes.positive not in dataset.classes:
-        raise FathomError(
-            f"params.yaml: classes.positive = {classes.positive!r} is not a class of "
-            f"{dataset.folder}; its classes are {', '.join(map(repr, dataset.classes))}"
-        )
+    classes.require_positive(dataset.classes, dataset.folder)
     tables: list[pd.DataFrame] = []
     accounts: list[pd.DataFrame] = []
     shards: dict[str, Crops] = {}

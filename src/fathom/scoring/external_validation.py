@@ -7,15 +7,13 @@ intervals are over slides, with the model held fixed (`fathom.statistics.interva
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from fathom.datasets.dataset import DataSet, stem
+from fathom.datasets.new_slides import require_known
 from fathom.ground.arrays import Floats
-from fathom.ground.errors import FathomError
-from fathom.ground.section import Positive, Section
 from fathom.imaging.crop_dataset import give_labels
 from fathom.imaging.segment_dataset import require_label_images
 from fathom.models.onnx_model import ModelCard, OnnxModel
@@ -35,15 +33,6 @@ from fathom.statistics.metrics import (
 )
 from fathom.statistics.params import Comparison
 from fathom.study.accounts import REASONS
-
-
-class NewSlides(Section):
-    """The data set that the best model is scored on, and what is supposed of it."""
-
-    key: ClassVar[str] = "new_slides"
-    dataset: str  # its folder
-    # Of images of which neither images.csv nor the file says it; None: those are refused.
-    assumed_um_per_px: Positive | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +63,8 @@ def score_dataset(
         Where the data set has other classes than the model, lacks label images that the model
         needs, or has an image that cannot be scored.
     """
-    _require_same_classes(model, dataset)
+    known = (model.card.positive, model.card.negative)
+    require_known(dataset.folder, dataset.classes, known, f"the model {model.path}")
     masks = model.card.segmentation.method == "masks"
     if masks:
         require_label_images(dataset)
@@ -137,16 +127,6 @@ class _LabelledNuclei:
         if not tables:
             return pd.DataFrame(columns=[*SCORE_COLUMNS, "slide", "label"])
         return pd.concat(tables, ignore_index=True)
-
-
-def _require_same_classes(model: OnnxModel, dataset: DataSet) -> None:
-    known = {model.card.positive, model.card.negative}
-    if unknown := sorted(set(dataset.classes) - known):
-        raise FathomError(
-            f"{dataset.folder}: the model {model.path} does not know the class {unknown[0]!r}, "
-            f"only {' and '.join(map(repr, sorted(known)))}. Set new_slides.dataset in params.yaml "
-            "to a data set with the study's classes, or without labels"
-        )
 
 
 def validation_metrics(
