@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +13,7 @@ from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.interventions import Plan, planned_table
 from fathom.networks.recipe import Recipe
+from fathom.statistics.final_network import networks
 from fathom.study.rows import (
     Run,
     read_architectures,
@@ -56,14 +56,14 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
 
 
 def _done(folder: Path) -> str:
-    """Say whether a row was trained, and of how many networks no loss was ever finite."""
+    """Say whether a row was trained, and how many of its networks failed."""
     if not (folder / PREDICTIONS).is_file():
         return ""
     if not (folder / HISTORY).is_file():
         return "yes"
-    history = pd.read_parquet(folder / HISTORY, columns=["fold", "seed", "validation_loss"])
-    finite = history["validation_loss"].notna().groupby([history["fold"], history["seed"]]).any()
-    return "yes" if finite.all() else f"{int((~finite).sum())} of {len(finite)} diverged"
+    table = networks(folder)
+    counts = {how: int(table[how].sum()) for how in ("diverged", "constant")}
+    return ", ".join(f"{n} of {len(table)} {how}" for how, n in counts.items() if n) or "yes"
 
 
 def price_of(plan: Plan, cells: int, crop_px: int) -> float:
