@@ -13,7 +13,7 @@ from fathom.ground.progress import track
 from fathom.imaging.annotations import account_of_annotations, nucleus_labels
 from fathom.imaging.crops import cut, describe, scale_of
 from fathom.imaging.params import Classes, Crop
-from fathom.study.accounts import ACCOUNT_COLUMNS, READINGS, REASONS, totals
+from fathom.study.accounts import ACCOUNT_COLUMNS, REASONS, best_reading, totals
 from fathom.study.nuclei import CONFLICT, UNLABELLED, Crops, write_nuclei
 
 
@@ -135,14 +135,10 @@ def _check(
 
 def _hint(accounts: pd.DataFrame) -> str:
     """Say which other reading of the annotations would put most more of them into nuclei."""
-    more = {
-        reading: int((accounts[f"gained_{reading}"] - accounts[f"lost_{reading}"]).sum())
-        for reading in READINGS
-    }
-    best = max(more, key=lambda reading: more[reading])
-    if more[best] <= 0:
+    best = best_reading(accounts)
+    if best is None:
         return ""
     return (
-        f". If {READINGS[best]}, {more[best]} more annotations lie in a nucleus: look at x and y "
+        f". If {best[0]}, {best[1]} more annotations lie in a nucleus: look at x and y "
         "in annotations.csv"
     )
