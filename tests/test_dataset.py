@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
+from fathom.datasets.layout import IMAGE_COLUMNS
 from fathom.ground.errors import FathomError
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM
 
@@ -48,7 +49,7 @@ def test_tables_have_their_columns_and_types_whatever_the_files_have(tmp_path):
     ]
     dataset = read_dataset(write_set(tmp_path, images, annotations))
 
-    assert list(dataset.images) == ["image", "slide", "patient", "label", "um_per_px"]
+    assert list(dataset.images) == [*IMAGE_COLUMNS, "um_per_px_given"]
     assert list(dataset.images["image"]) == ["images/a.tif", "images/b.tif"]
     assert list(dataset.images["patient"]) == ["NA", "007"]
     assert dataset.images["label"].isna().all()
