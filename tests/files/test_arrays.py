@@ -17,7 +17,7 @@ from tiny_model import write_model
 
 import fathom
 from fathom.ground.errors import FathomError, SlideError
-from fathom.results.slide_files import result_base
+from fathom.scoring.output_folder import result_base
 from fathom.slides.opening import open_slide
 from fathom.slides.slide import ArraySlide
 

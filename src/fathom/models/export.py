@@ -176,8 +176,8 @@ def check_parity(graph: Graph, model: OnnxModel, crops: Crops) -> None:
         whole, also = (np.abs(of) < OVERFLOW for of in (expected, found))
         difference = inf
         if np.array_equal(whole, also):
-            difference = float(np.abs(found - expected)[whole].max(initial=0))
-        allowed = PARITY_TOLERANCE * max(1.0, float(np.abs(expected)[whole].max(initial=0)))
+            difference = float(np.abs(found[whole] - expected[whole]).max(initial=0))
+        allowed = PARITY_TOLERANCE * max(1.0, float(np.abs(expected[whole]).max(initial=0)))
         if difference > allowed:
             raise FathomError(
                 f"torch and ONNX Runtime differ by {difference:.2g} in the logits of a batch of "
