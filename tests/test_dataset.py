@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
+from fathom.datasets.layout import IMAGE_COLUMNS
 from fathom.ground.errors import FathomError
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM
 
@@ -48,7 +49,7 @@ def test_tables_have_their_columns_and_types_whatever_the_files_have(tmp_path):
     ]
     dataset = read_dataset(write_set(tmp_path, images, annotations))
 
-    assert list(dataset.images) == ["image", "slide", "patient", "label", "um_per_px"]
+    assert list(dataset.images) == [*IMAGE_COLUMNS, "um_per_px_given"]
     assert list(dataset.images["image"]) == ["images/a.tif", "images/b.tif"]
     assert list(dataset.images["patient"]) == ["NA", "007"]
     assert dataset.images["label"].isna().all()
@@ -61,6 +62,20 @@ def test_tables_have_their_columns_and_types_whatever_the_files_have(tmp_path):
         "label": ["1", "0"],
     }
     assert dataset.classes == ("0", "1")
+
+
+def test_the_scale_is_that_of_the_table_and_else_that_of_the_file(tmp_path):
+    names = ("a.tif", "b.tif", "c.tif")
+    images = [
+        {"image": name, "slide": name, "patient": name, "label": label, "um_per_px": scale}
+        for name, label, scale in zip(names, ("well", "ill", "ill"), ("0.5", "", ""), strict=True)
+    ]
+    for name in names[:2]:
+        sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+        pixels = np.ones((8, 12), np.uint8)
+        tifffile.imwrite(tmp_path / name, pixels, ome=True, metadata=sizes)
+    scales = read_dataset(write_set(tmp_path, images)).images[["um_per_px", "um_per_px_given"]]
+    assert scales.fillna(0).to_numpy().tolist() == [[0.5, 0.5], [0.25, 0], [0, 0]]
 
 
 def test_labels_of_images_and_scale(tmp_path):

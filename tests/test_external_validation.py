@@ -1,20 +1,30 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from audit_params import audit_params
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 from tiny_model import PARAMS, make_card, write_model
 
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.errors import FathomError
-from fathom.ground.images import write_labels
+from fathom.ground.images import read_micrograph, write_labels
+from fathom.imaging.annotations import account_of_annotations
 from fathom.imaging.params import Segmentation
+from fathom.imaging.segmentation import segment
 from fathom.models.onnx_model import OnnxModel
-from fathom.scoring.external_validation import score_dataset, validation_metrics
+from fathom.scoring.external_validation import (
+    audit_new_slides,
+    score_dataset,
+    validation_metrics,
+)
 from fathom.statistics.params import Comparison
+from fathom.study.accounts import ANNOTATION_COUNTS, READINGS
 
 SLIDES = 8  # of the simulated data set
+SEGMENTATION = Segmentation.model_validate(PARAMS["segmentation"])
 COMPARISON = Comparison.model_validate(PARAMS["comparison"])
 
 
@@ -98,6 +108,50 @@ def test_with_one_class_there_are_counts_only(scored):
     numbers = validation_metrics(replace(scored[0], nuclei=one), make_card(), COMPARISON)
     assert numbers["labelled"] == numbers["labelled_positive"] == len(one)
     assert not any("accuracy" in name for name in numbers)
+
+
+def test_every_annotation_is_accounted_for(scored, simulated_dataset):
+    accounts = scored[0].accounts
+    annotations = pd.read_csv(simulated_dataset / "annotations.csv")
+    assert accounts["annotations"].sum() == len(annotations)
+    became = [name for name in ANNOTATION_COUNTS if name != "annotations"]
+    assert (accounts[became].sum(axis=1) == accounts["annotations"]).all()
+    numbers = validation_metrics(scored[0], make_card(), COMPARISON)
+    assert numbers["annotations"] == len(annotations)
+    assert numbers["annotations_kept"] > 0.7 * len(annotations)
+    assert numbers["labelled"] == accounts["kept"].sum()
+
+
+def test_the_account_is_that_of_a_study(scored, simulated_dataset):
+    """The stage `crop` counts the same in whole label images, here those that are put together."""
+    dataset = read_dataset(simulated_dataset, require_labels=False)
+    found = segment(read_micrograph(dataset.path("images/field00.tif")), SEGMENTATION)
+    here = dataset.annotations[dataset.annotations["image"] == "images/field00.tif"]
+    expected = account_of_annotations(found, here, {}, None)
+    account = scored[0].accounts.iloc[0]
+    for name in (*(f"gained_{one}" for one in READINGS), *(f"lost_{one}" for one in READINGS)):
+        assert account[name] == expected[name], name
+    assert account["covered"] == pytest.approx(expected["covered"])
+
+
+def test_points_that_another_reading_fits_are_refused(model, simulated_dataset, tmp_path):
+    folder = tmp_path / "exchanged"
+    shutil.copytree(simulated_dataset, folder)
+    annotations = pd.read_csv(folder / "annotations.csv")
+    exchanged = annotations.rename(columns={"x": "y", "y": "x"})
+    exchanged.to_csv(folder / "annotations.csv", index=False)
+    dataset = read_dataset(folder, require_labels=False)
+    wrong = score_dataset(model, dataset, None, tmp_path / "out")
+    with pytest.raises(FathomError, match="only if x and y are exchanged"):
+        audit_new_slides(wrong, dataset, audit_params())
+
+
+def test_names_that_may_be_one_are_said(scored, simulated_dataset):
+    dataset = read_dataset(simulated_dataset, require_labels=False)
+    assert audit_new_slides(scored[0], dataset, audit_params()) == []
+    dataset.images.loc[0, "patient"] = "P-00"
+    (said,) = audit_new_slides(scored[0], dataset, audit_params())
+    assert "'P-00' and 'p0' may be one patient" in said
 
 
 def test_no_images_are_a_result(model, tmp_path):

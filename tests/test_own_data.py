@@ -3,6 +3,7 @@
 docs/own-data.md, README.md: new, check, add, repro, predict, and experiments of DVC.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def clone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone") / "fathom"
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
+        if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     run(source, "git", "init", "--quiet", "--initial-branch=main")
@@ -53,12 +54,17 @@ def test_the_documented_path_from_a_clone_to_a_scored_slide_and_experiments(clon
     def own(params):
         tiny(params)
         params["dataset"] = MINE
-        params["new_slides"] = {"dataset": MINE, "assumed_um_per_px": None}
+        # As the page has it, whatever else `tiny` sets.
+        params["new_slides"] = {"dataset": "data/none", "assumed_um_per_px": None}
 
     edit(clone, own)
     committed(clone, "My data")
     run(clone, "dvc", "repro", "--quiet")
     committed(clone, "My results")
+    # Nothing of the default study is fetched, and nothing is scored.
+    assert not list((clone / "data").glob("micronuclei*"))
+    scored = json.loads((clone / "metrics" / "new_slides.json").read_text(encoding="utf-8"))
+    assert scored == {"images": 0}
     assert "nuclei" in run(clone, "fathom", "table")
     slide = f"{MINE}/images/p0_s0_1.tif"
     run(clone, "fathom", "predict", "models/small.onnx", slide, "--out", "scored")

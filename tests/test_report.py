@@ -319,6 +319,19 @@ def test_controls_stand_beside_the_networks_at_80_columns(controlled, capsys):
     assert "nobody is seen to use it" in text
 
 
+def test_what_failed_is_marked_in_the_tables_of_the_controls_too(controlled, capsys):
+    write(controlled, "res-20", {**numbers("res-20"), "diverged_cells": 1, "final_diverged": 1})
+    file = controlled / "metrics" / "controls.json"
+    failed = {"silhouette.cells": 3, "silhouette.diverged_cells": 2, "size.cells": 3}
+    file.write_text(json.dumps(json.loads(file.read_text()) | failed))
+    text = printed(capsys)
+    assert len(re.findall(r"^ ?res-20†‡ ", text, re.MULTILINE)) == 4
+    assert len(re.findall(r"^ ?silhouette† ", text, re.MULTILINE)) == 1
+    said = " ".join(text.split())
+    assert "† silhouette: 2 of 3 networks diverged" in said
+    assert "size†" not in said
+
+
 def test_controls_stand_in_the_markdown_too(controlled, capsys):
     text = printed(capsys, markdown=True)
     assert "| silhouette | shallow | outline and size, a picture | .560 [.530, .590] |" in text

@@ -69,7 +69,7 @@ PACKAGES = (
     "ground",
 )
 # A dep that orders two stages: nothing of it is read.
-ORDER = {"segment": {"data/audit_images"}}
+ORDER = {"audit_images": {"data/checked.txt"}, "segment": {"data/audit_images"}}
 HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
 
 
@@ -306,7 +306,13 @@ assert "torch" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    ("path", "ignored"), [("data/mine", True), ("data/mine.dvc", False), ("data/.gitignore", False)]
+    ("path", "ignored"),
+    [
+        ("data/mine", True),
+        ("data/mine.dvc", False),
+        ("data/.gitignore", False),
+        ("data/none/images.csv", False),
+    ],
 )
 def test_git_keeps_the_note_of_a_data_set_of_ones_own_and_not_its_images(path, ignored):
     """`dvc add data/mine` refuses to write data/mine.dvc where git ignores it."""

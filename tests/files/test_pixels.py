@@ -10,16 +10,12 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from conftest import draw_field
 from PIL import Image
-from slide_files import array_slide, halves, picture, write_ome_zarr, write_plain
-from tiny_model import write_model
+from slide_files import picture, write_plain
 
-import fathom
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_labels, read_micrograph
 from fathom.ground.resolution import pixel_size
-from fathom.scoring.output_folder import result_base
 from fathom.slides.opening import open_slide
 
 DOCS = Path(__file__).parents[2] / "docs" / "files.md"
@@ -553,88 +549,6 @@ def test_without_a_model_that_needs_it_no_wrong_width_is_told(tmp_path, name):
     with open_slide(path, **options_of(name)) as slide:
         known = None if isinstance(expected, str) else pytest.approx(expected, rel=1e-4)
         assert slide.um_per_px == known
-
-
-def test_a_big_endian_zarr_is_read(tmp_path):
-    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
-    array = group.create_array("0", shape=DEEP.shape, chunks=(16, 16), dtype=">u2")
-    array[:] = DEEP
-    assert (tmp_path / "a.zarr" / "0" / ".zarray").read_text().count(">u2") == 1
-    axes = [{"name": name, "type": "space"} for name in "yx"]
-    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
-    read = as_slide(tmp_path / "a.zarr", {})
-    assert read.dtype == np.dtype("=u2")
-    np.testing.assert_array_equal(read, DEEP)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "expected"),
-    [
-        (DEEP.astype(">u2"), DEEP),
-        (np.zeros((0, 5), np.uint8), "has the shape (0, 5)"),
-        (np.zeros(7, np.uint8), "has the shape (7,)"),
-        (np.zeros((2, 5, 5), np.uint8), "has the shape (2, 5, 5)"),
-        (np.zeros((5, 5), np.float32), "float32 numbers"),
-        (np.zeros((5, 5), bool), "bool numbers"),
-    ],
-)
-def test_an_array_is_read_in_either_byte_order_or_refused(pixels, expected):
-    def whole(array):
-        with array_slide(array) as slide:
-            return slide.read(0, 0, slide.height, slide.width)
-
-    require(found(whole, pixels), expected)
-
-
-def write_bioformats2raw(path, images):
-    root = zarr.open_group(path, mode="w", zarr_format=2)
-    root.attrs["bioformats2raw.layout"] = 3
-    root.create_group("OME").attrs["series"] = [str(number) for number in range(images)]
-    for number in range(images):
-        write_ome_zarr(path / str(number), halves(GREY, 2), 0.5)
-
-
-def test_a_bioformats2raw_folder_of_one_image_is_that_image(tmp_path):
-    write_bioformats2raw(tmp_path / "a.zarr", 1)
-    for path in (tmp_path / "a.zarr", tmp_path / "a.zarr" / "0"):
-        np.testing.assert_array_equal(as_slide(path, {}), GREY)
-
-
-def test_a_bioformats2raw_folder_of_two_images_names_them(tmp_path):
-    write_bioformats2raw(tmp_path / "a.zarr", 2)
-    with pytest.raises(FathomError, match=r"holds the images 0, 1, not one; .* a\.zarr/0|a.zarr/0"):
-        open_slide(tmp_path / "a.zarr")
-    np.testing.assert_array_equal(as_slide(tmp_path / "a.zarr" / "1", {}), GREY)
-
-
-def test_images_of_two_zarr_folders_do_not_clash(tmp_path, monkeypatch):
-    for name in ("a.ome.zarr", "raw"):
-        write_bioformats2raw(tmp_path / name, 1)
-    out = Path("out")
-    assert result_base(tmp_path / "a.ome.zarr" / "0", out) == out / "a_0"
-    assert result_base(tmp_path / "raw" / "0", out) == out / "raw_0"
-    assert result_base(tmp_path / "a.ome.zarr", out) == out / "a"
-    monkeypatch.chdir(tmp_path / "raw")
-    assert result_base(Path("0"), out) == out / "raw_0"
-    assert result_base(Path("x/y.ome.tif"), out) == out / "y"
-
-
-def test_a_zarr_of_two_pyramids_is_refused(tmp_path):
-    write_ome_zarr(tmp_path / "a.zarr", [GREY])
-    group = zarr.open_group(tmp_path / "a.zarr", mode="a")
-    group.attrs["multiscales"] = group.attrs["multiscales"] * 2
-    with pytest.raises(FathomError, match="holds 2 pyramids"):
-        open_slide(tmp_path / "a.zarr")
-
-
-def test_a_big_endian_array_is_scored_as_the_same_in_native_order(tmp_path):
-    model = write_model(tmp_path / "tiny.onnx", um_per_px=None)
-    field, _ = draw_field(3, 12)
-    one, other = fathom.predict(field, model), fathom.predict(field.astype(">u2"), model)
-    assert len(one) == 12
-    assert one.equals(other)
-    with pytest.raises(FathomError, match=r"has the shape \(0, 9\)"):
-        fathom.predict(np.zeros((0, 9), np.uint16), model)
 
 
 @pytest.mark.parametrize("unit", ["nm", "mm", "cm", "dm", "m", "pm", "Mm", "km", "inch", "thou"])

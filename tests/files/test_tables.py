@@ -119,6 +119,26 @@ def points_in_micrometres(folder):
 
 
 @case
+def points_of_another_resolution(folder):
+    write_set(folder)
+    change(folder, "annotations", x=lambda table: table["x"] / 3, y=lambda table: table["y"] / 3)
+    with pytest.raises(FathomError, match="If they are of an image of a third of the resolution"):
+        findings_of_crops(folder)
+
+
+@case
+def scale_of_the_file(folder):
+    write_set(folder)
+    path = folder / "images/field3.tif"
+    sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(path, tifffile.imread(path), ome=True, metadata=sizes)
+    change(folder, "images", um_per_px=lambda table: 0.5)
+    assert findings_of_images(folder) == {"contradicting_scales:images.csv": "warning"}
+    change(folder, "images", um_per_px=lambda table: "")
+    assert findings_of_images(folder) == {"unknown_scales:images.csv": "warning"}
+
+
+@case
 def points_beside_a_wide_image(folder):
     write_set(folder)
     for number in range(6):

@@ -17,23 +17,53 @@ from fathom.ground.images import read_labels
 
 
 def audit_scales(images: pd.DataFrame) -> Iterator[Finding]:
-    """Yield one finding where the images, with um_per_px, NaN where unknown, have several scales.
+    """Yield what is wrong with the scales: several, some unknown, table and file that differ.
 
-    One nucleus is twice as wide at half the um a pixel: a network would learn the microscope.
+    `images` has um_per_px, as the table says it, and um_per_px_of_file, NaN where unknown. What the
+    table says counts. One nucleus is twice as wide at half the um a pixel: a network would learn
+    the microscope.
     """
-    known = images.dropna(subset="um_per_px")
-    if one_scale(known["um_per_px"]):
-        return
-    counts = known["um_per_px"].value_counts()
+    images = images.assign(scale=images["um_per_px"].fillna(images["um_per_px_of_file"]))
+    known = images.dropna(subset="scale")
+    if not one_scale(known["scale"]):
+        yield _mixed(known)
+    if 0 < len(known) < len(images):
+        yield Finding(
+            "unknown_scales",
+            "images.csv",
+            f"of {len(images) - len(known)} of {len(images)} images neither the column um_per_px "
+            "nor the file says the scale: they may be of another, and a model of this study will "
+            "name none, so that new slides are not resampled to it. Fill in the column",
+            1.0,
+            tuple(images.loc[images["scale"].isna(), "image"]),
+        )
+    both = known.dropna(subset=["um_per_px", "um_per_px_of_file"])
+    pairs = zip(both["um_per_px"], both["um_per_px_of_file"], strict=True)
+    other = both[[not one_scale(pair) for pair in pairs]]
+    if len(other):
+        first = other.iloc[0]
+        yield Finding(
+            "contradicting_scales",
+            "images.csv",
+            f"of {len(other)} images the column um_per_px contradicts the file "
+            f"({first['image']}: {first['um_per_px']:g}, the file says "
+            f"{first['um_per_px_of_file']:g}); the column counts. Mend it, or waive this",
+            1.0,
+            tuple(other["image"]),
+        )
+
+
+def _mixed(known: pd.DataFrame) -> Finding:
+    counts = known["scale"].value_counts()
     usual = counts.index[0]
     shown = in_words({f"{scale:g}": int(count) for scale, count in counts.sort_index().items()})
-    yield Finding(
+    return Finding(
         "mixed_scales",
         "images.csv",
         f"the images have {len(counts)} scales (um_per_px and count of images: {shown}); one "
         "nucleus is of several sizes in them. Resample the images to one scale",
         1.0,
-        tuple(known.loc[known["um_per_px"] != usual, "image"]),
+        tuple(known.loc[known["scale"] != usual, "image"]),
     )
 
 

@@ -19,6 +19,7 @@ from fathom.datasets.layout import (
 from fathom.datasets.tables import CsvRow
 from fathom.ground.errors import FathomError
 from fathom.ground.image_store import NOWHERE, ImageStore
+from fathom.ground.images import stated_um_per_px
 
 __all__ = ["DataSet", "labels_path", "read_dataset", "stem"]
 
@@ -34,7 +35,8 @@ class DataSet:
     folder: Path
     images: pd.DataFrame
     """image, slide, patient: str; label: str, missing where the image as a whole has none;
-    um_per_px: float, NaN where unknown. Sorted by image, index 0..n-1."""
+    um_per_px: float, NaN where unknown: that of the table, else that of the file;
+    um_per_px_given: that of the table alone. Sorted by image, index 0..n-1."""
     annotations: pd.DataFrame
     """image: str; x, y: float, px; label: str. In the order of the file, index 0..n-1."""
 
@@ -72,16 +74,23 @@ def read_dataset(
         lines = "\n".join(f"  {fault}" for fault in faults)
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise FathomError(f"the data set {folder} has {count}:\n{lines}")
-    return DataSet(folder, _image_table(images), _annotation_table(annotations))
+    return DataSet(folder, _image_table(folder, images), _annotation_table(annotations))
 
 
-def _image_table(rows: list[CsvRow]) -> pd.DataFrame:
+def _image_table(folder: Path, rows: list[CsvRow]) -> pd.DataFrame:
     rows = sorted(rows, key=lambda row: row.get("image"))
     table = _text_table(rows, IMAGE_COLUMNS)
-    scales = [float(row.get("um_per_px") or math.nan) for row in rows]
+    given = [float(row.get("um_per_px") or math.nan) for row in rows]
+    known = [
+        (stated_um_per_px(on_disk(folder, row.get("image"))) or math.nan)
+        if math.isnan(scale)
+        else scale
+        for row, scale in zip(rows, given, strict=True)
+    ]
     return table.assign(
         label=table["label"].mask(table["label"] == ""),
-        um_per_px=pd.Series(scales, dtype="float64"),
+        um_per_px=pd.Series(known, dtype="float64"),
+        um_per_px_given=pd.Series(given, dtype="float64"),
     )
 
 

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.output import written_whole
 from fathom.ground.pixel_format import PixelFormat, Stored, picture_format
+from fathom.ground.tiff_resolution import tiff_pixel_size
 from fathom.ground.tiff_series import read_tiff
 
 Micrograph = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -42,6 +43,21 @@ def read_micrograph(path: Path) -> Micrograph:
     stored, pixel_format = _read(path)
     pixel_format.require_micrograph()
     return pixel_format.values(stored)
+
+
+def stated_um_per_px(path: Path) -> float | None:
+    """Return what a file says of the width of its pixels, um, where those are square.
+
+    None where it says nothing, or nothing that can be used (`fathom.ground.resolution`), as PNG and
+    JPEG do, and where it cannot be read: those who read it say why.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return None
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return tiff_pixel_size(tiff).um_per_px
+    except Exception:
+        return None
 
 
 def read_labels(path: Path) -> Labels:

@@ -10,6 +10,7 @@ from fathom.ground.arrays import Bools, Floats
 from fathom.ground.images import Labels
 from fathom.study.accounts import READINGS, REASONS
 
+Numbers = npt.NDArray[np.int32]  # (n,), the nucleus at each point, 0 where there is none
 Points = tuple[Floats, Floats]  # x to the right and y down, px, (n,) each
 
 
@@ -43,9 +44,28 @@ def account_of_annotations(
     `left_out` says of each number of `labels` why its nucleus was left out, "" where it was kept.
     """
     points = _points(annotations)
-    became = [left_out.get(number) for number in nuclei_at(labels, *points).tolist()]
+    meant = readings(points, labels.shape, um_per_px)
+    numbers = {reading: nuclei_at(labels, *there) for reading, there in meant.items()}
+    return account_of_points(
+        nuclei_at(labels, *points), numbers, left_out, float((labels > 0).mean())
+    )
+
+
+def account_of_points(
+    written: Numbers, meant: Mapping[str, Numbers], left_out: Mapping[int, str], covered: float
+) -> dict[str, int | float]:
+    """Return what `account_of_annotations` does, by the nucleus that each point lies in, 0: none.
+
+    Parameters
+    ----------
+    written : (n,), of the points as they are written
+    meant : the same under each of `READINGS`
+    left_out : of each number of a nucleus, why it was left out, "" where it was kept
+    covered : share of the image's pixels that are in nuclei
+    """
+    became = [left_out.get(number) for number in written.tolist()]
     counts: dict[str, int | float] = {
-        "annotations": len(annotations),
+        "annotations": len(written),
         "annotations_kept": became.count(""),
         **{
             f"annotations_{key}": became.count(reason)
@@ -53,22 +73,21 @@ def account_of_annotations(
             if key != "no_label"
         },
         "annotations_in_no_nucleus": became.count(None),
-        "covered": float((labels > 0).mean()),
+        "covered": covered,
     }
-    written = alone_in_nucleus(labels, points)
-    for reading, meant in readings(points, labels.shape, um_per_px).items():
-        other = alone_in_nucleus(labels, meant)
-        counts[f"gained_{reading}"] = int((other & ~written).sum())
-        counts[f"lost_{reading}"] = int((written & ~other).sum())
+    alone = _alone_in_nucleus(written)
+    for reading, numbers in meant.items():
+        other = _alone_in_nucleus(numbers)
+        counts[f"gained_{reading}"] = int((other & ~alone).sum())
+        counts[f"lost_{reading}"] = int((alone & ~other).sum())
     return counts
 
 
-def alone_in_nucleus(labels: Labels, points: Points) -> Bools:
+def _alone_in_nucleus(numbers: Numbers) -> Bools:
     """Return which points lie in a nucleus that no earlier one lies in.
 
     Points at the wrong place meet nuclei, too, where these are dense, but several meet one.
     """
-    numbers = nuclei_at(labels, *points)
     first = np.zeros(len(numbers), dtype=bool)
     first[np.unique(numbers, return_index=True)[1]] = True
     return first & (numbers > 0)
@@ -91,10 +110,13 @@ def readings(points: Points, shape: tuple[int, ...], um_per_px: float | None) ->
         "turned_mirrored": lambda x, y: (width - y, height - x),
         "micrometres": lambda x, y: (x / scale, y / scale),
         "times_2": lambda x, y: (x * 2, y * 2),
+        "times_3": lambda x, y: (x * 3, y * 3),
         "times_4": lambda x, y: (x * 4, y * 4),
         "times_8": lambda x, y: (x * 8, y * 8),
         "times_1_2": lambda x, y: (x / 2, y / 2),
+        "times_1_3": lambda x, y: (x / 3, y / 3),
         "times_1_4": lambda x, y: (x / 4, y / 4),
+        "times_1_8": lambda x, y: (x / 8, y / 8),
     }
     return {reading: meant[reading](*points) for reading in READINGS}
 

@@ -19,7 +19,7 @@ from fathom.ground.progress import track
 from fathom.imaging.annotations import account_of_annotations, nucleus_labels
 from fathom.imaging.crops import CutOut, cut_out, describe, scale_of_pixels
 from fathom.imaging.params import Classes, Crop
-from fathom.study.accounts import ACCOUNT_COLUMNS, READINGS, REASONS, totals
+from fathom.study.accounts import ACCOUNT_COLUMNS, REASONS, best_reading, totals
 from fathom.study.nuclei import CONFLICT, UNLABELLED, Crops, write_nuclei
 
 _TEXTS = ("label", "left_out")  # columns of text of an image's table
@@ -41,11 +41,7 @@ def crop_dataset(
     the positive class is not one of the data's, where grey and colour images are mixed, or where no
     nucleus of a class is left.
     """
-    if classes.positive not in dataset.classes:
-        raise FathomError(
-            f"params.yaml: classes.positive = {classes.positive!r} is not a class of "
-            f"{dataset.folder}; its classes are {', '.join(map(repr, dataset.classes))}"
-        )
+    classes.require_positive(dataset.classes, dataset.folder)
     tables: list[pd.DataFrame] = []
     accounts: list[pd.DataFrame] = []
     shards: dict[str, Crops] = {}
@@ -207,14 +203,10 @@ def _check(
 
 def _hint(accounts: pd.DataFrame) -> str:
     """Say which other reading of the annotations would put most more of them into nuclei."""
-    more = {
-        reading: int((accounts[f"gained_{reading}"] - accounts[f"lost_{reading}"]).sum())
-        for reading in READINGS
-    }
-    best = max(more, key=lambda reading: more[reading])
-    if more[best] <= 0:
+    best = best_reading(accounts)
+    if best is None:
         return ""
     return (
-        f". If {READINGS[best]}, {more[best]} more annotations lie in a nucleus: look at x and y "
+        f". If {best[0]}, {best[1]} more annotations lie in a nucleus: look at x and y "
         "in annotations.csv"
     )

@@ -18,6 +18,7 @@ from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
 from fathom.statistics.number_text import decimal, difference, with_interval
 from fathom.statistics.params import Comparison
+from fathom.statistics.run_marks import mark_notes, marked
 from fathom.study.rows import read_runs
 from fathom.study.run_names import baseline_name, names_in_order, short
 
@@ -131,13 +132,7 @@ def _control_markdown(controls: ControlTable) -> str:
     return "\n".join([f"**{controls.title}**", "", *table, "", *notes])
 
 
-def _mark(numbers: Numbers) -> str:
-    said_nothing = numbers["constant_cells"] or numbers.get("diverged_cells")
-    failed = numbers.get("final_diverged") or numbers.get("final_constant")
-    return ("†" if said_nothing else "") + ("‡" if failed else "")
-
-
-RUN = Column("run", lambda name, numbers: short(name) + _mark(numbers))
+RUN = Column("run", marked)
 MEASURES = (
     Column("layers", lambda _, numbers: str(numbers.get("weight_layers", ""))),
     Column("training\naccuracy", lambda _, numbers: decimal(numbers["training_accuracy"])),
@@ -198,8 +193,8 @@ def _notes(results: Results) -> Iterator[str]:
         )
     if all(of["seeds"] == 1 for of in results.numbers.values()):
         yield "One seed each: what another seed would change is not in the intervals."
-    for name, of in results.numbers.items():
-        yield from _failures(short(name), of)
+    for name, numbers in results.numbers.items():
+        yield from mark_notes(name, numbers)
     if results.missing:
         yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."
 

@@ -4,25 +4,23 @@ Nothing is tuned here: the threshold, the segmentation and the crops are the mod
 intervals are over slides, with the model held fixed (`fathom.statistics.intervals`).
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from fathom.audit.account_checks import audit_accounts
+from fathom.audit.group_checks import audit_spellings
+from fathom.audit.params import Audit
 from fathom.datasets.dataset import DataSet, stem
+from fathom.datasets.new_slides import require_known
 from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
-from fathom.ground.section import Positive, Section
-from fathom.imaging.crop_dataset import give_labels
 from fathom.imaging.segment_dataset import require_label_images
 from fathom.models.onnx_model import ModelCard, OnnxModel
-from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
-from fathom.results.nuclei_table import SCORE_COLUMNS
 from fathom.results.slide_files import Formats
+from fathom.scoring.labelled_nuclei import LabelledNuclei
 from fathom.scoring.scorer import NewSlide, Reading, Scorer, write_summaries
 from fathom.statistics.intervals import design_of, leave_out, share_interval
 from fathom.statistics.metrics import (
@@ -34,16 +32,7 @@ from fathom.statistics.metrics import (
     specificity,
 )
 from fathom.statistics.params import Comparison
-from fathom.study.accounts import REASONS
-
-
-class NewSlides(Section):
-    """The data set that the best model is scored on, and what is supposed of it."""
-
-    key: ClassVar[str] = "new_slides"
-    dataset: str  # its folder
-    # Of images of which neither images.csv nor the file says it; None: those are refused.
-    assumed_um_per_px: Positive | None
+from fathom.study.accounts import ANNOTATION_COUNTS, REASONS
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +42,12 @@ class ScoredDataSet:
     nuclei : `fathom.results.nuclei_table.SCORE_COLUMNS`, slide, and label, the class that is known;
         `left_out` also says of which nuclei none is known, or two
     images : the table of summary.csv
+    accounts : what became of the annotations and nuclei, `fathom.study.accounts.ACCOUNT_COLUMNS`
     """
 
     nuclei: pd.DataFrame
     images: pd.DataFrame
+    accounts: pd.DataFrame
 
 
 def score_dataset(
@@ -74,7 +65,8 @@ def score_dataset(
         Where the data set has other classes than the model, lacks label images that the model
         needs, or has an image that cannot be scored.
     """
-    _require_same_classes(model, dataset)
+    known = (model.card.positive, model.card.negative)
+    require_known(dataset.folder, dataset.classes, known, f"the model {model.path}")
     masks = model.card.segmentation.method == "masks"
     if masks:
         require_label_images(dataset)
@@ -88,65 +80,31 @@ def score_dataset(
             dataset.mask_path(image) if masks else None,
         )
         for image, um_per_px in zip(
-            dataset.images["image"], dataset.images["um_per_px"], strict=True
+            dataset.images["image"], dataset.images["um_per_px_given"], strict=True
         )
     ]
-    labelled = _LabelledNuclei(dataset)
+    labelled = LabelledNuclei(dataset, model.card.positive, assumed_um_per_px)
     outcomes = scorer.score(slides, Formats(), done={}, watch=labelled.add)
     images = write_summaries(slides, outcomes, model.card, out)
-    return ScoredDataSet(labelled.table(), images)
+    nuclei, accounts = labelled.tables()
+    return ScoredDataSet(nuclei, images, accounts)
 
 
-class _LabelledNuclei:
-    """The nuclei of a data set as they come, with the classes annotated inside them."""
+def audit_new_slides(scored: ScoredDataSet, dataset: DataSet, params: Audit) -> list[str]:
+    """Return what the study's audit finds in the tables of new slides, a sentence each.
 
-    def __init__(self, dataset: DataSet) -> None:
-        self._dataset = dataset
-        self._points = dict(iter(dataset.annotations.groupby("image")))
-        self._tables: dict[str, list[pd.DataFrame]] = defaultdict(list)
-        # By image and number of the nucleus.
-        self._inside: dict[str, dict[int, set[str]]] = defaultdict(dict)
-
-    def add(self, slide: NewSlide, grid: PixelGrid, batch: NucleiBatch) -> None:
-        """Keep the rows of a batch, and which annotations lie inside which nucleus."""
-        self._tables[slide.image].append(batch.table)
-        points = self._points.get(slide.image)
-        if points is None:
-            return
-        # The pixel of the view that a point of the file's full resolution lies in.
-        down, across = grid.steps
-        rows = (points["y"].to_numpy() / down).astype(int)
-        columns = (points["x"].to_numpy() / across).astype(int)
-        classes = points["label"].astype(str).to_numpy()
-        boxes = batch.table[["label_number", "top", "left", "bottom", "right"]].to_numpy().tolist()
-        for (number, top, left, bottom, right), mask in zip(boxes, batch.masks, strict=True):
-            near = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-            within = mask[rows[near] - top, columns[near] - left]
-            if within.any():
-                self._inside[slide.image][number] = set(classes[near][within])
-
-    def table(self) -> pd.DataFrame:
-        """Return all rows, image by image in the data set's order."""
-        tables = []
-        rows = self._dataset.images[["image", "slide", "label"]].itertuples(index=False, name=None)
-        for image, slide, label in rows:
-            if image in self._tables:
-                table = pd.concat(self._tables[image], ignore_index=True)
-                give_labels(table, self._inside[image], None if pd.isna(label) else label)
-                tables.append(table.assign(slide=slide))
-        if not tables:
-            return pd.DataFrame(columns=[*SCORE_COLUMNS, "slide", "label"])
-        return pd.concat(tables, ignore_index=True)
-
-
-def _require_same_classes(model: OnnxModel, dataset: DataSet) -> None:
-    known = {model.card.positive, model.card.negative}
-    if unknown := sorted(set(dataset.classes) - known):
+    Names that may be one, and annotations in no nucleus. Raises `FathomError` where another reading
+    of the annotations fits clearly better than what is written: what would be measured with them is
+    no number of the model's.
+    """
+    found = [*audit_accounts(scored.accounts, params), *audit_spellings(dataset.images)]
+    if wrong := [one for one in found if one.check == "annotations_misread"]:
+        lines = "\n".join(f"  {one.where}: {one.what}" for one in wrong)
         raise FathomError(
-            f"{dataset.folder}: the model {model.path} does not know the class {unknown[0]!r}, "
-            f"only {' and '.join(map(repr, sorted(known)))}. Set new_slides.dataset in params.yaml "
-            "to a data set with the study's classes, or without labels"
+            f"{dataset.folder}: nothing is measured, for the points are wrong:\n{lines}"
         )
+    # An image without labels gives nothing, and need not.
+    return [f"{one.where}: {one.what}" for one in found if one.check != "nothing_kept"]
 
 
 def validation_metrics(
@@ -175,6 +133,7 @@ def validation_metrics(
             f"left_out_{key}": int((table["left_out"] == reason).sum())
             for key, reason in REASONS.items()
         },
+        **{name: int(scored.accounts[name].sum()) for name in ANNOTATION_COUNTS},
     }
     if not 0 < positive.sum() < len(positive):
         return numbers
