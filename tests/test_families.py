@@ -74,7 +74,7 @@ def test_the_cifar_family_is_section_4_2_of_the_paper(depth):
 
 
 def test_plain_and_residual_have_the_same_weights_beside_the_projections():
-    recipe = Recipe.model_construct(norm="batch", dropout=0.0)
+    recipe = Recipe.model_construct(norm="batch", dropout=0.0, activation="relu", initial_bias=0.0)
 
     def weights(residual):
         layers = parse(cifar_family(14, 4, residual=residual))
