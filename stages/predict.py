@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import fathom.ground.stage
+from fathom.audit.params import Audit
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
@@ -18,7 +19,8 @@ def predict(new_slides: Path, models: Path, runs: Path, out: Path, metrics: Path
     best = best_run(runs, list(read_runs()))
     assumed = read_section(NewSlides).assumed_um_per_px
     model = OnnxModel(models / f"{best}.onnx")
-    scored = score_dataset(model, read_dataset(new_slides, require_labels=False), assumed, out)
+    dataset = read_dataset(new_slides, require_labels=False)
+    scored = score_dataset(model, dataset, assumed, read_section(Audit), out)
     (out / "best_run.txt").write_text(f"{best}\n", encoding="utf-8")
     numbers = validation_metrics(scored, model.card, read_section(Comparison))
     write_metrics(metrics, numbers)

@@ -48,7 +48,8 @@ def test_tables_have_their_columns_and_types_whatever_the_files_have(tmp_path):
     ]
     dataset = read_dataset(write_set(tmp_path, images, annotations))
 
-    assert list(dataset.images) == ["image", "slide", "patient", "label", "um_per_px"]
+    scales = ["um_per_px", "stated_um_per_px"]
+    assert list(dataset.images) == ["image", "slide", "patient", "label", *scales]
     assert list(dataset.images["image"]) == ["images/a.tif", "images/b.tif"]
     assert list(dataset.images["patient"]) == ["NA", "007"]
     assert dataset.images["label"].isna().all()

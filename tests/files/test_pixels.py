@@ -16,8 +16,9 @@ from slide_files import halves, picture, write_ome_zarr, write_plain
 from tiny_model import write_model
 
 import fathom
+from fathom.datasets.masks import mask_of_array, read_mask
 from fathom.ground.errors import FathomError
-from fathom.ground.images import read_labels, read_micrograph
+from fathom.ground.images import read_micrograph
 from fathom.ground.resolution import pixel_size
 from fathom.scoring.output_folder import result_base
 from fathom.slides.opening import open_slide
@@ -31,6 +32,9 @@ RGB = picture(48, 60, 3)
 TWELVE = DEEP >> 4
 LABELS = np.zeros((48, 60), np.uint8)
 LABELS[4:14, 5:15], LABELS[20:33, 8:40] = 1, 2
+ONE = np.where(LABELS == 2, LABELS, 0)
+STRAY = ONE.copy()
+STRAY[0, 0] = 2
 
 NOTHING = "not tried"  # as this kind of input: no such file exists
 GREYS = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
@@ -76,11 +80,12 @@ def palette_png(indices, colours):
     return write
 
 
-def ome_images(*pictures):
+def ome_images(*pictures, names=()):
     def write(path):
         with tifffile.TiffWriter(path, ome=True) as file:
-            for one in pictures:
-                file.write(one, metadata={"axes": "YX"})
+            for number, one in enumerate(pictures):
+                name = {"Name": names[number]} if names else {}
+                file.write(one, metadata={"axes": "YX", **name})
 
     return write
 
@@ -124,6 +129,40 @@ def turned_jpeg(path):
     Image.fromarray(RGB).save(path, format="JPEG", exif=exif)
 
 
+def three_channels(path, **metadata):
+    options = {"imagej": True} if "imagej" in metadata else {"ome": True}
+    metadata = {name: value for name, value in metadata.items() if name != "imagej"}
+    tifffile.imwrite(
+        path,
+        np.moveaxis(RGB, -1, 0),
+        photometric="minisblack",
+        metadata={"axes": "CYX", **metadata},
+        **options,
+    )
+
+
+def ome_zarr(pixels, dtype):
+    def write(path):
+        group = zarr.open_group(path, mode="w", zarr_format=2)
+        array = group.create_array("0", shape=pixels.shape, chunks=(16, 16), dtype=dtype)
+        array[...] = pixels
+        axes = [{"name": name, "type": "space"} for name in "yx"]
+        group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+
+    return write
+
+
+def bioformats2raw(images):
+    def write(path):
+        root = zarr.open_group(path, mode="w", zarr_format=2)
+        root.attrs["bioformats2raw.layout"] = 3
+        root.create_group("OME").attrs["series"] = [str(number) for number in range(images)]
+        for number in range(images):
+            write_ome_zarr(path / str(number), halves(GREY, 2), 0.5)
+
+    return write
+
+
 def grey_jpeg(path):
     Image.fromarray(GREY).save(path, format="JPEG", quality=95)
 
@@ -148,7 +187,39 @@ CASES = {
         tiff(LABELS > 0, photometric="minisblack"),
         "1-bit numbers",
         "1-bit numbers",
-        (LABELS > 0).astype(np.int32),
+        "one number, 1, in 2 separate pieces",
+    ),
+    "mask, 0 and 255": Case(
+        tiff(np.where(LABELS, np.uint8(255), LABELS)),
+        NOTHING,
+        NOTHING,
+        "one number, 255, in 2 separate pieces: that is a black and white picture",
+    ),
+    "mask of classes": Case(
+        tiff(np.where(np.indices((48, 60)).sum(axis=0) % 12 < 6, LABELS, 0).astype(np.uint8)),
+        NOTHING,
+        NOTHING,
+        "holds 2 numbers in 9 separate pieces: that is a picture of classes",
+    ),
+    "mask of one nucleus": Case(tiff(ONE), NOTHING, NOTHING, ONE.astype(np.int32)),
+    "mask of one nucleus and a stray pixel": Case(
+        tiff(STRAY), NOTHING, NOTHING, STRAY.astype(np.int32)
+    ),
+    "mask, JPEG called PNG": Case(
+        lambda path: Image.fromarray(LABELS).save(path, format="JPEG"),
+        NOTHING,
+        NOTHING,
+        "compressed as photographs are",
+        suffix=".png",
+    ),
+    "mask, JPEG in a TIFF": Case(
+        tiff(LABELS, compression="jpeg"), NOTHING, NOTHING, "compressed as photographs are"
+    ),
+    "mask, JPEG 2000 in a TIFF": Case(
+        tiff(LABELS, compression="jpeg2000"), NOTHING, NOTHING, "compressed as photographs are"
+    ),
+    "mask, Deflate in a TIFF": Case(
+        tiff(LABELS, compression="zlib"), NOTHING, NOTHING, LABELS.astype(np.int32)
     ),
     "signed, 16 bits": Case(
         tiff(LABELS.astype(np.int16)), "int16 numbers", "int16 numbers", LABELS.astype(np.int32)
@@ -264,6 +335,38 @@ CASES = {
         RGB[..., 0],
         options=CHANNEL,
     ),
+    "three samples, for a model of RGB": Case(
+        tiff(RGB, photometric="minisblack", planarconfig="contig"),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        options={"channels": 3},
+    ),
+    "three samples in planes, for a model of RGB": Case(
+        tiff(np.moveaxis(RGB, -1, 0), photometric="minisblack", planarconfig="separate"),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        options={"channels": 3},
+    ),
+    "three channels of OME, for a model of RGB": Case(
+        three_channels,
+        "3 channels",
+        "does not say that they are red, green and blue",
+        suffix=".ome.tif",
+        options={"channels": 3},
+    ),
+    "three channels of OME called red, green, blue": Case(
+        lambda path: three_channels(path, Channel={"Name": ["red", "green", "blue"]}),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        suffix=".ome.tif",
+        options={"channels": 3},
+    ),
+    "three channels of ImageJ, for a model of RGB": Case(
+        lambda path: three_channels(path, imagej=True),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        options={"channels": 3},
+    ),
     "CMYK, JPEG": Case(
         lambda path: Image.fromarray(RGB).convert("CMYK").save(path, format="JPEG"),
         "CMYK",
@@ -292,6 +395,29 @@ CASES = {
     "OME-TIFF of an image and a mask called labels": Case(
         ome_images(GREY, LABELS), ONE_PICTURE, ONE_PICTURE, ONE_PICTURE, suffix=".ome.tif"
     ),
+    "OME-TIFF of an image and one called Label 2": Case(
+        ome_images(GREY, LABELS, names=("cells", "Label 2")),
+        ONE_PICTURE,
+        ONE_PICTURE,
+        ONE_PICTURE,
+        suffix=".ome.tif",
+    ),
+    "OME-TIFF, its overview is larger": Case(
+        ome_images(GREY[:20, :20], GREY[:41, :53], names=("slide", "overview")),
+        ONE_PICTURE,
+        ONE_PICTURE,
+        ONE_PICTURE,
+        suffix=".ome.tif",
+    ),
+    "OME-TIFF, its overview is smaller": Case(
+        ome_images(GREY, GREY[::3, ::3], names=("slide", "overview")), GREY, GREY, suffix=".ome.tif"
+    ),
+    "OME-TIFF, its label image is smaller": Case(
+        ome_images(GREY, GREY[:20, :20], names=("slide", "label image")),
+        GREY,
+        GREY,
+        suffix=".ome.tif",
+    ),
     "pages of two sizes": Case(
         pages(GREY, GREY[:40]), "holds 2 images", "holds 2 images", "holds 2 images"
     ),
@@ -311,7 +437,13 @@ CASES = {
         ONE_PICTURE,
         options={"channels": 3},
     ),
-    "a picture and its thumbnail": Case(pages(GREY, GREY[::5, ::4], subfiletype=1), GREY, GREY),
+    "a picture and its thumbnail": Case(pages(GREY, GREY[::5, ::5], subfiletype=1), GREY, GREY),
+    "a reduced page of another shape": Case(
+        pages(GREY, GREY[::5, ::3], subfiletype=1), ONE_PICTURE, ONE_PICTURE, ONE_PICTURE
+    ),
+    "a reduced page that is larger": Case(
+        pages(GREY[:24, :30], GREY, subfiletype=1), ONE_PICTURE, ONE_PICTURE, ONE_PICTURE
+    ),
     "moving picture, PNG": Case(
         animated, "holds 2 pictures", "holds 2 pictures", "holds 2 pictures", suffix=".png"
     ),
@@ -332,6 +464,36 @@ CASES = {
         suffix=".ome.tif",
         options={"channel": 1},
     ),
+    "OME-Zarr, big-endian": Case(ome_zarr(DEEP, ">u2"), NOTHING, DEEP, suffix=".zarr"),
+    "OME-Zarr without pixels": Case(
+        ome_zarr(DEEP[:0], "u2"), NOTHING, "holds no pixels", suffix=".zarr"
+    ),
+    "bioformats2raw, one image": Case(bioformats2raw(1), NOTHING, GREY, suffix=".zarr"),
+    "bioformats2raw, two images": Case(
+        bioformats2raw(2), NOTHING, "holds the images 0, 1, not one", suffix=".zarr"
+    ),
+}
+
+# Name: what is given to `fathom.predict`, what comes out as a slide, and as masks.
+ARRAYS = {
+    "big-endian": (DEEP.astype(">u2"), DEEP, DEEP.astype(np.int32)),
+    "int32, big-endian": (LABELS.astype(">i4"), "int32 numbers", LABELS.astype(np.int32)),
+    "int64": (LABELS.astype(np.int64), "int64 numbers", LABELS.astype(np.int32)),
+    "negative numbers": (-LABELS.astype(np.int32), "int32 numbers", "must lie in 0..2147483647"),
+    "beyond 32 bits": (
+        LABELS.astype(np.int64) << 40,
+        "int64 numbers",
+        "must lie in 0..2147483647",
+    ),
+    "floating point": (LABELS.astype(np.float32), "float32 numbers", "whole-numbered"),
+    "bool": (ONE > 0, "bool numbers", (ONE > 0).astype(np.int32)),
+    "bool, several nuclei": (LABELS > 0, "bool numbers", "one number, 1, in 2 separate pieces"),
+    "(H, W, 3)": (RGB, RGB, "a label image is grey"),
+    "one row": (np.zeros(7, np.uint8), "has the shape (7,)", "a label image is grey"),
+    "pages": (np.zeros((2, 5, 5), np.uint8), "has the shape (2, 5, 5)", "a label image is grey"),
+    "no pixels": (np.zeros((0, 5), np.uint8), "has the shape (0, 5)", "has the shape (0, 5)"),
+    "masked": (np.ma.masked_equal(LABELS, 1), "is a masked array", "is a masked array"),
+    "a list": (LABELS.tolist(), "is a list; a NumPy array", "is a list; a NumPy array"),
 }
 
 
@@ -367,7 +529,7 @@ def test_what_is_stored_is_what_is_computed_on_or_it_is_refused(tmp_path, name):
     for read, expected in (
         (found(read_micrograph, path), case.study),
         (slide, case.slide),
-        (found(read_labels, path), case.mask),
+        (found(read_mask, path), case.mask),
     ):
         if not (isinstance(expected, str) and expected == NOTHING):
             require(read, expected)
@@ -556,53 +718,19 @@ def test_without_a_model_that_needs_it_no_wrong_width_is_told(tmp_path, name):
         assert slide.um_per_px == known
 
 
-def test_a_big_endian_zarr_is_read(tmp_path):
-    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
-    array = group.create_array("0", shape=DEEP.shape, chunks=(16, 16), dtype=">u2")
-    array[:] = DEEP
-    assert (tmp_path / "a.zarr" / "0" / ".zarray").read_text().count(">u2") == 1
-    axes = [{"name": name, "type": "space"} for name in "yx"]
-    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
-    read = as_slide(tmp_path / "a.zarr", {})
-    assert read.dtype == np.dtype("=u2")
-    np.testing.assert_array_equal(read, DEEP)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "expected"),
-    [
-        (DEEP.astype(">u2"), DEEP),
-        (np.zeros((0, 5), np.uint8), "has the shape (0, 5)"),
-        (np.zeros(7, np.uint8), "has the shape (7,)"),
-        (np.zeros((2, 5, 5), np.uint8), "has the shape (2, 5, 5)"),
-        (np.zeros((5, 5), np.float32), "float32 numbers"),
-        (np.zeros((5, 5), bool), "bool numbers"),
-    ],
-)
-def test_an_array_is_read_in_either_byte_order_or_refused(pixels, expected):
-    def whole(array):
-        with ArraySlide(array) as slide:
+@pytest.mark.parametrize("name", ARRAYS)
+def test_an_array_is_read_by_the_rules_of_files_or_refused(name):
+    def whole(pixels):
+        with ArraySlide(pixels) as slide:
             return slide.read(0, 0, slide.height, slide.width)
 
-    require(found(whole, pixels), expected)
-
-
-def write_bioformats2raw(path, images):
-    root = zarr.open_group(path, mode="w", zarr_format=2)
-    root.attrs["bioformats2raw.layout"] = 3
-    root.create_group("OME").attrs["series"] = [str(number) for number in range(images)]
-    for number in range(images):
-        write_ome_zarr(path / str(number), halves(GREY, 2), 0.5)
-
-
-def test_a_bioformats2raw_folder_of_one_image_is_that_image(tmp_path):
-    write_bioformats2raw(tmp_path / "a.zarr", 1)
-    for path in (tmp_path / "a.zarr", tmp_path / "a.zarr" / "0"):
-        np.testing.assert_array_equal(as_slide(path, {}), GREY)
+    given, as_picture, as_mask = ARRAYS[name]
+    require(found(whole, given), as_picture)
+    require(found(lambda array: mask_of_array(array, Path("masks")), given), as_mask)
 
 
 def test_a_bioformats2raw_folder_of_two_images_names_them(tmp_path):
-    write_bioformats2raw(tmp_path / "a.zarr", 2)
+    bioformats2raw(2)(tmp_path / "a.zarr")
     with pytest.raises(FathomError, match=r"holds the images 0, 1, not one; .* a\.zarr/0|a.zarr/0"):
         open_slide(tmp_path / "a.zarr")
     np.testing.assert_array_equal(as_slide(tmp_path / "a.zarr" / "1", {}), GREY)
@@ -610,7 +738,7 @@ def test_a_bioformats2raw_folder_of_two_images_names_them(tmp_path):
 
 def test_images_of_two_zarr_folders_do_not_clash(tmp_path, monkeypatch):
     for name in ("a.ome.zarr", "raw"):
-        write_bioformats2raw(tmp_path / name, 1)
+        bioformats2raw(1)(tmp_path / name)
     out = Path("out")
     assert result_base(tmp_path / "a.ome.zarr" / "0", out) == out / "a_0"
     assert result_base(tmp_path / "raw" / "0", out) == out / "raw_0"
@@ -634,8 +762,9 @@ def test_a_big_endian_array_is_scored_as_the_same_in_native_order(tmp_path):
     one, other = fathom.predict(field, model), fathom.predict(field.astype(">u2"), model)
     assert len(one) == 12
     assert one.equals(other)
-    with pytest.raises(FathomError, match=r"has the shape \(0, 9\)"):
-        fathom.predict(np.zeros((0, 9), np.uint16), model)
+    for wrong in ("0,5", True, float("nan"), -1):
+        with pytest.raises(FathomError, match="the width of a pixel in um was expected"):
+            fathom.predict(field, model, um_per_px=wrong)
 
 
 @pytest.mark.parametrize("unit", ["nm", "mm", "cm", "dm", "m", "pm", "Mm", "km", "inch", "thou"])
@@ -663,5 +792,8 @@ def test_the_page_has_a_row_for_each_file_and_says_what_comes_out():
     for name, (_, _, expected) in WIDTHS.items():
         width = documented.pop(name)[0]
         assert width == ("refused" if isinstance(expected, str) else f"{expected:g} um")
+    for name, (_, *expected) in ARRAYS.items():
+        said = ["refused" if isinstance(one, str) else "read" for one in expected]
+        assert documented.pop(f"array: {name}")[:2] == said
     headings = [name for name in documented if name not in ("file", "---")]
     assert not headings, "rows of files that are not tried"

@@ -19,14 +19,14 @@ from fathom.study.accounts import READINGS, REASONS
 
 def audit_accounts(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]:
     """Yield what the accounts of the stage `crop` (`fathom.study.accounts`) give cause to."""
-    yield from _misread(accounts, params)
+    yield from misread(accounts, params)
     yield from _without_nucleus(accounts, params)
     for column in ("image", "slide", "patient"):
         yield from _without_crops(accounts, column)
 
 
-def _misread(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]:
-    """Try the whole set; where that is as it is written, each patient; and then each image."""
+def misread(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]:
+    """Yield where another reading of the annotations fits: of all, of a patient, of an image."""
     annotated = accounts[accounts["annotations"] > 0]
     explained: set[str] = set()
     for column in (None, "patient", "image"):

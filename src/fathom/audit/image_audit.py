@@ -16,6 +16,7 @@ from fathom.audit.image_traits import image_traits
 from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_images
 from fathom.audit.table_checks import audit_label_images, audit_scales
+from fathom.datasets.dataset import file_um_per_px
 from fathom.datasets.layout import IMAGE_COLUMNS, IMAGES, OPTIONAL_IMAGE_COLUMNS
 from fathom.datasets.tables import read_number, read_rows
 from fathom.ground.errors import FathomError
@@ -50,8 +51,9 @@ def audit_image_files(folder: Path, params: Audit) -> AuditedImages:
 
 
 def listed_images(folder: Path) -> pd.DataFrame:
-    """Return image, slide, patient (str) and um_per_px (float) of a data set's images, once each.
+    """Return image, slide, patient (str) and the scales of a data set's images, once each.
 
+    um_per_px (float) is the table's, file_um_per_px the file's; NaN where they do not say it.
     The table is read as `fathom.datasets.dataset.read_dataset` reads it, but its faults stop
     nothing here: the stage `segment` refuses them, all in one go.
     """
@@ -64,7 +66,8 @@ def listed_images(folder: Path) -> pd.DataFrame:
     cells = {column: [row.get(column) for row in rows] for column in _COLUMNS}
     table = pd.DataFrame(cells, dtype="str")
     table["um_per_px"] = [read_number(row.get("um_per_px")) or math.nan for row in rows]
-    return table[table["image"] != ""].drop_duplicates("image", ignore_index=True)
+    table = table[table["image"] != ""].drop_duplicates("image", ignore_index=True)
+    return table.assign(file_um_per_px=[file_um_per_px(folder, one) for one in table["image"]])
 
 
 def write_image_audit(out: Path, dataset: Path, audited: AuditedImages) -> None:

@@ -11,13 +11,15 @@ from fathom.datasets.layout import (
     ANNOTATION_COLUMNS,
     IMAGE_COLUMNS,
     LABEL_MASKS,
+    MASKS,
     labels_path,
-    mask_paths,
     on_disk,
     stem,
 )
+from fathom.datasets.masks import mask_named
 from fathom.datasets.tables import CsvRow
 from fathom.ground.errors import FathomError
+from fathom.ground.tiff_resolution import file_pixel_size
 
 __all__ = ["DataSet", "labels_path", "read_dataset", "stem"]
 
@@ -33,7 +35,8 @@ class DataSet:
     folder: Path
     images: pd.DataFrame
     """image, slide, patient: str; label: str, missing where the image as a whole has none;
-    um_per_px: float, NaN where unknown. Sorted by image, index 0..n-1."""
+    um_per_px: float, of the table, else of the file, NaN where neither says it; stated_um_per_px:
+    of the table alone. Sorted by image, index 0..n-1."""
     annotations: pd.DataFrame
     """image: str; x, y: float, px; label: str. In the order of the file, index 0..n-1."""
 
@@ -49,11 +52,11 @@ class DataSet:
 
     def mask_path(self, image: str) -> Path | None:
         """Return the file of the data set's own label image of `image`, if there is one."""
-        return next(iter(mask_paths(self.folder, image)), None)
+        return mask_named(self.folder, f"{MASKS}/{stem(image)}", image)
 
     def label_mask_path(self, image: str) -> Path | None:
         """Return the file that shows the pixels of `image` the label is about, if there is one."""
-        return next(iter(mask_paths(self.folder, image, LABEL_MASKS)), None)
+        return mask_named(self.folder, f"{LABEL_MASKS}/{stem(image)}", image)
 
 
 def read_dataset(folder: Path, *, require_labels: bool = True) -> DataSet:
@@ -68,17 +71,27 @@ def read_dataset(folder: Path, *, require_labels: bool = True) -> DataSet:
         lines = "\n".join(f"  {fault}" for fault in faults)
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise FathomError(f"the data set {folder} has {count}:\n{lines}")
-    return DataSet(folder, _image_table(images), _annotation_table(annotations))
+    return DataSet(folder, _image_table(folder, images), _annotation_table(annotations))
 
 
-def _image_table(rows: list[CsvRow]) -> pd.DataFrame:
+def _image_table(folder: Path, rows: list[CsvRow]) -> pd.DataFrame:
     rows = sorted(rows, key=lambda row: row.get("image"))
     table = _text_table(rows, IMAGE_COLUMNS)
-    scales = [float(row.get("um_per_px") or math.nan) for row in rows]
+    stated = [float(row.get("um_per_px") or math.nan) for row in rows]
+    scales = [
+        file_um_per_px(folder, row.get("image")) if math.isnan(scale) else scale
+        for row, scale in zip(rows, stated, strict=True)
+    ]
     return table.assign(
         label=table["label"].mask(table["label"] == ""),
         um_per_px=pd.Series(scales, dtype="float64"),
+        stated_um_per_px=pd.Series(stated, dtype="float64"),
     )
+
+
+def file_um_per_px(folder: Path, image: str) -> float:
+    """Return how wide an image's file says that its pixels are, um; NaN where it does not."""
+    return file_pixel_size(on_disk(folder, image)).um_per_px or math.nan
 
 
 def _annotation_table(rows: list[CsvRow]) -> pd.DataFrame:

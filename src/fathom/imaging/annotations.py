@@ -11,6 +11,9 @@ from fathom.ground.images import Labels
 from fathom.study.accounts import READINGS, REASONS
 
 Points = tuple[Floats, Floats]  # x to the right and y down, px, (n,) each
+Numbers = npt.NDArray[np.int32]  # (n,), the nucleus that each point lies in, 0 where in none
+
+WRITTEN = "written"  # the reading of points as they stand in the table
 
 
 def nuclei_at(labels: Labels, x: Floats, y: Floats) -> npt.NDArray[np.int32]:
@@ -42,10 +45,21 @@ def account_of_annotations(
 
     `left_out` says of each number of `labels` why its nucleus was left out, "" where it was kept.
     """
-    points = _points(annotations)
-    became = [left_out.get(number) for number in nuclei_at(labels, *points).tolist()]
+    meant = all_readings(annotations, labels.shape, um_per_px)
+    numbers = {reading: nuclei_at(labels, *points) for reading, points in meant.items()}
+    return {**account_of_numbers(numbers, left_out), "covered": float((labels > 0).mean())}
+
+
+def account_of_numbers(
+    numbers: Mapping[str, Numbers], left_out: Mapping[int, str]
+) -> dict[str, int | float]:
+    """Return an image's account but for `covered`, from where its points lie in each reading.
+
+    `numbers` has `WRITTEN` and each of `READINGS`.
+    """
+    became = [left_out.get(number) for number in numbers[WRITTEN].tolist()]
     counts: dict[str, int | float] = {
-        "annotations": len(annotations),
+        "annotations": len(became),
         "annotations_kept": became.count(""),
         **{
             f"annotations_{key}": became.count(reason)
@@ -53,25 +67,31 @@ def account_of_annotations(
             if key != "no_label"
         },
         "annotations_in_no_nucleus": became.count(None),
-        "covered": float((labels > 0).mean()),
     }
-    written = alone_in_nucleus(labels, points)
-    for reading, meant in readings(points, labels.shape, um_per_px).items():
-        other = alone_in_nucleus(labels, meant)
+    written = alone_in_nucleus(numbers[WRITTEN])
+    for reading in READINGS:
+        other = alone_in_nucleus(numbers[reading])
         counts[f"gained_{reading}"] = int((other & ~written).sum())
         counts[f"lost_{reading}"] = int((written & ~other).sum())
     return counts
 
 
-def alone_in_nucleus(labels: Labels, points: Points) -> Bools:
+def alone_in_nucleus(numbers: Numbers) -> Bools:
     """Return which points lie in a nucleus that no earlier one lies in.
 
     Points at the wrong place meet nuclei, too, where these are dense, but several meet one.
     """
-    numbers = nuclei_at(labels, *points)
     first = np.zeros(len(numbers), dtype=bool)
     first[np.unique(numbers, return_index=True)[1]] = True
     return first & (numbers > 0)
+
+
+def all_readings(
+    annotations: pd.DataFrame, shape: tuple[int, ...], um_per_px: float | None
+) -> dict[str, Points]:
+    """Return where annotations lie in an image of `shape`: as `WRITTEN`, and in each reading."""
+    points = _points(annotations)
+    return {WRITTEN: points, **readings(points, shape, um_per_px)}
 
 
 def readings(points: Points, shape: tuple[int, ...], um_per_px: float | None) -> dict[str, Points]:

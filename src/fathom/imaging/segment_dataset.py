@@ -11,8 +11,9 @@ from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
 from fathom.datasets.label_pieces import largest_pieces
+from fathom.datasets.masks import read_mask
 from fathom.ground.errors import FathomError
-from fathom.ground.images import read_labels, read_micrograph, write_labels
+from fathom.ground.images import read_micrograph, write_labels
 from fathom.ground.progress import track
 from fathom.imaging.find_nuclei import FindNuclei, finder
 from fathom.imaging.params import NetworkSegmentation, Segmentation
@@ -77,7 +78,7 @@ def _write(
     out: Path,
 ) -> None:
     if params.method == "masks" and mask is not None:
-        labels = relabel_sequential(largest_pieces(read_labels(mask))[0])[0]
+        labels = relabel_sequential(largest_pieces(read_mask(mask))[0])[0]
     else:
         labels = _finder(params)(read_micrograph(image), um_per_px)
     write_labels(out, labels)

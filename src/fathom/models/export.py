@@ -198,9 +198,10 @@ def class_names(nuclei: Nuclei) -> tuple[str, str]:
 
 
 def common_um_per_px(images: pd.DataFrame) -> float | None:
-    """Return the scale of the study's images, None where none is known or there are several.
+    """Return the scale of the study's images, None where that of any is unknown or there are two.
 
-    The audit stops at several; where that was waived, no one scale is what the network learned.
+    The audit stops at both; where that was waived, no one scale is what the network learned.
     """
-    known = images["um_per_px"].dropna()
-    return float(known.median()) if len(known) and one_scale(known) else None
+    scales = images["um_per_px"]
+    known = len(scales) > 0 and bool(scales.notna().all())
+    return float(scales.median()) if known and one_scale(scales) else None

@@ -4,7 +4,7 @@ Nothing is tuned here: the threshold, the segmentation and the crops are the mod
 intervals are over slides, with the model held fixed (`fathom.statistics.intervals`).
 """
 
-from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,17 +12,18 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from fathom.audit.account_checks import misread
+from fathom.audit.findings import Finding, finding_table
+from fathom.audit.group_checks import audit_spellings
+from fathom.audit.params import Audit
 from fathom.datasets.dataset import DataSet, stem
 from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.section import Positive, Section
-from fathom.imaging.crop_dataset import give_labels
 from fathom.imaging.segment_dataset import require_label_images
 from fathom.models.onnx_model import ModelCard, OnnxModel
-from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
-from fathom.results.nuclei_table import SCORE_COLUMNS
 from fathom.results.slide_files import Formats
+from fathom.scoring.labelled_nuclei import LabelledNuclei
 from fathom.scoring.scorer import NewSlide, Reading, Scorer, write_summaries
 from fathom.statistics.intervals import design_of, leave_out, share_interval
 from fathom.statistics.metrics import (
@@ -34,7 +35,7 @@ from fathom.statistics.metrics import (
     specificity,
 )
 from fathom.statistics.params import Comparison
-from fathom.study.accounts import REASONS
+from fathom.study.accounts import ANNOTATION_COUNTS, REASONS
 
 
 class NewSlides(Section):
@@ -53,14 +54,16 @@ class ScoredDataSet:
     nuclei : `fathom.results.nuclei_table.SCORE_COLUMNS`, slide, and label, the class that is known;
         `left_out` also says of which nuclei none is known, or two
     images : the table of summary.csv
+    accounts : what became of the annotations, `fathom.scoring.labelled_nuclei.ACCOUNT_COLUMNS`
     """
 
     nuclei: pd.DataFrame
     images: pd.DataFrame
+    accounts: pd.DataFrame
 
 
 def score_dataset(
-    model: OnnxModel, dataset: DataSet, assumed_um_per_px: float | None, out: Path
+    model: OnnxModel, dataset: DataSet, assumed_um_per_px: float | None, audit: Audit, out: Path
 ) -> ScoredDataSet:
     """Score every image of a data set and write what `fathom predict` writes.
 
@@ -72,9 +75,12 @@ def score_dataset(
     ------
     FathomError
         Where the data set has other classes than the model, lacks label images that the model
-        needs, or has an image that cannot be scored.
+        needs, or has an image that cannot be scored; where two of its patients, or two slides of
+        one, may be one, or its annotations fit clearly better when they are read in another way.
+        What `audit` waives by name, or takes for a warning, stops nothing.
     """
     _require_same_classes(model, dataset)
+    _refuse(dataset, audit_spellings(dataset.images), audit)
     masks = model.card.segmentation.method == "masks"
     if masks:
         require_label_images(dataset)
@@ -88,55 +94,15 @@ def score_dataset(
             dataset.mask_path(image) if masks else None,
         )
         for image, um_per_px in zip(
-            dataset.images["image"], dataset.images["um_per_px"], strict=True
+            dataset.images["image"], dataset.images["stated_um_per_px"], strict=True
         )
     ]
-    labelled = _LabelledNuclei(dataset)
+    labelled = LabelledNuclei(dataset)
     outcomes = scorer.score(slides, Formats(), done={}, watch=labelled.add)
     images = write_summaries(slides, outcomes, model.card, out)
-    return ScoredDataSet(labelled.table(), images)
-
-
-class _LabelledNuclei:
-    """The nuclei of a data set as they come, with the classes annotated inside them."""
-
-    def __init__(self, dataset: DataSet) -> None:
-        self._dataset = dataset
-        self._points = dict(iter(dataset.annotations.groupby("image")))
-        self._tables: dict[str, list[pd.DataFrame]] = defaultdict(list)
-        # By image and number of the nucleus.
-        self._inside: dict[str, dict[int, set[str]]] = defaultdict(dict)
-
-    def add(self, slide: NewSlide, grid: PixelGrid, batch: NucleiBatch) -> None:
-        """Keep the rows of a batch, and which annotations lie inside which nucleus."""
-        self._tables[slide.image].append(batch.table)
-        points = self._points.get(slide.image)
-        if points is None:
-            return
-        # The pixel of the view that a point of the file's full resolution lies in.
-        down, across = grid.steps
-        rows = (points["y"].to_numpy() / down).astype(int)
-        columns = (points["x"].to_numpy() / across).astype(int)
-        classes = points["label"].astype(str).to_numpy()
-        boxes = batch.table[["label_number", "top", "left", "bottom", "right"]].to_numpy().tolist()
-        for (number, top, left, bottom, right), mask in zip(boxes, batch.masks, strict=True):
-            near = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-            within = mask[rows[near] - top, columns[near] - left]
-            if within.any():
-                self._inside[slide.image][number] = set(classes[near][within])
-
-    def table(self) -> pd.DataFrame:
-        """Return all rows, image by image in the data set's order."""
-        tables = []
-        rows = self._dataset.images[["image", "slide", "label"]].itertuples(index=False, name=None)
-        for image, slide, label in rows:
-            if image in self._tables:
-                table = pd.concat(self._tables[image], ignore_index=True)
-                give_labels(table, self._inside[image], None if pd.isna(label) else label)
-                tables.append(table.assign(slide=slide))
-        if not tables:
-            return pd.DataFrame(columns=[*SCORE_COLUMNS, "slide", "label"])
-        return pd.concat(tables, ignore_index=True)
+    nuclei, accounts = labelled.tables()
+    _refuse(dataset, misread(accounts, audit), audit)
+    return ScoredDataSet(nuclei, images, accounts)
 
 
 def _require_same_classes(model: OnnxModel, dataset: DataSet) -> None:
@@ -147,6 +113,20 @@ def _require_same_classes(model: OnnxModel, dataset: DataSet) -> None:
             f"only {' and '.join(map(repr, sorted(known)))}. Set new_slides.dataset in params.yaml "
             "to a data set with the study's classes, or without labels"
         )
+
+
+def _refuse(dataset: DataSet, findings: Iterable[Finding], audit: Audit) -> None:
+    """Raise `FathomError` where a finding on labels or names is an error that is not waived."""
+    table = finding_table(findings, audit, complete=False)
+    errors = table[(table["severity"] == "error") & (table["waived"] == "")]
+    if errors.empty:
+        return
+    lines = "\n".join(f"  {name}: {what}" for name, what in errors[["name", "what"]].to_numpy())
+    raise FathomError(
+        f"{dataset.folder}: how well the model does there would be told wrongly:\n{lines}\nMend "
+        "the tables; or waive a finding under audit.waivers in params.yaml, by its name, with the "
+        "reason"
+    )
 
 
 def validation_metrics(
@@ -175,6 +155,7 @@ def validation_metrics(
             f"left_out_{key}": int((table["left_out"] == reason).sum())
             for key, reason in REASONS.items()
         },
+        **{name: int(scored.accounts[name].sum()) for name in ANNOTATION_COUNTS},
     }
     if not 0 < positive.sum() < len(positive):
         return numbers

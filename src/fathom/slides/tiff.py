@@ -8,12 +8,12 @@ import tifffile
 
 from fathom.ground.images import Micrograph
 from fathom.ground.pixel_format import tiff_format
+from fathom.ground.tiff_resolution import tiff_channel_names, tiff_pixel_size
 from fathom.ground.tiff_series import the_picture
 from fathom.slides.blocks import CACHE_BYTES, BlockReader
 from fathom.slides.channels import picked_channel
 from fathom.slides.reader import levels_of
 from fathom.slides.tiff_planes import plane_of
-from fathom.slides.tiff_resolution import tiff_channel_names, tiff_pixel_size
 
 # Strips are as wide as the image: a row of an analysis' tiles needs the same ones again and again.
 _STRIP_CACHE_BYTES = 4 * CACHE_BYTES
