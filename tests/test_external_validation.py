@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from audit_params import audit_params
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 from tiny_model import PARAMS, make_card, write_model
 
@@ -27,7 +28,7 @@ def model(tmp_path_factory):
 def scored(model, simulated_dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("scored")
     dataset = read_dataset(simulated_dataset, require_labels=False)
-    return score_dataset(model, dataset, None, out), out
+    return score_dataset(model, dataset, None, audit_params(), out), out
 
 
 def test_every_image_gets_its_files_and_its_row(scored):
@@ -67,6 +68,10 @@ def test_the_numbers_are_those_of_scikit_learn(scored):
     assert numbers["images"] == numbers["labelled_slides"] == SLIDES
     assert numbers["labelled"] == len(known)
     assert numbers["labelled_positive"] == truth.sum()
+    assert numbers["annotations"] == SLIDES * 12
+    became = [key for key in numbers if key.startswith("annotations_")]
+    assert numbers["annotations"] == sum(numbers[key] for key in became)
+    assert numbers["annotations_kept"] == len(known)
     for name in ("balanced_accuracy", "auroc", "sensitivity", "specificity"):
         assert numbers[f"{name}_low"] <= numbers[name] <= numbers[f"{name}_high"]
     assert numbers == validation_metrics(scored[0], card, COMPARISON)
@@ -103,7 +108,7 @@ def test_with_one_class_there_are_counts_only(scored):
 def test_no_images_are_a_result(model, tmp_path):
     (tmp_path / "images.csv").write_text("image,slide,patient\n", encoding="utf-8")
     dataset = read_dataset(tmp_path, require_labels=False)
-    scored = score_dataset(model, dataset, None, tmp_path / "out")
+    scored = score_dataset(model, dataset, None, audit_params(), tmp_path / "out")
     assert validation_metrics(scored, model.card, COMPARISON) == {"images": 0}
     assert (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8").count("\n") == 1
 
@@ -112,7 +117,7 @@ def test_classes_that_the_model_does_not_know(model, simulated_dataset, tmp_path
     dataset = read_dataset(simulated_dataset)
     dataset.annotations.loc[dataset.annotations["label"] == "ill", "label"] = "sick"
     with pytest.raises(FathomError, match="does not know the class 'sick', only 'ill' and 'well'"):
-        score_dataset(model, dataset, None, tmp_path / "out")
+        score_dataset(model, dataset, None, audit_params(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -126,11 +131,16 @@ def test_a_model_of_masks_takes_the_masks_of_the_data_set(simulated_dataset, tmp
     (folder / "images.csv").write_text(
         "image,slide,patient\nimages/field00.tif,s,p\n", encoding="utf-8"
     )
+
+    def score():
+        dataset = read_dataset(folder, require_labels=False)
+        return score_dataset(model, dataset, None, audit_params(), tmp_path / "out")
+
     with pytest.raises(FathomError, match="have no label image"):
-        score_dataset(model, read_dataset(folder, require_labels=False), None, tmp_path / "out")
+        score()
     labels = np.zeros((160, 160), dtype=np.int32)
     labels[20:40, 20:40], labels[60:80, 90:110] = 7, 3
     write_labels(folder / "masks" / "field00.tif", labels)
-    table = score_dataset(model, read_dataset(folder, require_labels=False), None, tmp_path / "out")
+    table = score()
     assert table.nuclei["area_px"].tolist() == [400, 400]
     assert table.nuclei["probability"].notna().all()

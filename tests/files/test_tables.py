@@ -13,6 +13,7 @@ import tifffile
 from audit_params import audit_params
 from conftest import draw_field
 from model_cards import PARAMS
+from tiny_model import write_model
 
 from fathom.audit.account_checks import audit_accounts
 from fathom.audit.image_audit import audit_image_files
@@ -25,7 +26,11 @@ from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.params import Classes, Crop, Segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.models.best_run import best_run
+from fathom.models.export import common_um_per_px
+from fathom.models.onnx_model import OnnxModel
+from fathom.scoring.external_validation import score_dataset
 from fathom.scoring.patients import read_patients
+from fathom.scoring.predict import predict_slides
 from fathom.study.nuclei import read_nuclei
 from fathom.study.rows import read_runs
 
@@ -177,6 +182,125 @@ def two_scales(folder):
     write_set(folder)
     change(folder, "images", um_per_px=lambda table: np.where(table.index < 3, 0.25, 0.5))
     assert findings_of_images(folder) == {"mixed_scales:images.csv": "error"}
+
+
+def write_scales(folder, *scales):
+    """Write a set whose files say how wide and high their pixels are, um; None: they do not."""
+    write_set(folder, slides=len(scales))
+    for number, scale in enumerate(scales):
+        path = folder / f"images/field{number}.tif"
+        sizes = {} if scale is None else {f"PhysicalSize{axis}": scale[axis] for axis in "XY"}
+        pixels = tifffile.imread(path)
+        path.unlink()
+        path = path.with_suffix(".ome.tif")
+        tifffile.imwrite(path, pixels, ome=True, metadata={"axes": "YX", **sizes})
+    for table in ("images", "annotations"):
+        change(folder, table, image=lambda rows: rows["image"].str.replace(".tif", ".ome.tif"))
+
+
+def square(side):
+    return dict.fromkeys("XY", side)
+
+
+@case
+def two_scales_by_the_files(folder):
+    write_scales(folder, *[square(0.25)] * 2, *[square(0.5)] * 2)
+    assert findings_of_images(folder) == {"mixed_scales:images.csv": "error"}
+    change(folder, "images", um_per_px=lambda table: 0.5)
+    assert "mixed_scales:images.csv" not in findings_of_images(folder)
+
+
+@case
+def scale_of_some(folder):
+    write_scales(folder, *[square(0.25)] * 2, *[None] * 2)
+    assert findings_of_images(folder) == {"mixed_scales:unknown": "error"}
+    assert common_um_per_px(read_dataset(folder).images) is None
+    change(folder, "images", um_per_px=lambda table: ["", "", 0.25, 0.25])
+    assert findings_of_images(folder) == {}
+    assert common_um_per_px(read_dataset(folder).images) == 0.25
+
+
+@case
+def scale_against_the_file(folder):
+    write_scales(folder, *[square(0.25)] * 3)
+    change(folder, "images", um_per_px=lambda table: 0.5)
+    found = audit_image_files(folder, audit_params()).findings
+    assert found["name"].tolist() == ["mixed_scales:table and files"]
+    assert found["severity"].tolist() == ["error"]
+    assert "images/field0.ome.tif 0.25 um per px, and the table 0.5" in found["what"].iloc[0]
+    assert common_um_per_px(read_dataset(folder).images) == 0.5
+
+
+@case
+def scale_by_the_files(folder):
+    write_scales(folder, *[square(0.5)] * 3)
+    assert findings_of_images(folder) == {}
+    images = read_dataset(folder).images
+    assert common_um_per_px(images) == 0.5
+    assert images["stated_um_per_px"].isna().all()
+    accounts, _ = findings_of_crops(folder, segmented=True)
+    assert accounts["kept"].sum() == 36
+
+
+@case
+def pixels_that_are_not_square(folder):
+    write_scales(folder, square(0.5), {"X": 0.5, "Y": 1.0})
+    for column in ("", 0.5):
+        change(folder, "images", um_per_px=lambda table, column=column: column)
+        (fault,) = check_dataset(folder)
+        assert fault.row == 3
+        assert "0.5 um wide and 1 um high; a study takes square ones" in fault.what
+        with pytest.raises(FathomError, match="a study takes square ones"):
+            read_dataset(folder)
+    assert check_dataset(folder, require_labels=False) == []
+
+
+@case
+def two_label_images(folder):
+    write_set(folder)
+    mask = folder / "masks/field0.tif"
+    shutil.copy(mask, mask.with_suffix(".tiff"))
+    (fault,) = check_dataset(folder)
+    said = "'images/field0.tif' has field0.tif and field0.tiff; keep one"
+    assert str(fault) == f"masks: {said}"
+    model = write_model(folder / "m.onnx", um_per_px=None, segmentation=MASKS)
+    slide, out = folder / "images/field0.tif", folder / "out"
+    with pytest.raises(FathomError, match=r"has field0\.tif and field0\.tiff; keep one"):
+        predict_slides(model, [slide], out, masks=folder / "masks")
+    assert not out.exists()
+
+
+def scored(folder, **changes):
+    model = OnnxModel(write_model(folder / "m.onnx", um_per_px=None, segmentation=MASKS))
+    dataset = read_dataset(folder, require_labels=False)
+    return score_dataset(model, dataset, None, audit_params(**changes), folder / "out")
+
+
+@case
+def new_slides_with_points_exchanged(folder):
+    write_set(folder, slides=8)
+    accounts = scored(folder).accounts
+    assert accounts["annotations_kept"].tolist() == [12] * 8
+    shutil.rmtree(folder / "out")
+    change(folder, "annotations", x=lambda table: table["y"], y=lambda table: table["x"])
+    with pytest.raises(FathomError, match="have a nucleus of their own only if x and y are exch"):
+        scored(folder)
+    waivers = {"annotations_misread:annotations.csv": "they were drawn so"}
+    accounts = scored(folder, waivers=waivers).accounts
+    in_nuclei = accounts["annotations"] - accounts["annotations_in_no_nucleus"]
+    assert 0 < in_nuclei.sum() < accounts["annotations"].sum() == 96
+    study, _ = findings_of_crops(folder)  # the same account
+    for name in ("annotations_in_no_nucleus", "gained_exchanged", "lost_exchanged", "lost_times_2"):
+        assert accounts[name].tolist() == study[name].tolist()
+
+
+@case
+def new_slides_of_one_patient(folder):
+    write_set(folder)
+    change(folder, "images", patient=lambda table: ["12E3", "1.20E+04", *"cdef"])
+    with pytest.raises(FathomError, match=r"patient_spellings:1\.20E\+04\|12E3: .* may be one"):
+        scored(folder)
+    assert not (folder / "out").exists()
 
 
 @case

@@ -17,6 +17,7 @@ from fathom.datasets.layout import (
     mask_paths,
     on_disk,
     stem,
+    without_ending,
 )
 from fathom.datasets.masks import read_mask, several_masks
 from fathom.datasets.tables import CsvRow, Fault, one_form, read_number
@@ -150,7 +151,7 @@ def _stray_masks(folder: Path, kind: str, stems: set[str]) -> Iterator[Fault]:
             continue
         if path.suffix.lower() not in MASK_SUFFIXES:
             what = f"'{path.suffix}' is not one of {', '.join(MASK_SUFFIXES)}"
-        elif one_form(name.with_suffix("").as_posix()) not in stems:
+        elif one_form(without_ending(name.as_posix())) not in stems:
             what = f"is the mask of no image: {IMAGES} has none called '{name.with_suffix('')}'"
         else:
             continue
