@@ -57,6 +57,7 @@ def folder(tmp_path_factory, method):
     params = {
         "numerics": "native",
         "runs": {"tiny": {"architecture": "tiny", "interventions": {}}},
+        "audit": PARAMS["audit"],
         "comparison": PARAMS["comparison"],
         "new_slides": {"dataset": "new", "assumed_um_per_px": ASSUMED_UM},
     }
