@@ -13,13 +13,14 @@ import zarr
 from conftest import draw_field
 from PIL import Image
 from slide_files import halves, picture, write_ome_zarr, write_plain
-from tiny_model import write_model
+from tiny_model import PARAMS, write_model
 
 import fathom
 from fathom.datasets.masks import mask_of_array, read_mask
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph
 from fathom.ground.resolution import pixel_size
+from fathom.imaging.params import Segmentation
 from fathom.scoring.output_folder import result_base
 from fathom.slides.opening import open_slide
 from fathom.slides.slide import ArraySlide
@@ -765,6 +766,25 @@ def test_a_big_endian_array_is_scored_as_the_same_in_native_order(tmp_path):
     for wrong in ("0,5", True, float("nan"), -1):
         with pytest.raises(FathomError, match="the width of a pixel in um was expected"):
             fathom.predict(field, model, um_per_px=wrong)
+
+
+def test_masks_are_checked_where_slides_are_scored(tmp_path):
+    section = Segmentation.model_validate({**PARAMS["segmentation"], "method": "masks"})
+    model = write_model(tmp_path / "masks.onnx", um_per_px=None, segmentation=section)
+    field, points = draw_field(3, 12)
+    rows, columns = np.indices(field.shape)
+    labels = np.zeros(field.shape, np.int32)
+    for number, (x, y) in enumerate(points[["x", "y"]].to_numpy(), start=1):
+        labels[(rows + 0.5 - y) ** 2 + (columns + 0.5 - x) ** 2 < 64] = number
+    expected = fathom.predict(field, model, masks=labels)
+    assert len(expected) == 12
+    for dtype in (">i4", ">u2", "<u8"):
+        assert fathom.predict(field, model, masks=labels.astype(dtype)).equals(expected)
+    black_and_white = np.where(labels, np.uint8(255), np.uint8(0))
+    Image.fromarray(black_and_white).save(tmp_path / "a.png")
+    for masks in (black_and_white, tmp_path / "a.png", labels > 0):
+        with pytest.raises(FathomError, match="in 12 separate pieces: that is a black and white"):
+            fathom.predict(field, model, masks=masks)
 
 
 @pytest.mark.parametrize("unit", ["nm", "mm", "cm", "dm", "m", "pm", "Mm", "km", "inch", "thou"])
