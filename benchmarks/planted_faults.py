@@ -143,7 +143,8 @@ def main(page: Path, seed: int) -> None:
     planted: dict[str, list[pd.DataFrame]] = {fault.kind: [] for fault in FAULTS}
     for (fault, _), table in zip(tasks, of_faults, strict=True):
         planted[fault.kind].append(table)
-    lines = [f"Seed {seed}.", "", *_planted_lines(planted), "", *_clean_lines(of_clean)]
+    lines = ["# Planted faults", "", f"Seed {seed}.", ""]
+    lines += [*_planted_lines(planted), "", *_clean_lines(of_clean)]
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(page.read_text(encoding="utf-8"))
 

@@ -1,12 +1,12 @@
 """Peak memory and speed of scoring a slide, streamed and the plain way, by the slide's size.
 
     python benchmarks/slide_memory.py models/shallow.onnx data/micronuclei/images \
-        --trained data/runs/shallow/final.safetensors --out docs/streaming-memory.md
+        --trained data/runs/shallow/final.safetensors --out memory.md
 
 The slides are mosaics of the fields of a folder, each turned and mirrored at random, written as
 tiled, uncompressed BigTIFF (uint16, tiles of 512 px). `fathom predict` writes GeoJSON, Parquet and
 the overlay of each. The plain way reads the whole slide, segments it whole with the same steps
-(SciPy and scikit-image), cuts its crops in a loop and runs the network in torch, eager, in batches
+(OpenCV and scikit-image), cuts its crops in a loop and runs the network in torch, eager, in batches
 of 256; it writes nothing. Each run is a process of its own; its peak is `ru_maxrss`. No run may
 take more than nine tenths of the machine's memory: one that would is said not to fit.
 """

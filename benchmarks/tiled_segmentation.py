@@ -22,7 +22,8 @@ from fathom.imaging.crops import describe
 from fathom.imaging.segmentation import segment
 from fathom.models.onnx_model import OnnxModel
 from fathom.scoring.stream import measure_slide, stream
-from fathom.slides.slide import ArraySlide
+from fathom.slides.opening import slide_of
+from fathom.slides.slide import ArrayReader
 
 TILES = {2_600: (512, 1_024), 5_000: (1_024,)}  # px, by the side of the mosaic
 IOU = 0.9
@@ -45,7 +46,7 @@ def mosaic(folder: Path, side: int) -> Micrograph:
 
 def streamed(micrograph: Micrograph, model: OnnxModel, tile_px: int) -> Labels:
     """Return the label image put together from tiles."""
-    slide = ArraySlide(micrograph)
+    slide = slide_of(ArrayReader(micrograph, Path("array")), None, given=None, assumed=None)
     together = np.zeros(micrograph.shape, dtype=np.int32)
     for tile in stream(measure_slide(slide, model.card), model, "mosaic", tile_px):
         rows = tile.batch.table[["label_number", "top", "left", "bottom", "right"]].to_numpy()

@@ -17,8 +17,9 @@ from scipy import ndimage
 
 from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.ground.progress import track
+from fathom.slides.opening import slide_of
 from fathom.slides.overview import pieces
-from fathom.slides.slide import ArraySlide
+from fathom.slides.slide import ArrayReader
 from fathom.slides.tissue import tissue
 
 
@@ -40,7 +41,8 @@ def on_glass(image: Micrograph, rng: np.random.Generator) -> Micrograph:
 def measure(image: Micrograph, labels: Labels, rng: np.random.Generator) -> tuple[int, ...]:
     """Return nuclei, those outside the tissue, those lost, tiles of glass, those spared."""
     height, width = labels.shape
-    slide = ArraySlide(on_glass(image, rng))
+    reader = ArrayReader(on_glass(image, rng), Path("array"))
+    slide = slide_of(reader, None, given=None, assumed=None)
     found = tissue(slide, "fluorescence" if image.ndim == 2 else "haematoxylin")
     nuclei = outside = lost = 0
     for rows, columns in filter(None, ndimage.find_objects(labels)):

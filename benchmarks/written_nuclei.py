@@ -99,9 +99,10 @@ def write(writer: NucleiWriter | None, nuclei: Iterator[NucleiBatch]) -> None:
         for _ in nuclei:
             pass
         return
-    with writer:
-        for batch in nuclei:
-            writer.add(batch)
+    for batch in nuclei:
+        writer.add(batch)
+    writer.finish()
+    writer.close()
 
 
 def measure(folder: Path, kind: str, size: int) -> None:

@@ -10,6 +10,7 @@ from fathom.audit.image_audit import AuditedImages, read_traits
 from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_nuclei
 from fathom.baselines.features import read_features
+from fathom.ground.image_store import open_store
 from fathom.ground.output import write_metrics
 from fathom.ground.section import read_section
 from fathom.study.accounts import read_accounts
@@ -22,6 +23,7 @@ def audit(
     nuclei: Path,
     accounts: Path,
     features: Path,
+    store: Path,
     out: Path,
     metrics: Path,
 ) -> None:
@@ -30,7 +32,7 @@ def audit(
     table, params = read_nuclei(nuclei), read_section(Audit)
     crops = table.crops()
     of_features, account = read_features(features, table), read_accounts(accounts)
-    found = audited(of_images, table, account, crops, of_features, params)
+    found = audited(of_images, table, account, crops, of_features, params, open_store(store))
     write_audit(out, found, params)
     draw_nuclei(out, found.findings, table, crops, dataset)
     write_metrics(metrics, found.metrics)

@@ -5,9 +5,9 @@ from pathlib import Path
 import fathom.ground.stage
 from fathom.diagnosis.arm_trainer import ArmTrainer
 from fathom.diagnosis.case import Diagnosis
-from fathom.diagnosis.climbed import write_climbed
 from fathom.diagnosis.diagnosis import read_trained_rows, suspects
 from fathom.diagnosis.ladder import climb
+from fathom.diagnosis.ladder_file import write_climbed
 from fathom.ground.numerics import read_numerics
 from fathom.ground.section import read_section
 from fathom.networks.recipe import Probes, Recipe

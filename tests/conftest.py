@@ -57,6 +57,7 @@ LONGEST = (
     "test_effects",
     "test_metrics",
     "test_label_image",
+    "test_incremental",
     "test_network",
     "test_probes",
 )

@@ -1,5 +1,7 @@
 """Batches of simulated nuclei, as a slide yields them."""
 
+from contextlib import closing, contextmanager
+
 import numpy as np
 import pandas as pd
 
@@ -39,6 +41,14 @@ def make_batch(masks, corners, first=1, image="a.tif", left_out=(), probabilitie
     table["image"] = pd.Series([image] * n, dtype="str")
     table["nucleus"] = pd.Series([f"{image}#{k}" for k in table["label_number"]], dtype="str")
     return NucleiBatch(table.astype(dict.fromkeys(NUMBERS, np.float64)), masks)
+
+
+@contextmanager
+def ended(writer):
+    """End a file as `slide_files` does: what comes last where all went well, closed either way."""
+    with closing(writer):
+        yield writer
+        writer.finish()
 
 
 def grid_batches(side, step=40, seed=0):

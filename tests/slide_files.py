@@ -8,6 +8,10 @@ import tifffile
 import zarr
 from PIL import Image
 
+from fathom.slides.resampled_slide import ResampledSlide
+from fathom.slides.slide import ArrayReader
+from fathom.slides.stated_resolution import Resolution
+
 
 def picture(height=700, width=901, channels=3, dtype=np.uint8, seed=0):
     """Return a smooth picture with fine noise: (height, width) or (height, width, 3)."""
@@ -29,6 +33,11 @@ def halves(pixels, levels):
         four = last[:height, :width].reshape(height // 2, 2, width // 2, 2, *last.shape[2:])
         found.append(np.rint(four.mean(axis=(1, 3))).astype(pixels.dtype))
     return found
+
+
+def array_slide(pixels, downsample=1.0):
+    """Return a slide over an array; its pixels are `downsample` times as wide."""
+    return ResampledSlide(ArrayReader(pixels, Path("array")), downsample, Resolution.of())
 
 
 def photometric(pixels):

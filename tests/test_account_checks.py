@@ -60,6 +60,17 @@ def test_a_share_in_no_nucleus_is_a_finding_of_the_set_or_of_the_image():
     assert (found.name, found.rows) == ("annotations_without_nucleus:a", ("a",))
 
 
+def test_the_reading_that_fits_best_is_named_with_those_in_no_nucleus():
+    lost = {"annotations_kept": 5, "annotations_in_no_nucleus": 15}
+    fits = {"gained_times_1_3": 6, "lost_times_1_3": 1, "gained_exchanged": 2}
+    (found,) = found_in(account("a", **lost, **fits), account("b")).values()
+    assert found.name == "annotations_without_nucleus:annotations.csv"
+    said = (
+        "5 more have a nucleus of their own if they are of an image of three times the resolution"
+    )
+    assert found.what.endswith(said)
+
+
 def test_who_gives_nothing_is_named_once_by_the_largest_that_gives_nothing():
     nothing = {"kept": 0, "nuclei": 5, "left_out_no_label": 3, "left_out_touches_border": 2}
     rows = [

@@ -2,7 +2,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from nuclei_batches import grid_batches, make_batch
+from nuclei_batches import ended, grid_batches, make_batch
 
 from fathom.results.anndata_file import AnnDataWriter
 from fathom.results.coordinates import PixelGrid
@@ -14,7 +14,7 @@ ABOUT = {"model": "tiny", "threshold": 0.5, "um_per_px": None}
 
 
 def written(path, *batches):
-    with AnnDataWriter(path, GRID, ABOUT, COLOURS) as writer:
+    with ended(AnnDataWriter(path, GRID, ABOUT, COLOURS)) as writer:
         for batch in batches:
             writer.add(batch)
     return path

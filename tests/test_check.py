@@ -207,7 +207,7 @@ def test_ragged_rows(folder):
 def test_missing_unknown_and_repeated_columns(folder):
     lines = ["image,slide,label,Patient,slide", *(f"images/{c}.tif,s,{c},p,s" for c in "ab")]
     assert faults_of_images(folder, lines) == [
-        "images.csv, row 1, column 'slide': is there more than once",
+        "images.csv, row 1, column 'slide': is there more than once: 'slide', 'slide'",
         "images.csv, row 1, column 'patient': is missing; "
         "there is only: image, slide, label, Patient, slide",
         "images.csv, row 1, column 'Patient': is not one of "
@@ -222,12 +222,26 @@ def test_empty_cell(folder, column):
     assert f"images.csv, row 4, column '{column}': is empty" in found
 
 
-@pytest.mark.parametrize("text", ["nan", "NaN"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("nan", "NaN", "Nan", "-nan", "-nan(ind)", "NaT", "None", "null", "NULL", "<NA>", r"\N"),
+        *("N/A", "n/a", "#N/A", "#DIV/0!", "#NULL!", "#NAME?", "#SPILL!", "Err:502", "####"),
+        *("#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#\u00dcBERLAUF!"),
+        *("#VALEUR!", "#NOM?", "#NUL!", "#NOMBRE!", "#N/D"),
+    ],
+)
 def test_not_a_number_for_a_name(folder, text):
     lines = [*IMAGES[:2], f"images/b.tif,{text},p2,well,"]
     assert faults_of_images(folder, lines) == [
         f"images.csv, row 3, column 'slide': '{text}' is not a value"
     ]
+
+
+@pytest.mark.parametrize("text", ["NA", "none", "Nancy", "#7", "#4!", "N", "Null", "Err"])
+def test_what_may_be_a_name_is_one(folder, text):
+    rows = ["image,slide,patient", f"images/a.tif,{text},p1", "images/b.tif,s2,p2"]
+    assert faults_of_images(folder, rows, require_labels=False) == []
 
 
 def test_white_space_around_a_name_is_one_fault(folder):

@@ -271,6 +271,18 @@ def test_the_summary_is_never_too_long_to_compare(runs, each):
     assert "run-0.balanced_accuracy" in found
 
 
+def test_the_summary_names_the_runs_of_which_a_network_failed():
+    keys = ("balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high")
+    sound = dict.fromkeys((*keys, "training_accuracy", "auroc"), 0.5) | {"constant_cells": 0}
+    failed = {"constant_cells": 2, "diverged_cells": 1, "final_constant": 1}
+    found = summary({"sound": sound, "failed": sound | failed, "final": {**sound, **FINAL_ALONE}})
+    marks = {key: of for key, of in found.items() if key.endswith("failed_networks")}
+    assert marks == {"failed.failed_networks": 3, "final.failed_networks": 1}
+
+
+FINAL_ALONE = {"final_diverged": 1}
+
+
 def test_depth_is_the_number_in_the_networks_name():
     lines = read_architectures(Path(__file__).parents[1] / "params.yaml")
     depths = {name: weight_layers(parse(line)) for name, line in lines.items()}

@@ -25,6 +25,7 @@ from fathom.statistics.metrics import balanced_accuracy
 from fathom.statistics.scores import read_cells
 from fathom.statistics.stratified_counts import stratified
 from fathom.study.rows import Run
+from fathom.study.trained import HISTORY
 
 STUDY = simulated.study(groups=9)
 DESIGN = design_of(STUDY.positive, STUDY.group, STUDY.groups)
@@ -179,6 +180,7 @@ def project(tmp_path):
     for name, effect in {"silhouette": 1.0, "background": 0.0}.items():
         table = simulated.predictions(STUDY, effect)
         write_table(tmp_path / "control_runs" / name / PREDICTIONS, table)
+        write_table(tmp_path / "control_runs" / name / HISTORY, simulated.history())
     predicted = pd.DataFrame({"nucleus": STUDY.nucleus, "true": THREE.astype(str)})
     write_table(
         tmp_path / "classifiers" / RECOGNISED / "patient.parquet",
@@ -222,6 +224,14 @@ def test_all_numbers_of_a_study(project):
     assert numbers["label_pixels.nuclei"] == 0
     assert not any(key.startswith((f"{LABEL_PIXELS}.", "label.")) for key in numbers)
     assert all(np.isfinite(list(numbers.values())))
+    # An effect of 0 is one answer for all.
+    constant = {key: n for key, n in numbers.items() if key.endswith("constant_cells") and n}
+    assert set(constant) <= {
+        "background.constant_cells",
+        *(f"{name}.constant_cells" for name in CLASSIFIER_CONTROLS),
+    }
+    assert numbers["silhouette.cells"] == simulated.FOLDS
+    assert numbers["silhouette.diverged_cells"] == 0
 
 
 def test_a_control_that_nothing_writes_crops_for_is_refused():

@@ -46,6 +46,32 @@ def test_a_control_that_is_not_seen_to_tell_says_what_it_could_explain():
     assert ".040 above chance at most" in said
 
 
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        ({"diverged_cells": 3}, "all of its 3 networks diverged"),
+        ({"diverged_cells": 0, "constant_cells": 3}, "say the same of every nucleus"),
+    ],
+)
+def test_a_control_whose_networks_failed_says_nothing_of_the_label(failed, said):
+    found = numbers("silhouette", 0.5) | {"silhouette.cells": 3}
+    found |= {f"silhouette.{key}": value for key, value in failed.items()}
+    sentence = control_sentence("silhouette", found, "shallow")
+    assert said in sentence
+    assert "tell the label" not in sentence
+
+
+def test_one_network_that_learned_is_enough_for_a_sentence_on_the_label():
+    found = numbers("silhouette", 0.5) | {"silhouette.cells": 3, "silhouette.diverged_cells": 2}
+    assert "is not seen to tell the label" in control_sentence("silhouette", found, "shallow")
+
+
+def test_one_answer_is_what_shuffled_labels_should_teach():
+    control = "shuffled-labels"
+    found = numbers(control, 0.5) | {f"{control}.cells": 3, f"{control}.constant_cells": 3}
+    assert "the floor, as it should be" in control_sentence(control, found, "shallow")
+
+
 def test_below_chance():
     assert "below chance" in control_sentence("shape", numbers("shape", 0.42), "baseline-forest")
 

@@ -8,9 +8,12 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
+from fathom.datasets.layout import IMAGE_COLUMNS
 from fathom.ground.errors import FathomError
+from fathom.ground.image_store import open_store
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM
 
 SHARED = Path(os.environ.get("FATHOM_SHARED", Path(__file__).parents[2] / "shared"))
@@ -48,8 +51,7 @@ def test_tables_have_their_columns_and_types_whatever_the_files_have(tmp_path):
     ]
     dataset = read_dataset(write_set(tmp_path, images, annotations))
 
-    scales = ["um_per_px", "stated_um_per_px"]
-    assert list(dataset.images) == ["image", "slide", "patient", "label", *scales]
+    assert list(dataset.images) == [*IMAGE_COLUMNS, "um_per_px_given"]
     assert list(dataset.images["image"]) == ["images/a.tif", "images/b.tif"]
     assert list(dataset.images["patient"]) == ["NA", "007"]
     assert dataset.images["label"].isna().all()
@@ -62,6 +64,20 @@ def test_tables_have_their_columns_and_types_whatever_the_files_have(tmp_path):
         "label": ["1", "0"],
     }
     assert dataset.classes == ("0", "1")
+
+
+def test_the_scale_is_that_of_the_table_and_else_that_of_the_file(tmp_path):
+    names = ("a.tif", "b.tif", "c.tif")
+    images = [
+        {"image": name, "slide": name, "patient": name, "label": label, "um_per_px": scale}
+        for name, label, scale in zip(names, ("well", "ill", "ill"), ("0.5", "", ""), strict=True)
+    ]
+    for name in names[:2]:
+        sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+        pixels = np.ones((8, 12), np.uint8)
+        tifffile.imwrite(tmp_path / name, pixels, ome=True, metadata=sizes)
+    scales = read_dataset(write_set(tmp_path, images)).images[["um_per_px", "um_per_px_given"]]
+    assert scales.fillna(0).to_numpy().tolist() == [[0.5, 0.5], [0.25, 0], [0, 0]]
 
 
 def test_labels_of_images_and_scale(tmp_path):
@@ -132,6 +148,35 @@ def test_mask_path(tmp_path):
     assert dataset.mask_path("images/p1/a.x.tif") == tmp_path / "masks/p1/a.x.tiff"
     assert dataset.mask_path("images/p1/b.x.tif") == tmp_path / "masks/p1/b.x.tif"
     assert dataset.mask_path("images/p1/c.x.tif") is None
+    tifffile.imwrite(tmp_path / "masks/p1/a.x.tif", labels)
+    with pytest.raises(FathomError, match=r"has a\.x\.tif and a\.x\.tiff; keep one"):
+        dataset.mask_path("images/p1/a.x.tif")
+
+
+@pytest.mark.parametrize("mask", ["a.tif", "a.ome.tif", "a.png"])
+def test_the_mask_of_an_ome_tiff_has_its_name_with_or_without_ome(tmp_path, mask):
+    images = [{"image": "images/a.ome.tif", "slide": "a", "patient": "a"}]
+    write_set(tmp_path, images)
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.zeros((8, 12), np.uint8)).save(tmp_path / "masks" / mask)
+    dataset = read_dataset(tmp_path, require_labels=False)
+    assert dataset.mask_path("images/a.ome.tif") == tmp_path / "masks" / mask
+
+
+def test_what_is_sound_as_a_new_slide_is_checked_again_in_a_study(tmp_path):
+    images = [
+        {"image": name, "slide": name, "patient": name, "label": label}
+        for name, label in (("a.tif", "ill"), ("b.tif", "well"))
+    ]
+    write_set(tmp_path, images)
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}
+    tifffile.imwrite(tmp_path / "b.tif", np.ones((8, 12), np.uint8), ome=True, metadata=sizes)
+    store = open_store(tmp_path / "store")
+    read_dataset(tmp_path, require_labels=False, store=store)
+    assert len(list(store.folder.iterdir())) == 2
+    for _ in range(2):
+        with pytest.raises(FathomError, match=r"b\.tif: its pixels are 0\.5 um wide and 1 um high"):
+            read_dataset(tmp_path, store=store)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from test_verdict import CONTROL, LIMITS, REPAIRED, STUCK, bistable, row, shallo
 from fathom.diagnosis.arm_trainer import ArmTrainer, seeds_for
 from fathom.diagnosis.case import Case
 from fathom.diagnosis.causes import CAUSES
-from fathom.diagnosis.climbed import LADDER, NextRow, Told, read_climbed, write_climbed
 from fathom.diagnosis.diagnosis import (
     TrainedRow,
     case_of,
@@ -28,6 +27,7 @@ from fathom.diagnosis.diagnosis import (
 from fathom.diagnosis.effects import held_out_accuracy
 from fathom.diagnosis.evidence import evidence_of, paired
 from fathom.diagnosis.ladder import Step, Wanted, climb
+from fathom.diagnosis.ladder_file import LADDER, NextRow, Told, read_climbed, write_climbed
 from fathom.diagnosis.looks import Tally
 from fathom.diagnosis.verdict import judge
 from fathom.ground.errors import FathomError
@@ -263,6 +263,17 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
     assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
 
 
+def test_the_page_says_when_networks_left_and_the_p_value_where_epochs_may_be_compared():
+    base = bistable("deep", 3, 6)
+    slow = bistable("deep+slow", 6, 6, {"learning_rate": 0.0001})
+    case = Case(base, (shallow(),), (FREED, slow), 48, cures=7)
+    page = verdict_markdown(Explained(judge(case, LIMITS), Told(STEPS, 54, 9, ()), ()))
+    he, rate = judge(case, LIMITS).rungs
+    assert f"| deep+he | 6 of 6 | {he.median_epoch:g} | {he.earlier:.2g} |" in page
+    assert rate.earlier is None
+    assert f"| deep+slow | 6 of 6 | {rate.median_epoch:g} |  |" in page
+
+
 def test_the_next_row_can_be_pasted_into_params(tmp_path, capsys):
     write_verdicts(tmp_path, tmp_path / "m.json", [explained(next_rows=(NEXT,))], SHARES, 0.95)
     print_next_row(tmp_path, None)
@@ -291,8 +302,8 @@ def test_networks_beyond_the_recipes_own_seeds_end_when_they_left(trained, tmp_p
     short = trainer({"a": Wanted(Plan(LINE, recipe), 3, None)})["a"]
     whole = trainer({"b": Wanted(Plan(LINE, recipe), 3, 3)})["b"]
     assert short.left == whole.left == (True,) * 3
-    assert [cell.ended_early for cell in short.in_order] == [False, False, True]
-    assert len(short.in_order[2].losses) == short.left_at[2] + 3 < 40
+    assert [cell.ended_early for cell in short.by_seed_and_fold] == [False, False, True]
+    assert len(short.by_seed_and_fold[2].losses) == short.left_at[2] + 3 < 40
     # What was cut short counts in no measure but `left`, nor does its half seed.
     own = replace(whole, cells=tuple(cell for cell in whole.cells if cell.seed == 0))
     for number in ("train_accuracy", "validation", "signal_end"):
@@ -317,10 +328,10 @@ def test_a_ladder_is_trained_written_and_read_back(trained, tmp_path):
         found.append((out / LADDER).read_bytes())
     assert found[0] == found[1]
     case, told, tables = read_climbed(tmp_path / "a", given, nuclei, "patient")
-    units = [(cell.seed, cell.fold) for cell in case.base.in_order]
+    units = [(cell.seed, cell.fold) for cell in case.base.by_seed_and_fold]
     assert units == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
     # The two networks of the row were there.
-    assert case.base.in_order[:2] == given.base.in_order
+    assert case.base.by_seed_and_fold[:2] == given.base.by_seed_and_fold
     assert (told.budget, told.spent >= 4) == (12, True)
     assert set(tables) == {"one", *(row.name for row in case.ladder)}
     with pytest.raises(FathomError, match=r"ladder\.json is missing: run 'dvc repro ladder'"):

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +10,21 @@ from tiny_model import PARAMS, make_card, write_model
 
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.errors import FathomError
-from fathom.ground.images import write_labels
+from fathom.ground.images import read_micrograph, write_labels
+from fathom.imaging.annotations import account_of_annotations
 from fathom.imaging.params import Segmentation
+from fathom.imaging.segmentation import segment
 from fathom.models.onnx_model import OnnxModel
-from fathom.scoring.external_validation import score_dataset, validation_metrics
+from fathom.scoring.external_validation import (
+    audit_new_slides,
+    score_dataset,
+    validation_metrics,
+)
 from fathom.statistics.params import Comparison
+from fathom.study.accounts import ANNOTATION_COUNTS, READINGS
 
 SLIDES = 8  # of the simulated data set
+SEGMENTATION = Segmentation.model_validate(PARAMS["segmentation"])
 COMPARISON = Comparison.model_validate(PARAMS["comparison"])
 
 
@@ -28,7 +37,7 @@ def model(tmp_path_factory):
 def scored(model, simulated_dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("scored")
     dataset = read_dataset(simulated_dataset, require_labels=False)
-    return score_dataset(model, dataset, None, audit_params(), out), out
+    return score_dataset(model, dataset, None, out), out
 
 
 def test_every_image_gets_its_files_and_its_row(scored):
@@ -68,10 +77,6 @@ def test_the_numbers_are_those_of_scikit_learn(scored):
     assert numbers["images"] == numbers["labelled_slides"] == SLIDES
     assert numbers["labelled"] == len(known)
     assert numbers["labelled_positive"] == truth.sum()
-    assert numbers["annotations"] == SLIDES * 12
-    became = [key for key in numbers if key.startswith("annotations_")]
-    assert numbers["annotations"] == sum(numbers[key] for key in became)
-    assert numbers["annotations_kept"] == len(known)
     for name in ("balanced_accuracy", "auroc", "sensitivity", "specificity"):
         assert numbers[f"{name}_low"] <= numbers[name] <= numbers[f"{name}_high"]
     assert numbers == validation_metrics(scored[0], card, COMPARISON)
@@ -105,10 +110,54 @@ def test_with_one_class_there_are_counts_only(scored):
     assert not any("accuracy" in name for name in numbers)
 
 
+def test_every_annotation_is_accounted_for(scored, simulated_dataset):
+    accounts = scored[0].accounts
+    annotations = pd.read_csv(simulated_dataset / "annotations.csv")
+    assert accounts["annotations"].sum() == len(annotations)
+    became = [name for name in ANNOTATION_COUNTS if name != "annotations"]
+    assert (accounts[became].sum(axis=1) == accounts["annotations"]).all()
+    numbers = validation_metrics(scored[0], make_card(), COMPARISON)
+    assert numbers["annotations"] == len(annotations)
+    assert numbers["annotations_kept"] > 0.7 * len(annotations)
+    assert numbers["labelled"] == accounts["kept"].sum()
+
+
+def test_the_account_is_that_of_a_study(scored, simulated_dataset):
+    """The stage `crop` counts the same in whole label images, here those that are put together."""
+    dataset = read_dataset(simulated_dataset, require_labels=False)
+    found = segment(read_micrograph(dataset.path("images/field00.tif")), SEGMENTATION)
+    here = dataset.annotations[dataset.annotations["image"] == "images/field00.tif"]
+    expected = account_of_annotations(found, here, {}, None)
+    account = scored[0].accounts.iloc[0]
+    for name in (*(f"gained_{one}" for one in READINGS), *(f"lost_{one}" for one in READINGS)):
+        assert account[name] == expected[name], name
+    assert account["covered"] == pytest.approx(expected["covered"])
+
+
+def test_points_that_another_reading_fits_are_refused(model, simulated_dataset, tmp_path):
+    folder = tmp_path / "exchanged"
+    shutil.copytree(simulated_dataset, folder)
+    annotations = pd.read_csv(folder / "annotations.csv")
+    exchanged = annotations.rename(columns={"x": "y", "y": "x"})
+    exchanged.to_csv(folder / "annotations.csv", index=False)
+    dataset = read_dataset(folder, require_labels=False)
+    wrong = score_dataset(model, dataset, None, tmp_path / "out")
+    with pytest.raises(FathomError, match="only if x and y are exchanged"):
+        audit_new_slides(wrong, dataset, audit_params())
+
+
+def test_names_that_may_be_one_are_said(scored, simulated_dataset):
+    dataset = read_dataset(simulated_dataset, require_labels=False)
+    assert audit_new_slides(scored[0], dataset, audit_params()) == []
+    dataset.images.loc[0, "patient"] = "P-00"
+    (said,) = audit_new_slides(scored[0], dataset, audit_params())
+    assert "'P-00' and 'p0' may be one patient" in said
+
+
 def test_no_images_are_a_result(model, tmp_path):
     (tmp_path / "images.csv").write_text("image,slide,patient\n", encoding="utf-8")
     dataset = read_dataset(tmp_path, require_labels=False)
-    scored = score_dataset(model, dataset, None, audit_params(), tmp_path / "out")
+    scored = score_dataset(model, dataset, None, tmp_path / "out")
     assert validation_metrics(scored, model.card, COMPARISON) == {"images": 0}
     assert (tmp_path / "out" / "summary.csv").read_text(encoding="utf-8").count("\n") == 1
 
@@ -117,7 +166,7 @@ def test_classes_that_the_model_does_not_know(model, simulated_dataset, tmp_path
     dataset = read_dataset(simulated_dataset)
     dataset.annotations.loc[dataset.annotations["label"] == "ill", "label"] = "sick"
     with pytest.raises(FathomError, match="does not know the class 'sick', only 'ill' and 'well'"):
-        score_dataset(model, dataset, None, audit_params(), tmp_path / "out")
+        score_dataset(model, dataset, None, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -131,16 +180,11 @@ def test_a_model_of_masks_takes_the_masks_of_the_data_set(simulated_dataset, tmp
     (folder / "images.csv").write_text(
         "image,slide,patient\nimages/field00.tif,s,p\n", encoding="utf-8"
     )
-
-    def score():
-        dataset = read_dataset(folder, require_labels=False)
-        return score_dataset(model, dataset, None, audit_params(), tmp_path / "out")
-
     with pytest.raises(FathomError, match="have no label image"):
-        score()
+        score_dataset(model, read_dataset(folder, require_labels=False), None, tmp_path / "out")
     labels = np.zeros((160, 160), dtype=np.int32)
     labels[20:40, 20:40], labels[60:80, 90:110] = 7, 3
     write_labels(folder / "masks" / "field00.tif", labels)
-    table = score()
+    table = score_dataset(model, read_dataset(folder, require_labels=False), None, tmp_path / "out")
     assert table.nuclei["area_px"].tolist() == [400, 400]
     assert table.nuclei["probability"].notna().all()

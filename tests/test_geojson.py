@@ -4,7 +4,7 @@ import uuid
 
 import numpy as np
 import pytest
-from nuclei_batches import grid_batches, make_batch
+from nuclei_batches import ended, grid_batches, make_batch
 from shapely.geometry import shape as shapely_shape
 
 from fathom.results.coordinates import PixelGrid
@@ -15,7 +15,7 @@ GRID = PixelGrid(100, 100)
 
 
 def written(path, *batches, grid=GRID, **options):
-    with GeoJsonWriter(path, grid, "ill", COLOURS, **options) as writer:
+    with ended(GeoJsonWriter(path, grid, "ill", COLOURS, **options)) as writer:
         for batch in batches:
             writer.add(batch)
     return path
@@ -97,7 +97,7 @@ def test_every_outline_of_many_is_valid(tmp_path):
 
 def test_nothing_is_finished_after_an_error(batch, tmp_path):
     def write_and_fail():
-        with GeoJsonWriter(tmp_path / "a.geojson", GRID, "ill", COLOURS) as writer:
+        with ended(GeoJsonWriter(tmp_path / "a.geojson", GRID, "ill", COLOURS)) as writer:
             writer.add(batch)
             raise RuntimeError
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from simulated_crops import cell_of, shown_of
 
+from fathom.ground import fingerprint as fingerprints
+from fathom.ground.fingerprint import closure, code_of, fingerprint
 from fathom.networks.recipe import Probes
 from fathom.training import identity
 from fathom.training.cell import Shown
-from fathom.training.identity import closure, code, fingerprint, gpu, keys_of
+from fathom.training.identity import TRAINS, gpu, keys_of
 
 N = 60
 CELL = replace(cell_of(N), probes=Probes(crops=8, epochs=(1,)))
@@ -130,14 +132,14 @@ def test_a_fingerprint_tells_arrays_of_equal_bytes_and_split_texts_apart():
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     """Return a copy of fathom's sources whose code is fingerprinted."""
-    for path in closure(identity.TRAINS):
-        copied = tmp_path / path.relative_to(identity.SOURCES)
+    for path in closure(TRAINS):
+        copied = tmp_path / path.relative_to(fingerprints.SOURCES)
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_bytes(path.read_bytes())
-    monkeypatch.setattr(identity, "SOURCES", tmp_path)
-    code.cache_clear()
+    monkeypatch.setattr(fingerprints, "SOURCES", tmp_path)
+    code_of.cache_clear()
     yield tmp_path / "fathom"
-    code.cache_clear()
+    code_of.cache_clear()
 
 
 def edited(path, before, after):
@@ -145,8 +147,8 @@ def edited(path, before, after):
     text = path.read_text("utf-8")
     assert before in text
     path.write_text(text.replace(before, after, 1), "utf-8")
-    code.cache_clear()
-    found = code()
+    code_of.cache_clear()
+    found = code_of(TRAINS)
     path.write_text(text, "utf-8")
     return found
 
@@ -163,14 +165,14 @@ def edited(path, before, after):
     ],
 )
 def test_edited_code_changes_the_key(sources, module, before, after):
-    own, whole = code(), key()
+    own, whole = code_of(TRAINS), key()
     assert edited(sources / module, before, after) != own
-    code.cache_clear()
+    code_of.cache_clear()
     assert key() == whole
 
 
 def test_comments_docstrings_and_blank_lines_are_no_code(sources):
-    own = code()
+    own = code_of(TRAINS)
     path = sources / "training" / "training.py"
     assert edited(path, "LSUV_CROPS = 128", "# a comment\n\n\nLSUV_CROPS = 128  # another") == own
     for words in ("Training one cell", "Train a cell from its checkpoint", "A cell between two"):
@@ -179,16 +181,16 @@ def test_comments_docstrings_and_blank_lines_are_no_code(sources):
 
 
 def test_code_that_is_not_imported_there_is_no_part_of_the_key(sources):
-    own = code()
+    own = code_of(TRAINS)
     (sources / "training" / "runs.py").write_text("whatever = 1\n", "utf-8")
-    code.cache_clear()
-    assert code() == own
+    code_of.cache_clear()
+    assert code_of(TRAINS) == own
 
 
 def test_the_code_is_what_importing_the_training_really_loads():
     script = f"""
 import sys
-import {identity.TRAINS}
+import {TRAINS}
 loaded = (module for name, module in sys.modules.items() if name.startswith("fathom."))
 print(*(module.__file__ for module in loaded), sep="\\n")
 """
@@ -197,4 +199,4 @@ print(*(module.__file__ for module in loaded), sep="\\n")
     )
     loaded = {Path(line) for line in done.stdout.split("\n") if line}
     modules = {path for path in loaded if path.name != "__init__.py"}  # these import nothing
-    assert {path.resolve() for path in closure(identity.TRAINS)} == modules
+    assert {path.resolve() for path in closure(TRAINS)} == modules

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from audit_params import audit_params
 
 from fathom.audit.findings import findings_of, read_findings, refuse_errors
@@ -48,10 +49,7 @@ def test_every_image_is_audited_though_some_cannot_be_read(damaged, tmp_path):
 @pytest.mark.parametrize(
     ("scales", "said"),
     [
-        (
-            ["0.25", "0.5", "0.5", "0.5"],
-            "have 2 scales (um_per_px and count of images: 0.25 1, 0.5 3",
-        ),
+        (["0.25", "0.5", "0.5", ""], "have 2 scales (um_per_px and count of images: 0.25 1, 0.5 2"),
         (["0.325", "0.3249", "0.3251", "0.325"], None),
         (["", "", "", ""], None),
     ],
@@ -65,6 +63,34 @@ def test_images_of_several_scales_stop_the_pipeline(tmp_path, scales, said):
     if said:
         assert said in mixed["what"].iloc[0]
         assert mixed["rows"].iloc[0] == ["0.tif"]
+
+
+@pytest.mark.parametrize(
+    ("files", "column", "said"),
+    [
+        ([0.25, 0.5], ["", ""], {"mixed_scales": "have 2 scales (um_per_px"}),
+        ([0.25, 0.25], ["", ""], {}),
+        ([0.25, 0.25], ["0.25", ""], {}),
+        ([0.5, 0.25], ["", "0.5"], {"contradicting_scales": "1.tif: 0.5, the file says 0.25"}),
+        ([0.25, None], ["", ""], {"unknown_scales": "of 1 of 2 images neither"}),
+        ([0.25, None], ["", "0.25"], {}),
+        ([None, None], ["", ""], {}),
+    ],
+)
+def test_what_the_files_say_of_their_scales_is_looked_at(tmp_path, files, column, said):
+    for number, scale in enumerate(files):
+        sizes = {f"PhysicalSize{axis}": scale for axis in "XY"} if scale else {}
+        path = tmp_path / f"{number}.tif"
+        tifffile.imwrite(path, np.zeros((40, 40), np.uint16), ome=True, metadata=sizes)
+    rows = [f"{number}.tif,s,p,{scale}" for number, scale in enumerate(column)]
+    (tmp_path / "images.csv").write_text("\n".join(["image,slide,patient,um_per_px", *rows]))
+    found = audit_image_files(tmp_path, audit_params()).findings
+    of_scales = found[found["check"].str.endswith("_scales")]
+    assert set(of_scales["check"]) == set(said)
+    for check, what in said.items():
+        row = of_scales[of_scales["check"] == check].iloc[0]
+        assert what in row["what"]
+        assert row["severity"] == ("error" if check == "mixed_scales" else "warning")
 
 
 def test_nuclei_in_pieces_are_counted(simulated_dataset, tmp_path):

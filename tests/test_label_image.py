@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nuclei_batches import grid_batches, make_batch
+from nuclei_batches import ended, grid_batches, make_batch
 
 from fathom.ground.errors import FathomError
 from fathom.results.coordinates import PixelGrid
@@ -14,7 +14,7 @@ from fathom.results.label_image import TILE_PX, LabelImageWriter, TileScratch
 
 
 def written(path, grid, *batches, image="a.tif"):
-    with LabelImageWriter(path, grid, image) as writer:
+    with ended(LabelImageWriter(path, grid, image)) as writer:
         for batch in batches:
             writer.add(batch)
     return path
@@ -78,7 +78,7 @@ def test_the_same_nuclei_give_the_same_bytes(tmp_path):
 
 def test_numbers_that_do_not_fit(tmp_path):
     one = np.ones((1, 1), bool)
-    with LabelImageWriter(tmp_path / "a.tif", PixelGrid(10, 10), "a.tif") as writer:
+    with ended(LabelImageWriter(tmp_path / "a.tif", PixelGrid(10, 10), "a.tif")) as writer:
         writer.add(make_batch([one], [(3, 3)], first=2**32 - 1))
         with pytest.raises(FathomError, match="holds 4,294,967,295 nuclei"):
             writer.add(make_batch([one], [(4, 4)], first=2**32))

@@ -82,7 +82,7 @@ def test_the_ladder_finds_the_cures_of_what_it_suspects_and_stops_when_it_has_on
         "deep",
         "deep-he-init",
         "deep-batchnorm",
-        "deep-rate-tenth",
+        "deep-rate-tenth-long",
         "deep-no-dropout",
         "deep-residual",
         "deep-he-init-shuffled-labels",
@@ -110,7 +110,7 @@ def test_an_open_arm_and_the_base_grow_together():
 def test_second_trials_and_general_cures_come_only_where_nothing_cured():
     found, trainer = climbed({}, budget=81)
     tried = [name for asked in trainer.asked for name in asked]
-    assert tried.index("deep-lsuv") > tried.index("deep-rate-tenth")
+    assert tried.index("deep-lsuv") > tried.index("deep-rate-tenth-long")
     assert len(tried) == 1 + cures_allowed(81) + 1
     assert [trial.name for trial in found.waiting]
 

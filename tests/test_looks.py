@@ -10,8 +10,8 @@ from fathom.diagnosis.looks import (
     LAST,
     LOOKS,
     Tally,
-    difference_interval,
     freed,
+    newcombe_interval,
     next_look,
     open_arms,
     p_value,
@@ -113,9 +113,9 @@ def test_the_interval_of_a_share_is_exact():
 
 def test_the_interval_of_a_difference_is_newcombes():
     """Newcombe 1998, table II, example (a): 56/70 against 48/80, method 10: .0524 to .3339."""
-    low, high = difference_interval(Tally(56, 70), Tally(48, 80), 0.95)
+    low, high = newcombe_interval(Tally(56, 70), Tally(48, 80), 0.95)
     assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert difference_interval(Tally(6, 6), Tally(6, 6), 0.95)[1] == pytest.approx(0.3903, abs=1e-3)
+    assert newcombe_interval(Tally(6, 6), Tally(6, 6), 0.95)[1] == pytest.approx(0.3903, abs=1e-3)
 
 
 def test_the_open_arms_are_those_that_are_not_shown_and_could_be():

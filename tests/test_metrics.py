@@ -9,6 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 from fathom.ground.errors import FathomError
 from fathom.statistics.metrics import (
     balanced_accuracy,
+    balanced_accuracy_of,
     choose_threshold,
     counts_by_group,
     ordered_pairs,
@@ -16,6 +17,7 @@ from fathom.statistics.metrics import (
     share,
     specificity,
 )
+from fathom.statistics.scores import is_constant
 
 
 @st.composite
@@ -103,3 +105,17 @@ def test_half_a_decision_counts_half_to_each_side():
     half = np.full(3, 0.5)
     counts = counts_by_group(half, np.array([True, True, False]), np.array([0, 1, 1]), 2)
     np.testing.assert_array_equal(counts, [[0.5, 0.5, 0, 0], [0.5, 0.5, 0.5, 0.5]])
+
+
+@given(scored())
+def test_the_balanced_accuracy_of_decisions_is_that_of_scikit_learn(drawn):
+    probability, positive, _ = drawn
+    decision = probability >= 0.5
+    expected = balanced_accuracy_score(positive, decision)
+    assert balanced_accuracy_of(decision, positive) == pytest.approx(expected)
+
+
+def test_probabilities_that_say_nothing_are_constant():
+    for nothing in ([0.3, 0.3], [0.3, 0.3 + 1e-7], [0.1, np.nan], [0.1, np.inf]):
+        assert is_constant(np.array(nothing))
+    assert not is_constant(np.array([0.1, 0.2]))

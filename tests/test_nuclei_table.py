@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from nuclei_batches import grid_batches, make_batch
+from nuclei_batches import ended, grid_batches, make_batch
 
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_table import COORDINATE_COLUMNS, SCORE_SCHEMA, ParquetWriter
@@ -14,7 +14,7 @@ GRID = PixelGrid(100, 100)
 
 
 def written(path, *batches, grid=GRID, about=None):
-    with ParquetWriter(path, grid, about or {}) as writer:
+    with ended(ParquetWriter(path, grid, about or {})) as writer:
         for batch in batches:
             writer.add(batch)
     return path

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from nuclei_batches import grid_batches
+from nuclei_batches import ended, grid_batches
 from PIL import Image
 
 from fathom.models.onnx_model import NOT_SCORED
@@ -98,7 +98,7 @@ def test_batches_and_a_small_picture_of_the_slide_are_enough(tmp_path):
     side = 4200
     batches, labels = grid_batches(side, step=150)
     grid, small = PixelGrid(side, side), np.full((300, 300), 100, np.uint8)
-    with OverlayWriter(tmp_path / "a.png", grid, small, COLOURS) as writer:
+    with ended(OverlayWriter(tmp_path / "a.png", grid, small, COLOURS)) as writer:
         for batch in batches:
             writer.add(batch)
     picture = np.asarray(Image.open(tmp_path / "a.png"))

@@ -3,13 +3,15 @@
 docs/own-data.md, README.md: new, check, add, repro, predict, and experiments of DVC.
 """
 
-import subprocess
+import json
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import draw_field
-from test_pipeline import ENVIRONMENT, ROOT, committed, edit, run, tiny
+from test_pipeline import ROOT, committed, edit, run, tiny
 from tifffile import imwrite
 
 MINE = "data/mine"
@@ -22,7 +24,7 @@ def clone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone") / "fathom"
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
+        if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     run(source, "git", "init", "--quiet", "--initial-branch=main")
@@ -52,12 +54,17 @@ def test_the_documented_path_from_a_clone_to_a_scored_slide_and_experiments(clon
     def own(params):
         tiny(params)
         params["dataset"] = MINE
-        params["new_slides"] = {"dataset": MINE, "assumed_um_per_px": None}
+        # As the page has it, whatever else `tiny` sets.
+        params["new_slides"] = {"dataset": "data/none", "assumed_um_per_px": None}
 
     edit(clone, own)
     committed(clone, "My data")
     run(clone, "dvc", "repro", "--quiet")
     committed(clone, "My results")
+    # Nothing of the default study is fetched, and nothing is scored.
+    assert not list((clone / "data").glob("micronuclei*"))
+    scored = json.loads((clone / "metrics" / "new_slides.json").read_text(encoding="utf-8"))
+    assert scored == {"images": 0}
     assert "nuclei" in run(clone, "fathom", "table")
     slide = f"{MINE}/images/p0_s0_1.tif"
     run(clone, "fathom", "predict", "models/small.onnx", slide, "--out", "scored")
@@ -86,16 +93,31 @@ def _revision(folder, name):
     return next(ref for ref in refs.split() if ref.endswith(f"/{name}"))
 
 
-def test_dvc_takes_the_folder_that_the_documentation_names(clone):
+@pytest.mark.parametrize("mine", [MINE, "data/study1/mine", "data/study1/2026/mine"])
+def test_dvc_takes_a_folder_at_any_depth_of_data(clone, mine):
     """`dvc add` refuses to write a note that git ignores; the images stay out of git."""
-    note = clone / f"{MINE}.dvc"
+    note = clone / f"{mine}.dvc"
+    if not (clone / mine).is_dir():
+        shutil.copytree(clone / MINE, clone / mine)
     if not note.is_file():
-        run(clone, "dvc", "add", "--quiet", MINE)
+        run(clone, "dvc", "add", "--quiet", mine)
     assert yaml.safe_load(note.read_text())["outs"][0]["path"] == "mine"
-    ignored = subprocess.run(
-        ["git", "check-ignore", "--quiet", f"{MINE}/images"],
-        cwd=clone,
-        env=ENVIRONMENT,
-        check=False,
-    )
-    assert ignored.returncode == 0
+    status = run(clone, "git", "status", "--porcelain", "--untracked-files=all", "--", "data")
+    seen = {line[3:] for line in status.splitlines()}
+    assert f"{mine}.dvc" in seen or run(clone, "git", "ls-files", f"{mine}.dvc")
+    assert not [name for name in seen if "/images" in name or name.endswith(".csv")]
+
+
+def test_git_ignores_what_the_pipeline_writes_in_data(clone):
+    """DVC adds a line to data/.gitignore for each output that git does not ignore."""
+    written = {
+        out if isinstance(out, str) else next(iter(out))
+        for file in ("dvc.yaml", "data/dvc.yaml")
+        for stage in yaml.safe_load((ROOT / file).read_text())["stages"].values()
+        for out in stage.get("do", stage).get("outs", ())
+    }
+    in_data = sorted(out.replace("${key}", "x") for out in written if out.startswith("data/"))
+    assert len(in_data) > 10
+    for out in in_data:
+        name = out if "." in Path(out).name else f"{out}/"
+        assert run(clone, "git", "check-ignore", name).strip() == name

@@ -36,6 +36,13 @@ def test_patients_by_path_and_by_name_as_text(table):
         (TABLE.replace("b.tif,007", "b.tif,nan"), "'nan' is not a value"),
         (TABLE.replace("note", "patient"), "column 'patient': is there more than once"),
         (TABLE.replace("b.tif,007", "b.tif,7"), "'007' and '7' may be one patient, who would be"),
+        (TABLE.replace("note", " patient"), "is there more than once: 'patient', ' patient'"),
+        (TABLE.replace("note", "Patient"), "is there more than once: 'patient', 'Patient'"),
+        (TABLE.replace("note", "Image "), "'image': is there more than once: 'image', 'Image '"),
+        (
+            TABLE.replace("007", "1.23457E+17"),
+            r"'1.23457E\+17' is a number that a spreadsheet rounded, and several patients",
+        ),
         (TABLE.replace("b.tif,007,", "b.tif,007"), "row 4: has 2 cells where the header has 3"),
         ("image,person\na.tif,1\n", "column 'patient': is missing; there is only: image, person"),
         ("image;patient\na.tif;1\n", "commas must separate the cells"),

@@ -107,8 +107,8 @@ def project(tmp_path_factory):
     edit(folder, tiny)
     # Not `fetch`: nothing asks for the data that it downloads.
     assert set(repro(folder)) == {
-        *("audit_images", "segment", "score_segmentation", "crop", "features", "audit", "split"),
-        *("baseline", "compare"),
+        *("check", "audit_images", "segment", "score_segmentation", "crop", "features", "audit"),
+        *("split", "baseline", "compare"),
         *(
             f"{stage}@{name}"
             for stage in ("train", "export")
@@ -173,7 +173,7 @@ def test_a_second_repro_runs_nothing(project):
 
 @pytest.mark.long
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force")) == 21
+    assert len(repro(project, "--force")) == 22
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -204,7 +204,7 @@ def test_a_changed_learning_rate_runs_what_reads_it_and_the_diff_is_a_table(bran
     networks = ("small", "deep-batchnorm")
     assert set(repro(branch, "predict")) == {
         *(f"{stage}@{name}" for stage in ("train", "export") for name in networks),
-        *("compare", "predict"),
+        *("check", "compare", "predict"),
     }
     committed(branch, "Raise the learning rate")
     diff = run(branch, "dvc", "metrics", "diff", "main")
@@ -218,7 +218,7 @@ def test_a_changed_architecture_line_trains_that_run_alone(branch):
     before = finished_cells(branch)
     ran = repro(branch, "compare", "diagnose")
     # The ladder reads every line: its networks are in the store.
-    assert set(ran) == {"train@small", "ladder", "compare", "diagnose"}
+    assert set(ran) == {"check", "train@small", "ladder", "compare", "diagnose"}
     assert len(finished_cells(branch) - before) == 3
 
 
@@ -227,7 +227,7 @@ def test_a_new_run_is_one_row(branch):
     row = {"architecture": "small", "interventions": {"no-dropout": {"dropout": 0.0}}}
     edit(branch, lambda params: params["runs"].update({"small-no-dropout": row}))
     ran = repro(branch, "compare", "diagnose")
-    assert set(ran) == {"train@small-no-dropout", "ladder", "compare", "diagnose"}
+    assert set(ran) == {"check", "train@small-no-dropout", "ladder", "compare", "diagnose"}
 
 
 def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
@@ -260,7 +260,7 @@ def test_a_truncated_image_stops_before_training_and_is_found(branch):
     )
     image.write_bytes(whole)
     assert done.returncode != 0
-    assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["audit_images"]
+    assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["check", "audit_images"]
     assert "unreadable_image:images/field03.tif" in done.stderr
     found = (branch / "data" / "audit_images" / "findings.md").read_text(encoding="utf-8")
     assert "unreadable_image:images/field03.tif" in found

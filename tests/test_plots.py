@@ -90,6 +90,7 @@ def test_errors_by_depth_mirror_the_results(made):
         measure = "training_accuracy" if part == "training" else "balanced_accuracy"
         assert row["error"] == pytest.approx(1 - results[run][measure])
         assert row["low"] <= row["error"] <= row["high"]
+        assert row["failed_networks"] == results[run]["constant_cells"]
 
 
 def test_the_area_under_each_curve_is_the_reported_auroc(made):

@@ -98,6 +98,16 @@ def test_what_the_audit_found_and_what_was_waived_stands_beneath(project, capsys
         assert "Waived: one_class_patient:p3 (a control)." in text
 
 
+def test_what_validation_chose_of_each_classifier_stands_beneath(project, capsys):
+    assert "chosen" not in printed(capsys)
+    values = ({"C": 0.1, "gamma": 1.0}, {"C": 100.0, "gamma": 0.001})
+    file = project / "data" / "baseline" / "chosen.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"svm": [{"hyperparameters": value} for value in values]}))
+    text = " ".join(printed(capsys).split())
+    assert "svm, chosen by validation, fold by fold: C 0.1, 100; gamma 1, 0.001." in text
+
+
 def printed(capsys, *, markdown=False):
     print_comparison(Path("metrics"), markdown=markdown)
     return capsys.readouterr().out
@@ -307,6 +317,19 @@ def test_controls_stand_beside_the_networks_at_80_columns(controlled, capsys):
     for name in (LONGEST, "res-20", "forest"):
         assert len(rows(text, name)) == 4  # two tables of the comparison, batch effect, leak
     assert "nobody is seen to use it" in text
+
+
+def test_what_failed_is_marked_in_the_tables_of_the_controls_too(controlled, capsys):
+    write(controlled, "res-20", {**numbers("res-20"), "diverged_cells": 1, "final_diverged": 1})
+    file = controlled / "metrics" / "controls.json"
+    failed = {"silhouette.cells": 3, "silhouette.diverged_cells": 2, "size.cells": 3}
+    file.write_text(json.dumps(json.loads(file.read_text()) | failed))
+    text = printed(capsys)
+    assert len(re.findall(r"^ ?res-20†‡ ", text, re.MULTILINE)) == 4
+    assert len(re.findall(r"^ ?silhouette† ", text, re.MULTILINE)) == 1
+    said = " ".join(text.split())
+    assert "† silhouette: 2 of 3 networks diverged" in said
+    assert "size†" not in said
 
 
 def test_controls_stand_in_the_markdown_too(controlled, capsys):

@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slide_files import halves, picture, write_ome_zarr, write_pyramid_ome, write_svs, write_tiled
+from slide_files import (
+    array_slide,
+    halves,
+    picture,
+    write_ome_zarr,
+    write_pyramid_ome,
+    write_svs,
+    write_tiled,
+)
 
 from fathom.slides.opening import open_slide
 from fathom.slides.overview import overview
 from fathom.slides.reader import levels_of
-from fathom.slides.slide import ArraySlide, Slide
+from fathom.slides.slide import Slide
 
 LEVELS = halves(picture(421, 307), 3)
 
@@ -32,7 +40,7 @@ def regions(draw, slide):
 )
 def test_a_region_is_cut_from_the_whole_to_the_bit(data, channels, dtype, downsample):
     pixels = picture(95, 61, channels, dtype, seed=data.draw(st.integers(0, 9)))
-    slide = ArraySlide(pixels, downsample=downsample)
+    slide = array_slide(pixels, downsample=downsample)
     whole = slide.read(0, 0, slide.height, slide.width)
     top, left, height, width = data.draw(regions(slide))
     region = slide.read(top, left, height, width)
@@ -79,14 +87,14 @@ def test_threads_read_the_same_as_one(written):
 def test_a_constant_picture_stays_constant_at_every_resolution():
     pixels = np.full((90, 70), 12345, np.uint16)
     for downsample in (0.4, 1.5, 3.7, 16.0):
-        slide = ArraySlide(pixels, downsample=downsample)
+        slide = array_slide(pixels, downsample=downsample)
         assert (slide.read(0, 0, slide.height, slide.width) == 12345).all()
 
 
 def test_a_pattern_finer_than_a_pixel_becomes_grey_not_a_false_pattern():
     rows, columns = np.indices((400, 400))
     checkers = ((rows + columns) % 2 * 255).astype(np.uint8)
-    slide = ArraySlide(checkers, downsample=3.3)
+    slide = array_slide(checkers, downsample=3.3)
     inner = slide.read(2, 2, slide.height - 4, slide.width - 4)
     assert np.abs(inner.astype(int) - 127.5).max() <= 3
     every_third = checkers[::3, ::3]
@@ -98,7 +106,7 @@ def test_coordinates_lead_back_to_the_full_resolution(downsample):
     """A blob stays where it is: y_full = (y + 0.5) * downsample - 0.5."""
     rows, columns = np.ogrid[:200, :240]
     blob = 255 * np.exp(-((rows - 83.0) ** 2 + (columns - 141.0) ** 2) / (2 * 14**2))
-    slide = ArraySlide(np.rint(blob).astype(np.uint8), downsample=downsample)
+    slide = array_slide(np.rint(blob).astype(np.uint8), downsample=downsample)
     weights = slide.read(0, 0, slide.height, slide.width).astype(float)
     y, x = (np.average(axis, weights=weights) for axis in np.indices(weights.shape))
     assert (y + 0.5) * slide.downsample - 0.5 == pytest.approx(83, abs=0.05)
@@ -147,7 +155,7 @@ def test_a_side_rounded_by_the_writer_is_still_a_whole_downsample():
 
 
 def test_a_region_outside_is_the_callers_mistake():
-    slide: Slide = ArraySlide(np.zeros((10, 12), np.uint8))
+    slide: Slide = array_slide(np.zeros((10, 12), np.uint8))
     for region in [(0, 0, 11, 5), (-1, 0, 3, 3), (0, 5, 5, 8), (0, 0, 0, 5)]:
         with pytest.raises(ValueError, match="is not inside the 10 x 12 px"):
             slide.read(*region)
@@ -156,12 +164,12 @@ def test_a_region_outside_is_the_callers_mistake():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_overview_is_the_mean_of_what_it_stands_for(channels):
     pixels = picture(1000, 640, channels)
-    small, factor = overview(ArraySlide(pixels), 125)
+    small, factor = overview(array_slide(pixels), 125)
     assert factor == 8.0
     assert small.shape[:2] == (125, 80)
     assert small.mean() == pytest.approx(pixels.mean(), abs=0.5)
-    np.testing.assert_array_equal(overview(ArraySlide(pixels), 125)[0], small)
-    assert overview(ArraySlide(pixels), 5000)[1] == 1.0
+    np.testing.assert_array_equal(overview(array_slide(pixels), 125)[0], small)
+    assert overview(array_slide(pixels), 5000)[1] == 1.0
 
 
 def test_an_overview_does_not_hang_on_the_pyramid(tmp_path, monkeypatch):
@@ -170,7 +178,7 @@ def test_an_overview_does_not_hang_on_the_pyramid(tmp_path, monkeypatch):
     write_pyramid_ome(tmp_path / "a.ome.tif", levels, 0.5)
     with open_slide(tmp_path / "a.ome.tif", channels=3) as slide:
         small, _ = overview(slide, 160)
-        np.testing.assert_array_equal(small, overview(ArraySlide(pixels), 160)[0])
+        np.testing.assert_array_equal(small, overview(array_slide(pixels), 160)[0])
         assert (overview(slide, 160, by_pyramid=True)[0] == 7).all()
         monkeypatch.setattr("fathom.slides.overview._READ_WHOLE_PX", 1000)
         assert (overview(slide, 160)[0] == 7).all()

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from audit_params import audit_params
 from conftest import draw_field
 from slide_files import halves, picture, write_pyramid_ome
 from tiny_model import PARAMS, write_model
@@ -119,7 +118,7 @@ def test_an_annotation_is_in_the_files_own_pixels(tmp_path):
     flat[["image", "x", "y", "label"]].to_csv(tmp_path / "set" / "annotations.csv", index=False)
     model = OnnxModel(write_model(tmp_path / "tiny.onnx", um_per_px=0.5))
     dataset = read_dataset(tmp_path / "set", require_labels=False)
-    found = score_dataset(model, dataset, None, audit_params(), tmp_path / "out").nuclei
+    found = score_dataset(model, dataset, None, tmp_path / "out").nuclei
     assert len(found) == 12
     for row in found.to_dict("records"):
         distance = np.hypot(points["y"] - row["y"], points["x"] - row["x"])

@@ -69,7 +69,7 @@ PACKAGES = (
     "ground",
 )
 # A dep that orders two stages: nothing of it is read.
-ORDER = {"segment": {"data/audit_images"}}
+ORDER = {"audit_images": {"data/checked.txt"}, "segment": {"data/audit_images"}}
 HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
 
 
@@ -215,7 +215,7 @@ def test_a_folder_of_any_name_reaches_the_script_as_it_is(odd, monkeypatch, stag
     paths = {str(one.def_path) for one in [*rendered.deps, *rendered.outs] if one.def_path}
     paths = {path for path in paths if not path.startswith(("stages/", "src/", "params.yaml"))}
     assert paths - ORDER.get(stage, set()) <= words
-    assert words - paths <= {*TABLES, "larger_2", ".cells"}
+    assert words - paths <= {*TABLES, "larger_2", ".cells", ".images"}
     named = {
         f"${{{key}}}": name
         for key, name in zip(("dataset", "new_slides.dataset"), names, strict=True)
@@ -306,7 +306,13 @@ assert "torch" not in sys.modules
 
 
 @pytest.mark.parametrize(
-    ("path", "ignored"), [("data/mine", True), ("data/mine.dvc", False), ("data/.gitignore", False)]
+    ("path", "ignored"),
+    [
+        ("data/mine", True),
+        ("data/mine.dvc", False),
+        ("data/.gitignore", False),
+        ("data/none/images.csv", False),
+    ],
 )
 def test_git_keeps_the_note_of_a_data_set_of_ones_own_and_not_its_images(path, ignored):
     """`dvc add data/mine` refuses to write data/mine.dvc where git ignores it."""

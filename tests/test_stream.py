@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from slide_files import array_slide
 from tiny_model import PARAMS, write_model
 
 from fathom.ground.errors import FathomError
@@ -15,7 +16,6 @@ from fathom.models.onnx_model import OnnxModel
 from fathom.scoring import tiles
 from fathom.scoring.segmenter import LARGEST_DIAMETERS
 from fathom.scoring.stream import measure_slide, stream
-from fathom.slides.slide import ArraySlide
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("FATHOM_SHARED", ROOT.parent / "shared"))
@@ -41,7 +41,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def slide():
-    return ArraySlide(draw_slide(0))
+    return array_slide(draw_slide(0))
 
 
 def nuclei(slide, model, tile_px):
@@ -147,7 +147,7 @@ def test_nuclei_are_numbered_as_they_come(slide, model):
 def test_what_is_wider_than_a_nucleus_can_be_is_in_no_tile(model):
     field = draw_slide(1, side=300)
     field[100:180, 150:240] = 1500
-    slide = ArraySlide(field)
+    slide = array_slide(field)
     measured = measure_slide(slide, model.card)
     widest = LARGEST_DIAMETERS * measured.segmenter.traits.foreground.diameter_px
     assert segment(field, model.card.segmentation)[140, 200] > 0
@@ -159,7 +159,7 @@ def test_what_is_wider_than_a_nucleus_can_be_is_in_no_tile(model):
 
 
 def test_a_slide_without_nuclei_has_no_tiles(model):
-    dark = ArraySlide(np.full((300, 200), 7, dtype=np.uint8))
+    dark = array_slide(np.full((300, 200), 7, dtype=np.uint8))
     assert list(stream(measure_slide(dark, model.card), model, "dark")) == []
 
 
@@ -195,7 +195,7 @@ def test_as_many_tiles_at_once_as_cores_and_memory_allow(monkeypatch):
 
 
 def test_a_sample_is_spread_and_always_the_same():
-    slide = ArraySlide(np.zeros((9_000, 9_000), dtype=np.uint8))
+    slide = array_slide(np.zeros((9_000, 9_000), dtype=np.uint8))
     everywhere = tiles.Everywhere()
     parts = tiles.sample(slide, everywhere)
     assert parts == tiles.sample(slide, everywhere)
@@ -209,7 +209,7 @@ def test_a_sample_is_spread_and_always_the_same():
 
 def test_a_sample_has_no_slivers():
     for shape in ((2_309, 7_000), (800, 20_000), (500, 40_000)):
-        slide = ArraySlide(np.zeros(shape, dtype=np.uint8))
+        slide = array_slide(np.zeros(shape, dtype=np.uint8))
         for part in tiles.sample(slide, tiles.Everywhere()):
             assert part.height == min(tiles.SAMPLE_PX, slide.height)
             assert part.width == tiles.SAMPLE_PX
@@ -227,7 +227,7 @@ def test_real_fields_are_the_same_in_tiles_and_whole(model):
     for name in names[::30]:
         field = read_micrograph(folder / "images" / name)
         labels = segment(field, model.card.segmentation)
-        table, masks = nuclei(ArraySlide(field), model, 150)
+        table, masks = nuclei(array_slide(field), model, 150)
         whole += labels.max()
         require_same_labels(drawn(table, masks, labels.shape), labels)
     assert whole > 100

@@ -5,17 +5,17 @@ from model_cards import make_card
 
 from fathom.models.abstention import Abstention
 from fathom.results.summary import (
+    Counts,
     ScoredSlide,
     Summary,
-    Tally,
     summary_of,
     summary_of_slide,
     verdict,
-    wilson_interval,
     write_patients,
     write_summary,
 )
 from fathom.slides.stated_resolution import Resolution
+from fathom.statistics.metrics import wilson_interval
 
 
 def nuclei(probabilities, threshold=0.5):
@@ -65,18 +65,18 @@ def test_a_model_without_a_band_never_decides(card):
 @pytest.mark.parametrize("scored", [1, 7, 50, 400])
 def test_the_interval_holds_the_share_and_stays_between_0_and_1(scored):
     for positive in range(scored + 1):
-        low, high = wilson_interval(positive, scored)
+        low, high = wilson_interval(positive, scored, 0.95)
         assert 0 <= low <= positive / scored <= high <= 1
 
 
 def test_the_interval_is_wilsons():
     """81 of 263: Newcombe 1998, Stat. Med. 17:857, table I, method 3 (without continuity)."""
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert wilson_interval(81, 263, 0.95) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(0, 20, 0.95) == pytest.approx((0, 0.1611), abs=5e-5)
 
 
 def test_nuclei_that_were_not_scored_do_not_count():
-    row = summary_of(Tally.of(nuclei([0.9, 0.8, 0.2, np.nan]), make_card()), make_card(), "a.tif")
+    row = summary_of(Counts.of(nuclei([0.9, 0.8, 0.2, np.nan]), make_card()), make_card(), "a.tif")
     assert (row.nuclei, row.scored, row.positive) == (4, 3, 2)
     assert row.share_positive == pytest.approx(2 / 3)
     assert row.mean_probability == pytest.approx(1.9 / 3)
@@ -88,7 +88,7 @@ def test_nuclei_that_were_not_scored_do_not_count():
     [([], "a.tif: no nucleus was found"), ([np.nan], "a.tif: none of its nuclei could be scored")],
 )
 def test_an_image_without_scores_is_undecided_and_says_why(probabilities, remark):
-    row = summary_of(Tally.of(nuclei(probabilities), make_card()), make_card(), "a.tif")
+    row = summary_of(Counts.of(nuclei(probabilities), make_card()), make_card(), "a.tif")
     assert row.verdict == "undecided"
     assert row.remark.startswith(remark)
     assert (row.nuclei, row.scored, row.positive) == (len(probabilities), 0, 0)
@@ -96,17 +96,17 @@ def test_an_image_without_scores_is_undecided_and_says_why(probabilities, remark
 
 
 def test_the_row_of_a_slide_says_who_states_its_resolution():
-    scored = ScoredSlide(Tally(4, 3, 2, 1.9), Resolution(0.4, "assumption"))
+    scored = ScoredSlide(Counts(4, 3, 2, 1.9), Resolution(0.4, "assumption"))
     row = summary_of_slide(scored, make_card(), "a.tif")
     assert (row.um_per_px, row.um_per_px_stated_by, row.scored) == (0.4, "assumption", 3)
 
 
 def test_tallies_of_batches_add_up_to_that_of_the_image():
     table = nuclei([0.9, 0.8, np.nan, 0.2, 0.6, np.nan])
-    parts = [Tally.of(table.iloc[k : k + 2], make_card()) for k in (0, 2, 4)]
-    whole = sum(parts, Tally())
-    assert whole == Tally(6, 4, 3, pytest.approx(2.5))
-    assert Tally.of(table, make_card()) == whole
+    parts = [Counts.of(table.iloc[k : k + 2], make_card()) for k in (0, 2, 4)]
+    whole = sum(parts, Counts())
+    assert whole == Counts(6, 4, 3, pytest.approx(2.5))
+    assert Counts.of(table, make_card()) == whole
 
 
 def test_the_table_is_what_a_spreadsheet_reads(tmp_path):
@@ -124,7 +124,13 @@ def test_the_table_is_what_a_spreadsheet_reads(tmp_path):
 
 
 def test_a_patient_is_the_nuclei_of_all_images(tmp_path):
-    tallies = [Tally(60, 50, 45, 40.0), None, Tally(0, 0, 0, 0.0), Tally(60, 50, 45, 42.0), None]
+    tallies = [
+        Counts(60, 50, 45, 40.0),
+        None,
+        Counts(0, 0, 0, 0.0),
+        Counts(60, 50, 45, 42.0),
+        None,
+    ]
     patients = ["p2", "p2", "p1", "p2", "p3"]
     table = write_patients(tallies, patients, card_with(0.3), tmp_path)
     assert list(table["patient"]) == ["p2", "p1", "p3"]

@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from fathom.scoring.threads import cores, read_and_work
+from fathom.ground.processor import cores
+from fathom.scoring.threads import read_and_work
 
 
 def test_results_come_in_the_order_of_the_items():

@@ -10,12 +10,12 @@ import yaml
 
 from fathom.diagnosis.case import Case, Diagnosis
 from fathom.diagnosis.causes import CAUSES
-from fathom.diagnosis.climbed import Told
 from fathom.diagnosis.cures import CURES, is_cure, trials
 from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.findings import STEP
-from fathom.diagnosis.looks import Tally, difference_interval
+from fathom.diagnosis.ladder_file import Told
+from fathom.diagnosis.looks import Tally, newcombe_interval
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
 from fathom.ground.section import read_section
 from fathom.networks.interventions import planned
@@ -448,7 +448,7 @@ def test_cures_that_worked_are_named_together_with_the_difference_that_is_not_ex
     norm = bistable("norm", 11, 12, {"norm": "batch"})
     found = verdict(base, he, norm)
     assert set(found.together) == {"he", "norm"}
-    low, high = difference_interval(Tally(12, 12), Tally(11, 12), 0.95)
+    low, high = newcombe_interval(Tally(12, 12), Tally(11, 12), 0.95)
     assert found.not_excluded == pytest.approx(max(abs(low), abs(high)))
     assert verdict(base, he).not_excluded is None
 
@@ -497,9 +497,18 @@ def test_what_the_ladder_tries_is_the_cure_that_it_is_for():
         assert all(is_cure(kind, plan, one, 48) for one in found.values())
     # A lower rate is given more epochs; what is there already is not tried.
     plan = row("base", DEEP, {"norm": "batch", "dropout": 0.0, "initialisation": "he"}).plan
-    assert trials("a lower learning rate", plan, 48)["rate-tenth"].recipe.epochs == 120
+    assert trials("a lower learning rate", plan, 48)["rate-tenth-long"].recipe.epochs == 120
     assert (trials("a norm", plan, 48), trials("less dropout", plan, 48)) == ({}, {})
     assert list(trials("another initialisation", plan, 48)) == ["lsuv"]
+
+
+def test_a_cure_called_as_an_intervention_of_params_is_that_intervention():
+    """So that the row that `fathom why --next` prints means what params.yaml means by the name."""
+    named = PARAMS["interventions"]
+    tries = {name: dict(one) for cure in CURES.values() for name, one in cure.tries.items()}
+    shared = named.keys() & tries.keys()
+    assert {"he-init", "batchnorm", "residual", "long"} <= shared
+    assert {name: tries[name] for name in shared} == {name: named[name] for name in shared}
 
 
 def test_a_signal_that_was_never_there_was_not_lost_while_training():

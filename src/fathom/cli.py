@@ -58,8 +58,8 @@ def new(
         str | None,
         typer.Option(
             "--labels",
-            help="'folders', or a CSV table: image,label or image,x,y,label.",
-            show_default="GeoJSON files named like the images, else folders",
+            help="'folders', 'none', or a CSV table: image,label or image,x,y,label.",
+            show_default="GeoJSON files named like the images, else folders, to be confirmed",
         ),
     ] = None,
     classes: Annotated[
@@ -67,12 +67,12 @@ def new(
         typer.Option(
             "--classes",
             help="A CSV table, image,number,label: the classes of the nuclei in label images of "
-            "Cellpose or StarDist, which lie beside the images.",
+            "Cellpose or StarDist, in masks/, beside the images or in a folder of their own.",
         ),
     ] = None,
     um_per_px: Annotated[
         float | None,
-        typer.Option("--um-per-px", help="Width of a pixel, of all images.", min=0),
+        typer.Option("--um-per-px", help="Width of a pixel, of all images."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
 ) -> None:
@@ -81,6 +81,8 @@ def new(
 
     proposal = propose(folder, pattern=pattern, labels=labels, classes=classes, um_per_px=um_per_px)
     print(proposal.text())
+    if yes and proposal.question:
+        raise FathomError(f"nothing was written. {proposal.question}")
     if not yes and not typer.confirm(f"Write these tables to {folder}?"):
         print("nothing was written")
         return

@@ -10,20 +10,14 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from conftest import draw_field
 from PIL import Image
-from slide_files import halves, picture, write_ome_zarr, write_plain
-from tiny_model import PARAMS, write_model
+from slide_files import picture, write_plain
 
-import fathom
-from fathom.datasets.masks import mask_of_array, read_mask
+from fathom.datasets.masks import read_mask
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph
 from fathom.ground.resolution import pixel_size
-from fathom.imaging.params import Segmentation
-from fathom.scoring.output_folder import result_base
 from fathom.slides.opening import open_slide
-from fathom.slides.slide import ArraySlide
 
 DOCS = Path(__file__).parents[2] / "docs" / "files.md"
 
@@ -140,28 +134,6 @@ def three_channels(path, **metadata):
         metadata={"axes": "CYX", **metadata},
         **options,
     )
-
-
-def ome_zarr(pixels, dtype):
-    def write(path):
-        group = zarr.open_group(path, mode="w", zarr_format=2)
-        array = group.create_array("0", shape=pixels.shape, chunks=(16, 16), dtype=dtype)
-        array[...] = pixels
-        axes = [{"name": name, "type": "space"} for name in "yx"]
-        group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
-
-    return write
-
-
-def bioformats2raw(images):
-    def write(path):
-        root = zarr.open_group(path, mode="w", zarr_format=2)
-        root.attrs["bioformats2raw.layout"] = 3
-        root.create_group("OME").attrs["series"] = [str(number) for number in range(images)]
-        for number in range(images):
-            write_ome_zarr(path / str(number), halves(GREY, 2), 0.5)
-
-    return write
 
 
 def grey_jpeg(path):
@@ -465,36 +437,6 @@ CASES = {
         suffix=".ome.tif",
         options={"channel": 1},
     ),
-    "OME-Zarr, big-endian": Case(ome_zarr(DEEP, ">u2"), NOTHING, DEEP, suffix=".zarr"),
-    "OME-Zarr without pixels": Case(
-        ome_zarr(DEEP[:0], "u2"), NOTHING, "holds no pixels", suffix=".zarr"
-    ),
-    "bioformats2raw, one image": Case(bioformats2raw(1), NOTHING, GREY, suffix=".zarr"),
-    "bioformats2raw, two images": Case(
-        bioformats2raw(2), NOTHING, "holds the images 0, 1, not one", suffix=".zarr"
-    ),
-}
-
-# Name: what is given to `fathom.predict`, what comes out as a slide, and as masks.
-ARRAYS = {
-    "big-endian": (DEEP.astype(">u2"), DEEP, DEEP.astype(np.int32)),
-    "int32, big-endian": (LABELS.astype(">i4"), "int32 numbers", LABELS.astype(np.int32)),
-    "int64": (LABELS.astype(np.int64), "int64 numbers", LABELS.astype(np.int32)),
-    "negative numbers": (-LABELS.astype(np.int32), "int32 numbers", "must lie in 0..2147483647"),
-    "beyond 32 bits": (
-        LABELS.astype(np.int64) << 40,
-        "int64 numbers",
-        "must lie in 0..2147483647",
-    ),
-    "floating point": (LABELS.astype(np.float32), "float32 numbers", "whole-numbered"),
-    "bool": (ONE > 0, "bool numbers", (ONE > 0).astype(np.int32)),
-    "bool, several nuclei": (LABELS > 0, "bool numbers", "one number, 1, in 2 separate pieces"),
-    "(H, W, 3)": (RGB, RGB, "a label image is grey"),
-    "one row": (np.zeros(7, np.uint8), "has the shape (7,)", "a label image is grey"),
-    "pages": (np.zeros((2, 5, 5), np.uint8), "has the shape (2, 5, 5)", "a label image is grey"),
-    "no pixels": (np.zeros((0, 5), np.uint8), "has the shape (0, 5)", "has the shape (0, 5)"),
-    "masked": (np.ma.masked_equal(LABELS, 1), "is a masked array", "is a masked array"),
-    "a list": (LABELS.tolist(), "is a list; a NumPy array", "is a list; a NumPy array"),
 }
 
 
@@ -719,74 +661,6 @@ def test_without_a_model_that_needs_it_no_wrong_width_is_told(tmp_path, name):
         assert slide.um_per_px == known
 
 
-@pytest.mark.parametrize("name", ARRAYS)
-def test_an_array_is_read_by_the_rules_of_files_or_refused(name):
-    def whole(pixels):
-        with ArraySlide(pixels) as slide:
-            return slide.read(0, 0, slide.height, slide.width)
-
-    given, as_picture, as_mask = ARRAYS[name]
-    require(found(whole, given), as_picture)
-    require(found(lambda array: mask_of_array(array, Path("masks")), given), as_mask)
-
-
-def test_a_bioformats2raw_folder_of_two_images_names_them(tmp_path):
-    bioformats2raw(2)(tmp_path / "a.zarr")
-    with pytest.raises(FathomError, match=r"holds the images 0, 1, not one; .* a\.zarr/0|a.zarr/0"):
-        open_slide(tmp_path / "a.zarr")
-    np.testing.assert_array_equal(as_slide(tmp_path / "a.zarr" / "1", {}), GREY)
-
-
-def test_images_of_two_zarr_folders_do_not_clash(tmp_path, monkeypatch):
-    for name in ("a.ome.zarr", "raw"):
-        bioformats2raw(1)(tmp_path / name)
-    out = Path("out")
-    assert result_base(tmp_path / "a.ome.zarr" / "0", out) == out / "a_0"
-    assert result_base(tmp_path / "raw" / "0", out) == out / "raw_0"
-    assert result_base(tmp_path / "a.ome.zarr", out) == out / "a"
-    monkeypatch.chdir(tmp_path / "raw")
-    assert result_base(Path("0"), out) == out / "raw_0"
-    assert result_base(Path("x/y.ome.tif"), out) == out / "y"
-
-
-def test_a_zarr_of_two_pyramids_is_refused(tmp_path):
-    write_ome_zarr(tmp_path / "a.zarr", [GREY])
-    group = zarr.open_group(tmp_path / "a.zarr", mode="a")
-    group.attrs["multiscales"] = group.attrs["multiscales"] * 2
-    with pytest.raises(FathomError, match="holds 2 pyramids"):
-        open_slide(tmp_path / "a.zarr")
-
-
-def test_a_big_endian_array_is_scored_as_the_same_in_native_order(tmp_path):
-    model = write_model(tmp_path / "tiny.onnx", um_per_px=None)
-    field, _ = draw_field(3, 12)
-    one, other = fathom.predict(field, model), fathom.predict(field.astype(">u2"), model)
-    assert len(one) == 12
-    assert one.equals(other)
-    for wrong in ("0,5", True, float("nan"), -1):
-        with pytest.raises(FathomError, match="the width of a pixel in um was expected"):
-            fathom.predict(field, model, um_per_px=wrong)
-
-
-def test_masks_are_checked_where_slides_are_scored(tmp_path):
-    section = Segmentation.model_validate({**PARAMS["segmentation"], "method": "masks"})
-    model = write_model(tmp_path / "masks.onnx", um_per_px=None, segmentation=section)
-    field, points = draw_field(3, 12)
-    rows, columns = np.indices(field.shape)
-    labels = np.zeros(field.shape, np.int32)
-    for number, (x, y) in enumerate(points[["x", "y"]].to_numpy(), start=1):
-        labels[(rows + 0.5 - y) ** 2 + (columns + 0.5 - x) ** 2 < 64] = number
-    expected = fathom.predict(field, model, masks=labels)
-    assert len(expected) == 12
-    for dtype in (">i4", ">u2", "<u8"):
-        assert fathom.predict(field, model, masks=labels.astype(dtype)).equals(expected)
-    black_and_white = np.where(labels, np.uint8(255), np.uint8(0))
-    Image.fromarray(black_and_white).save(tmp_path / "a.png")
-    for masks in (black_and_white, tmp_path / "a.png", labels > 0):
-        with pytest.raises(FathomError, match="in 12 separate pieces: that is a black and white"):
-            fathom.predict(field, model, masks=masks)
-
-
 @pytest.mark.parametrize("unit", ["nm", "mm", "cm", "dm", "m", "pm", "Mm", "km", "inch", "thou"])
 def test_units_are_told_apart_by_case(unit):
     in_um = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "pm": 1e-6}
@@ -812,8 +686,5 @@ def test_the_page_has_a_row_for_each_file_and_says_what_comes_out():
     for name, (_, _, expected) in WIDTHS.items():
         width = documented.pop(name)[0]
         assert width == ("refused" if isinstance(expected, str) else f"{expected:g} um")
-    for name, (_, *expected) in ARRAYS.items():
-        said = ["refused" if isinstance(one, str) else "read" for one in expected]
-        assert documented.pop(f"array: {name}")[:2] == said
-    headings = [name for name in documented if name not in ("file", "array", "---")]
+    headings = [name for name in documented if name not in ("file", "---")]
     assert not headings, "rows of files that are not tried"

@@ -14,10 +14,13 @@ from audit_params import audit_params
 from conftest import draw_field
 from model_cards import PARAMS
 from tiny_model import write_model
+from typer.testing import CliRunner
 
+from fathom.arranging.arrange import propose, write
 from fathom.audit.account_checks import audit_accounts
 from fathom.audit.image_audit import audit_image_files
 from fathom.audit.nucleus_checks import audit_nuclei, audit_pairs, near_duplicate_table
+from fathom.cli import app
 from fathom.datasets.check import check_dataset
 from fathom.datasets.dataset import read_dataset
 from fathom.ground.errors import FathomError
@@ -26,9 +29,6 @@ from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.params import Classes, Crop, Segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.models.best_run import best_run
-from fathom.models.export import common_um_per_px
-from fathom.models.onnx_model import OnnxModel
-from fathom.scoring.external_validation import score_dataset
 from fathom.scoring.patients import read_patients
 from fathom.scoring.predict import predict_slides
 from fathom.study.nuclei import read_nuclei
@@ -121,6 +121,26 @@ def points_in_micrometres(folder):
 
 
 @case
+def points_of_another_resolution(folder):
+    write_set(folder)
+    change(folder, "annotations", x=lambda table: table["x"] / 3, y=lambda table: table["y"] / 3)
+    with pytest.raises(FathomError, match="If they are of an image of a third of the resolution"):
+        findings_of_crops(folder)
+
+
+@case
+def scale_of_the_file(folder):
+    write_set(folder)
+    path = folder / "images/field3.tif"
+    sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(path, tifffile.imread(path), ome=True, metadata=sizes)
+    change(folder, "images", um_per_px=lambda table: 0.5)
+    assert findings_of_images(folder) == {"contradicting_scales:images.csv": "warning"}
+    change(folder, "images", um_per_px=lambda table: "")
+    assert findings_of_images(folder) == {"unknown_scales:images.csv": "warning"}
+
+
+@case
 def points_beside_a_wide_image(folder):
     write_set(folder)
     for number in range(6):
@@ -184,67 +204,12 @@ def two_scales(folder):
     assert findings_of_images(folder) == {"mixed_scales:images.csv": "error"}
 
 
-def write_scales(folder, *scales):
-    """Write a set whose files say how wide and high their pixels are, um; None: they do not."""
-    write_set(folder, slides=len(scales))
-    for number, scale in enumerate(scales):
-        path = folder / f"images/field{number}.tif"
-        sizes = {} if scale is None else {f"PhysicalSize{axis}": scale[axis] for axis in "XY"}
-        pixels = tifffile.imread(path)
-        path.unlink()
-        path = path.with_suffix(".ome.tif")
-        tifffile.imwrite(path, pixels, ome=True, metadata={"axes": "YX", **sizes})
-    for table in ("images", "annotations"):
-        change(folder, table, image=lambda rows: rows["image"].str.replace(".tif", ".ome.tif"))
-
-
-def square(side):
-    return dict.fromkeys("XY", side)
-
-
-@case
-def two_scales_by_the_files(folder):
-    write_scales(folder, *[square(0.25)] * 2, *[square(0.5)] * 2)
-    assert findings_of_images(folder) == {"mixed_scales:images.csv": "error"}
-    change(folder, "images", um_per_px=lambda table: 0.5)
-    assert "mixed_scales:images.csv" not in findings_of_images(folder)
-
-
-@case
-def scale_of_some(folder):
-    write_scales(folder, *[square(0.25)] * 2, *[None] * 2)
-    assert findings_of_images(folder) == {"mixed_scales:unknown": "error"}
-    assert common_um_per_px(read_dataset(folder).images) is None
-    change(folder, "images", um_per_px=lambda table: ["", "", 0.25, 0.25])
-    assert findings_of_images(folder) == {}
-    assert common_um_per_px(read_dataset(folder).images) == 0.25
-
-
-@case
-def scale_against_the_file(folder):
-    write_scales(folder, *[square(0.25)] * 3)
-    change(folder, "images", um_per_px=lambda table: 0.5)
-    found = audit_image_files(folder, audit_params()).findings
-    assert found["name"].tolist() == ["mixed_scales:table and files"]
-    assert found["severity"].tolist() == ["error"]
-    assert "images/field0.ome.tif 0.25 um per px, and the table 0.5" in found["what"].iloc[0]
-    assert common_um_per_px(read_dataset(folder).images) == 0.5
-
-
-@case
-def scale_by_the_files(folder):
-    write_scales(folder, *[square(0.5)] * 3)
-    assert findings_of_images(folder) == {}
-    images = read_dataset(folder).images
-    assert common_um_per_px(images) == 0.5
-    assert images["stated_um_per_px"].isna().all()
-    accounts, _ = findings_of_crops(folder, segmented=True)
-    assert accounts["kept"].sum() == 36
-
-
 @case
 def pixels_that_are_not_square(folder):
-    write_scales(folder, square(0.5), {"X": 0.5, "Y": 1.0})
+    write_set(folder)
+    path = folder / "images/field1.tif"
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}
+    tifffile.imwrite(path, tifffile.imread(path), ome=True, metadata=sizes)
     for column in ("", 0.5):
         change(folder, "images", um_per_px=lambda table, column=column: column)
         (fault,) = check_dataset(folder)
@@ -270,43 +235,16 @@ def two_label_images(folder):
     assert not out.exists()
 
 
-def scored(folder, **changes):
-    model = OnnxModel(write_model(folder / "m.onnx", um_per_px=None, segmentation=MASKS))
-    dataset = read_dataset(folder, require_labels=False)
-    return score_dataset(model, dataset, None, audit_params(**changes), folder / "out")
-
-
-@case
-def new_slides_with_points_exchanged(folder):
-    write_set(folder, slides=8)
-    accounts = scored(folder).accounts
-    assert accounts["annotations_kept"].tolist() == [12] * 8
-    shutil.rmtree(folder / "out")
-    change(folder, "annotations", x=lambda table: table["y"], y=lambda table: table["x"])
-    with pytest.raises(FathomError, match="have a nucleus of their own only if x and y are exch"):
-        scored(folder)
-    waivers = {"annotations_misread:annotations.csv": "they were drawn so"}
-    accounts = scored(folder, waivers=waivers).accounts
-    in_nuclei = accounts["annotations"] - accounts["annotations_in_no_nucleus"]
-    assert 0 < in_nuclei.sum() < accounts["annotations"].sum() == 96
-    study, _ = findings_of_crops(folder)  # the same account
-    for name in ("annotations_in_no_nucleus", "gained_exchanged", "lost_exchanged", "lost_times_2"):
-        assert accounts[name].tolist() == study[name].tolist()
-
-
-@case
-def new_slides_of_one_patient(folder):
-    write_set(folder)
-    change(folder, "images", patient=lambda table: ["12E3", "1.20E+04", *"cdef"])
-    with pytest.raises(FathomError, match=r"patient_spellings:1\.20E\+04\|12E3: .* may be one"):
-        scored(folder)
-    assert not (folder / "out").exists()
-
-
 @case
 def patients_as_a_spreadsheet_has_them(folder):
     write_set(folder)
-    for one, other in (("007", "7"), ("12E3", "1.20E+04"), ("2022-05-25", "25/05/2022")):
+    for one, other in (
+        ("007", "7"),
+        ("12E3", "1.20E+04"),
+        ("1,234", "1234"),
+        ("10:30", "0.4375"),
+        ("2022-05-25", "25. Mai 2022"),
+    ):
         names = [one, other, "a", "b", "c", "d"]
         change(folder, "images", patient=lambda table, names=names: names)
         name = "|".join(sorted((one, other)))
@@ -341,12 +279,50 @@ def patients_option(folder):
         ("image,patient\na.tif,p1 \n", "white space"),
         ("image,patient\na.tif,nan\n", "is not a value"),
         ("image,patient,patient\na.tif,p1,p2\n", "more than once"),
+        ("image,patient,Patient\na.tif,p1,p2\n", "more than once"),
         ("image,patient\na.tif,7\nb.tif,007\n", "may be one patient"),
+        ("image,patient\na.tif,1.23457E+17\nb.tif,1.23457E+17\n", "several patients may be in"),
     ):
         table.write_text(text)
         images = [Path("a.tif"), Path("b.tif")][: text.count("\n") - 1]
         with pytest.raises(FathomError, match=said):
             read_patients(table, images)
+
+
+@case
+def missing_values_as_text(folder):
+    write_set(folder)
+    for text in ("nan", "None", "N/A", "#N/A", "#DIV/0!", "#NV", "#BEZUG!", "#VALEUR!", "Err:502"):
+        change(folder, "images", patient=lambda table, text=text: [text, *"bcdef"])
+        (fault,) = check_dataset(folder)
+        assert fault.what == f"'{text}' is not a value"
+
+
+@case
+def label_images_in_a_folder_of_their_own(folder):
+    write_set(folder)
+    (folder / "masks").rename(folder / "labels")
+    for table in ("images", "annotations"):
+        (folder / f"{table}.csv").unlink()
+    write(propose(folder))
+    dataset = read_dataset(folder, require_labels=False)
+    assert dataset.images["image"].tolist() == [f"images/field{n}.tif" for n in range(6)]
+    assert all(dataset.mask_path(image) for image in dataset.images["image"])
+
+
+@case
+def two_folders_that_may_be_patients(folder):
+    write_set(folder)
+    for patient in ("patientA", "patientB"):
+        (folder / patient).mkdir()
+    for number, path in enumerate(sorted((folder / "images").iterdir())):
+        path.rename(folder / f"patient{'AB'[number % 2]}" / path.name)
+    for table in ("images", "annotations"):
+        (folder / f"{table}.csv").unlink()
+    shutil.rmtree(folder / "masks")
+    asked = CliRunner().invoke(app, ["new", str(folder), "--yes"])
+    assert "may be two classes, or two patients" in str(asked.exception)
+    assert set(propose(folder, labels="none").images["patient"]) == {"patientA", "patientB"}
 
 
 @case

@@ -1,13 +1,15 @@
 """`fathom new`: a folder of images becomes a data set, shown first, written after a yes."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from fathom.arranging.files import LABEL_IMAGE_ENDS, Files, find_files
 from fathom.arranging.labels import (
-    LABEL_IMAGE_ENDS,
     Point,
     class_table,
     folder_of_labels,
@@ -19,19 +21,20 @@ from fathom.arranging.pattern import Pattern, guess
 from fathom.datasets.layout import (
     ANNOTATIONS,
     IMAGES,
-    LABEL_MASKS,
     MASKS,
-    is_litter,
     labels_path,
+    mask_paths,
+    on_disk,
     stem,
 )
-from fathom.datasets.tables import one_form
+from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
-from fathom.ground.images import SUFFIXES, read_labels, write_labels
-from fathom.ground.output import written_whole
+from fathom.ground.images import read_labels, read_micrograph, write_labels
+from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
 
-FOLDERS = "folders"  # of --labels
+FOLDERS, NONE = "folders", "none"  # of --labels
 _SHOWN = 8  # rows
+_NAMED = 5  # files that a note lists
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Proposal:
     points: tuple[Point, ...]
     label_images: Mapping[str, Path]  # of each image that has one
     notes: tuple[str, ...] = field(default=())
+    question: str = ""  # what was guessed and only a person can know
 
     def text(self) -> str:
         """Return it as a person reads it: the first rows, the counts, the notes."""
@@ -55,15 +59,26 @@ class Proposal:
         lines = [f"pattern: {self.pattern}", "", *shown, "", ", ".join(counts)]
         if self.points:
             classes = points["label"].value_counts().sort_index()
-            named = ", ".join(f"{name} {count}" for name, count in classes.items())
-            lines.append(f"{len(points)} annotated nuclei: {named}")
+            by_class = ", ".join(f"{name} {count}" for name, count in classes.items())
+            lines.append(f"{len(points)} annotated nuclei: {by_class}")
         if "label" in self.images:
             of_images = self.images["label"].value_counts().sort_index()
-            named = ", ".join(f"{name or 'none'} {count}" for name, count in of_images.items())
-            lines.append(f"labels of images: {named}")
+            by_class = ", ".join(f"{name or 'none'} {count}" for name, count in of_images.items())
+            lines.append(f"labels of images: {by_class}")
         if self.label_images:
-            lines.append(f"{len(self.label_images)} label images, copied to {MASKS}/")
-        return "\n".join([*lines, *self.notes])
+            copied = len(self.to_copy())
+            lines.append(
+                f"{len(self.label_images)} label images, {copied} of them to be copied to {MASKS}/"
+            )
+        return "\n".join([*lines, *self.notes, *filter(None, [self.question])])
+
+    def to_copy(self) -> dict[str, Path]:
+        """Return the label images, by image, that do not lie in their place in masks/ yet."""
+        return {
+            image: path
+            for image, path in self.label_images.items()
+            if path not in mask_paths(self.folder, image)
+        }
 
 
 def propose(
@@ -80,8 +95,8 @@ def propose(
     ----------
     folder : with images in it, at any depth
     pattern : of slide and patient in their paths (`fathom.arranging.pattern`); guessed if not given
-    labels : `folders`, or a CSV table; if not given, GeoJSON files named like the images, else
-        folders, if some level of them has two names
+    labels : `folders`, `none`, or a CSV table; if not given, GeoJSON files named like the images,
+        else folders, if some level of them has two names: a guess, for they may be patients
     classes : CSV table of the classes of numbered nuclei, where there are label images
     um_per_px : the scale of all images, if it is known
     """
@@ -91,10 +106,19 @@ def propose(
                 f"{folder / name} is there already, and nothing is overwritten: `fathom check "
                 f"{folder}` says whether it is sound; move it away to begin anew"
             )
-    images, label_images = _files(folder)
-    of_images, points, notes, level = _labels(folder, images, labels, label_images, classes)
-    stems = [stem(image) for image in images]
-    chosen = Pattern(pattern) if pattern else guess([_unlabelled(image, level) for image in images])
+    if um_per_px is not None and not is_plausible(um_per_px):
+        raise FathomError(
+            f"--um-per-px is {um_per_px:g}; the width of a pixel in um was expected, from "
+            f"{FINEST_UM} to {COARSEST_UM}"
+        )
+    tables = [Path(one) for one in (labels, classes) if one not in (None, FOLDERS, NONE)]
+    files = find_files(folder, tables)
+    found = _labels(folder, files, labels, classes)
+    points, notes = _sound(folder, found.points)
+    notes = [*found.notes, *notes]
+    stems = [stem(image) for image in files.images]
+    names = [_unlabelled(image, found.level) for image in files.images]
+    chosen = Pattern(pattern) if pattern else guess(names)
     origins = chosen.read(stems)
     if "{patient}" not in chosen.text:
         notes.append(
@@ -103,17 +127,54 @@ def propose(
         )
     table = pd.DataFrame(
         {
-            "image": images,
+            "image": files.images,
             "slide": [origins[one].slide for one in stems],
             "patient": [origins[one].patient for one in stems],
         }
     )
-    if of_images:
-        table["label"] = [of_images.get(image, "") for image in images]
+    if found.of_images:
+        table["label"] = [found.of_images.get(image, "") for image in files.images]
     table["um_per_px"] = "" if um_per_px is None else f"{um_per_px:g}"
-    if not of_images and not points:
+    if not found.of_images and not points:
         notes.append("No labels were found: the data set can be scored, not trained on.")
-    return Proposal(folder, chosen.text, table, tuple(points), label_images, tuple(notes))
+    notes += _unused("They fit no image, and are not used", files.unfit)
+    notes += _unused("Nothing is made of", files.others)
+    question = found.question
+    return Proposal(folder, chosen.text, table, points, files.label_images, tuple(notes), question)
+
+
+def _unused(what: str, names: Sequence[str]) -> list[str]:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"{what}: {', '.join(names[:_NAMED])}{more}."] if names else []
+
+
+def _sound(folder: Path, points: Iterable[Point]) -> tuple[tuple[Point, ...], list[str]]:
+    """Return the points without those made twice, and notes.
+
+    Raises `FathomError` where some lie outside of their images.
+    """
+    count = Counter(points)
+    notes = []
+    if twice := count.total() - len(count):
+        notes.append(f"{twice} points stand there twice, and count once.")
+    sizes = {
+        image: read_micrograph(on_disk(folder, image)).shape[:2]
+        for image in dict.fromkeys(point.image for point in count)
+    }
+    outside = [
+        point
+        for point in count
+        if not (0 <= point.x < sizes[point.image][1] and 0 <= point.y < sizes[point.image][0])
+    ]
+    if outside:
+        image, x, y, _ = outside[0]
+        height, width = sizes[image]
+        raise FathomError(
+            f"{len(outside)} of {len(count)} points lie outside of their images, such as x {x:g}, "
+            f"y {y:g} of {image!r}, which is {width} x {height} px: coordinates are pixels of the "
+            "image itself, x to the right and y down"
+        )
+    return tuple(count), notes
 
 
 def _unlabelled(image: str, level: int | None) -> str:
@@ -125,116 +186,74 @@ def _unlabelled(image: str, level: int | None) -> str:
 
 
 def write(proposal: Proposal) -> None:
-    """Write the tables and copy the label images; raise `FathomError` where a file is there."""
+    """Write the tables and copy the label images: all of them, or nothing.
+
+    Raises `FathomError` where a file is there, and where a label image cannot be read.
+    """
     folder = proposal.folder
-    targets = {image: labels_path(folder / MASKS, image) for image in proposal.label_images}
+    copies = proposal.to_copy()
+    targets = {image: labels_path(folder / MASKS, image) for image in copies}
     there = [
         path for path in (folder / IMAGES, folder / ANNOTATIONS, *targets.values()) if path.exists()
     ]
     if there:
         raise FathomError(f"{there[0]} is there already, and nothing is overwritten")
-    for image, target in targets.items():
-        write_labels(target, read_labels(proposal.label_images[image]))
-    if proposal.points:
-        points = pd.DataFrame(proposal.points, columns=list(Point._fields))
-        _write_csv(folder / ANNOTATIONS, points[["image", "x", "y", "label"]])
-    _write_csv(folder / IMAGES, proposal.images)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as made:
+        for image, source in copies.items():
+            write_labels(labels_path(Path(made) / MASKS, image), read_labels(source))
+        if proposal.points:
+            points = pd.DataFrame(proposal.points, columns=list(Point._fields))
+            write_csv(Path(made) / ANNOTATIONS, points[["image", "x", "y", "label"]])
+        write_csv(Path(made) / IMAGES, proposal.images)
+        for target in targets.values():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (Path(made) / target.relative_to(folder)).replace(target)
+        for table in (ANNOTATIONS, IMAGES):
+            if (Path(made) / table).exists():
+                (Path(made) / table).replace(folder / table)
 
 
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with written_whole(path) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
+@dataclass(frozen=True)
+class _Labels:
+    of_images: Mapping[str, str] = field(default_factory=dict)
+    points: Sequence[Point] = ()
+    notes: Sequence[str] = ()
+    level: int | None = None  # of the folders that are the label
+    question: str = ""
 
 
-def _files(folder: Path) -> tuple[list[str], dict[str, Path]]:
-    """Return the images of a folder, sorted, and the label images that lie beside them."""
-    if not folder.is_dir():
-        raise FathomError(f"{folder}: there is no such folder")
-    found = {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix.lower() in SUFFIXES and not is_litter(path)
-    }
-    pictures = [
-        name
-        for name in found
-        if PurePosixPath(name).parts[0] not in (MASKS, LABEL_MASKS)
-        and not any(part.startswith(".") for part in PurePosixPath(name).parts)
-    ]
-    stems = {str(PurePosixPath(name).with_suffix("")) for name in pictures}
-    label_images: dict[str, Path] = {}
-    images = []
-    for picture in pictures:
-        path = PurePosixPath(picture)
-        names = [path.stem.removesuffix(end) for end in LABEL_IMAGE_ENDS if path.stem.endswith(end)]
-        owner = next((one for name in names if (one := str(path.with_name(name))) in stems), None)
-        if owner is None:
-            images.append(picture)
-        else:
-            label_images[owner] = found[picture]
-    if not images:
-        raise FathomError(f"{folder}: holds no image ({', '.join(SUFFIXES)}), at any depth")
-    owners = {str(PurePosixPath(image).with_suffix("")): one_form(image) for image in images}
-    return [one_form(image) for image in images], {
-        owners[owner]: path for owner, path in label_images.items()
-    }
-
-
-Found = tuple[dict[str, str], list[Point], list[str], int | None]
-
-
-def _labels(
-    folder: Path,
-    images: Sequence[str],
-    labels: str | None,
-    label_images: Mapping[str, Path],
-    classes: Path | None,
-) -> Found:
-    """Return labels of images, points, notes, and the level of folders that is the label."""
+def _labels(folder: Path, files: Files, labels: str | None, classes: Path | None) -> _Labels:
     if classes is not None:
-        return {}, *_classified(images, label_images, classes), None
+        return _classified(files, classes)
+    if labels == NONE:
+        return _Labels()
     if labels is not None and labels != FOLDERS:
-        of_images, points = table_labels(Path(labels), images)
-        missing = len(images) - len(set(of_images) | {point.image for point in points})
+        of_images, points = table_labels(Path(labels), files.images)
+        missing = len(files.images) - len(set(of_images) | {point.image for point in points})
         notes = [f"{missing} images have no label in {labels}."] if missing else []
-        return of_images, points, notes, None
-    drawn = {} if labels else _geojson_files(folder, images)
-    if drawn:
-        return {}, *_drawn(drawn), None
-    level = folder_of_labels(images)
+        return _Labels(of_images, points, notes)
+    if files.drawn and labels is None:
+        return _drawn(files.drawn)
+    level = folder_of_labels(files.images)
     if level is None:
         if labels:
             raise FathomError(
                 f"{folder}: no level of its folders has exactly two names; give the labels as a "
                 "table, --labels TABLE.csv"
             )
-        return {}, [], [], None
-    of_images = {image: PurePosixPath(image).parts[level] for image in images}
-    return of_images, [], ["The label is the name of a folder."], level
+        return _Labels()
+    of_images = {image: PurePosixPath(image).parts[level] for image in files.images}
+    one, other = sorted(set(of_images.values()))
+    question = (
+        f"The folders {one!r} and {other!r} may be two classes, or two patients, slides or sites, "
+        f"which nothing here can tell: --labels {FOLDERS} takes them for classes, --labels {NONE} "
+        "does not."
+    )
+    notes = ["The label is the name of a folder."]
+    return _Labels(of_images, (), notes, level, "" if labels else question)
 
 
-def _geojson_files(folder: Path, images: Sequence[str]) -> dict[str, Path]:
-    files = {
-        one_form(path.relative_to(folder).with_suffix("").as_posix()): path
-        for path in sorted(folder.rglob("*.geojson"))
-        if not is_litter(path)
-    }
-    by_name: dict[str, list[Path]] = {}
-    for path in files.values():
-        by_name.setdefault(one_form(path.stem), []).append(path)
-    found = {}
-    for image in images:
-        plain = PurePosixPath(image)
-        beside = files.get(str(plain.with_suffix(""))) or files.get(image)
-        same = by_name.get(plain.stem, []) or by_name.get(plain.name, [])
-        if beside is None and len(same) > 1:
-            raise FathomError(f"{same[0]} and {same[1]} may both belong to {image!r}; keep one")
-        if beside or same:
-            found[image] = beside or same[0]
-    return found
-
-
-def _drawn(files: Mapping[str, Path]) -> tuple[list[Point], list[str]]:
+def _drawn(files: Mapping[str, Path]) -> _Labels:
     points: list[Point] = []
     without = 0
     for image, path in files.items():
@@ -244,22 +263,21 @@ def _drawn(files: Mapping[str, Path]) -> tuple[list[Point], list[str]]:
     notes = [f"Read {len(files)} GeoJSON files."]
     if without:
         notes.append(f"{without} objects in them have no class, and label nothing.")
-    return list(dict.fromkeys(points)), notes
+    return _Labels({}, points, notes)
 
 
-def _classified(
-    images: Sequence[str], label_images: Mapping[str, Path], classes: Path
-) -> tuple[list[Point], list[str]]:
+def _classified(files: Files, classes: Path) -> _Labels:
     points: list[Point] = []
-    of_images = class_table(classes, images)
+    of_images = class_table(classes, files.images)
     unlabelled = 0
     for image, numbers in of_images.items():
-        path = label_images.get(image)
+        path = files.label_images.get(image)
         if path is None:
             ends = ", ".join(LABEL_IMAGE_ENDS)
             raise FathomError(
-                f"{classes}: lists nuclei of {image!r}, beside which there is no label image: it "
-                f"has the image's name and one of the ends {ends}"
+                f"{classes}: lists nuclei of {image!r}, of which there is no label image: it lies "
+                f"in {MASKS}/ or another folder by the image's name, or beside it with one of the "
+                f"ends {ends}"
             )
         labels = read_labels(path)
         points += label_image_points(labels, numbers, image, path)
@@ -267,4 +285,4 @@ def _classified(
     notes = ["segmentation.method: masks uses these label images."]
     if unlabelled:
         notes.append(f"{unlabelled} nuclei of the label images have no class.")
-    return points, notes
+    return _Labels({}, points, notes)

@@ -1,6 +1,7 @@
 """Labels as labs have them: folders, tables, QuPath's points and outlines, label images."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -11,14 +12,10 @@ from skimage.draw import polygon
 
 from fathom.datasets.label_pieces import largest_pieces
 from fathom.datasets.layout import stem
-from fathom.datasets.tables import CsvRow, one_form, read_number, read_rows
+from fathom.datasets.tables import CsvRow, one_form, read_number, read_sound_rows
 from fathom.ground.arrays import Bools, Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels
-
-# How Cellpose, StarDist's users and others call the label image of `a.tif`.
-LABEL_IMAGE_ENDS = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_stardist")
-_NAMED = 5  # faults that an error lists
 
 
 class Point(NamedTuple):
@@ -52,7 +49,7 @@ def table_labels(path: Path, images: Sequence[str]) -> tuple[dict[str, str], lis
     )
     points_meant = {"x", "y"} <= {cell.strip() for cell in first_line.split(",")}
     columns = ("image", "label", "x", "y") if points_meant else ("image", "label")
-    rows = _rows(path, columns)
+    rows = read_sound_rows(path, columns, "table")
     known = _by_name(images)
     of_images: dict[str, str] = {}
     points = []
@@ -98,7 +95,7 @@ def class_table(path: Path, images: Sequence[str]) -> dict[str, dict[int, str]]:
     """Return the class of each numbered nucleus, by image, of a CSV: image, number, label."""
     known = _by_name(images)
     found: dict[str, dict[int, str]] = {}
-    for row in _rows(path, ("image", "number", "label")):
+    for row in read_sound_rows(path, ("image", "number", "label"), "table"):
         text = row.get("number")
         if not text.isdecimal() or int(text) == 0:
             raise FathomError(
@@ -132,16 +129,6 @@ def label_image_points(
     return points
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[CsvRow]:
-    if not path.is_file():
-        raise FathomError(f"{path}: there is no such table")
-    rows, faults = read_rows(path, columns, others=True)
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults[:_NAMED])
-        raise FathomError(f"{path}: the table has {len(faults)} faults:\n{listed}")
-    return rows
-
-
 def _by_name(images: Sequence[str]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for image in images:
@@ -170,17 +157,30 @@ def _class_of(properties: Mapping[str, Any]) -> str | None:
 def _places(geometry: Mapping[str, Any]) -> Iterator[tuple[float, float]]:
     kind, coordinates = geometry["type"], geometry["coordinates"]
     if kind == "Point":
-        yield float(coordinates[0]), float(coordinates[1])
+        yield _point(coordinates)
     elif kind == "MultiPoint":
-        for x, y, *_ in coordinates:
-            yield float(x), float(y)
+        yield from map(_point, coordinates)
     elif kind == "Polygon":
-        yield _inside(np.asarray(coordinates[0], dtype=np.float64)[:, :2])
+        yield _inside(_rings(coordinates))
     elif kind == "MultiPolygon":
-        rings = [np.asarray(one[0], dtype=np.float64)[:, :2] for one in coordinates]
-        yield _inside(max(rings, key=_area))
+        yield _inside(max(map(_rings, coordinates), key=lambda rings: _area(rings[0])))
     else:
         raise ValueError(f"a {kind} is no point and no outline")
+
+
+def _point(coordinates: Sequence[Any]) -> tuple[float, float]:
+    x, y = float(coordinates[0]), float(coordinates[1])
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ValueError(f"a point lies at {x}, {y}")
+    return x, y
+
+
+def _rings(coordinates: Sequence[Any]) -> list[Floats]:
+    """Return the outline of a polygon, and those of its holes, as (n, 2) x and y."""
+    rings = [np.asarray(ring, dtype=np.float64)[:, :2] for ring in coordinates]
+    if not all(np.isfinite(ring).all() for ring in rings):
+        raise ValueError("an outline has a corner that is no number")
+    return rings
 
 
 def _area(ring: Floats) -> float:
@@ -188,16 +188,21 @@ def _area(ring: Floats) -> float:
     return abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
 
 
-def _inside(ring: Floats) -> tuple[float, float]:
-    """Return the pixel's centre that lies deepest in an outline; its mean where it has no pixel."""
-    corner = np.floor(ring.min(axis=0)).astype(int)
-    size = np.ceil(ring.max(axis=0)).astype(int) - corner + 1
+def _inside(rings: Sequence[Floats]) -> tuple[float, float]:
+    """Return the pixel's centre that lies deepest in an outline and in none of its holes.
+
+    Where the outline has no pixel of its own, its mean.
+    """
+    outer, *holes = rings
+    corner = np.floor(outer.min(axis=0)).astype(int)
+    size = np.ceil(outer.max(axis=0)).astype(int) - corner + 1
     mask = np.zeros((size[1], size[0]), dtype=bool)
-    # Pixel i reaches from i to i + 1; skimage's point i is its centre.
-    x, y = (ring - corner - 0.5).T
-    mask[polygon(y, x, mask.shape)] = True
+    for ring in (outer, *holes):
+        # Pixel i reaches from i to i + 1; skimage's point i is its centre.
+        x, y = (ring - corner - 0.5).T
+        mask[polygon(y, x, mask.shape)] = ring is outer
     if not mask.any():
-        middle = ring.mean(axis=0)
+        middle = outer.mean(axis=0)
         return float(middle[0]), float(middle[1])
     down, right = _deepest(mask)
     return float(corner[0] + right), float(corner[1] + down)

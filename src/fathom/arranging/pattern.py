@@ -32,11 +32,11 @@ class Pattern:
 
     def __post_init__(self) -> None:
         """Raise `FathomError` for a name it does not know, or one that is there twice."""
-        named = re.findall(r"\{([^{}]*)\}", self.text)
-        unknown = [one for one in named if one not in FIELDS]
-        twice = [one for one in set(named) if named.count(one) > 1]
+        fields = re.findall(r"\{([^{}]*)\}", self.text)
+        unknown = [one for one in fields if one not in FIELDS]
+        twice = [one for one in set(fields) if fields.count(one) > 1]
         stray = re.sub(r"\{[^{}]*\}", "", self.text)
-        if unknown or twice or not named or set("{}") & set(stray):
+        if unknown or twice or not fields or set("{}") & set(stray):
             raise FathomError(
                 f"the pattern {self.text!r} is none: it consists of {{patient}}, {{slide}} and "
                 "{field}, each once at most, of * for what says nothing, and of other text, such "

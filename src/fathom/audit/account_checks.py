@@ -14,19 +14,19 @@ from scipy.stats import binom
 
 from fathom.audit.findings import Finding, in_words
 from fathom.audit.params import Audit
-from fathom.study.accounts import READINGS, REASONS
+from fathom.study.accounts import READINGS, REASONS, best_reading
 
 
 def audit_accounts(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]:
     """Yield what the accounts of the stage `crop` (`fathom.study.accounts`) give cause to."""
-    yield from misread(accounts, params)
+    yield from _misread(accounts, params)
     yield from _without_nucleus(accounts, params)
     for column in ("image", "slide", "patient"):
         yield from _without_crops(accounts, column)
 
 
-def misread(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]:
-    """Yield where another reading of the annotations fits: of all, of a patient, of an image."""
+def _misread(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]:
+    """Try the whole set; where that is as it is written, each patient; and then each image."""
     annotated = accounts[accounts["annotations"] > 0]
     explained: set[str] = set()
     for column in (None, "patient", "image"):
@@ -75,7 +75,7 @@ def _without_nucleus(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]
             "annotations_without_nucleus",
             "annotations.csv",
             f"{missed} of {n} annotations lie in no nucleus, where points at random places would "
-            f"miss {1 - covered:.0%}; look at the label images, and at x and y",
+            f"miss {1 - covered:.0%}; look at the label images, and at x and y{_hint(annotated)}",
             1.0,
             tuple(beyond["image"]),
         )
@@ -88,10 +88,17 @@ def _without_nucleus(accounts: pd.DataFrame, params: Audit) -> Iterator[Finding]
                 "annotations_without_nucleus",
                 str(row["image"]),
                 f"{here} of its {of} annotations lie in no nucleus, in the whole set {missed} of "
-                f"{n}; look at its label image, and at x and y",
+                f"{n}; look at its label image, and at x and y"
+                f"{_hint(beyond[beyond['image'] == row['image']])}",
                 1 - chance,
                 (str(row["image"]),),
             )
+
+
+def _hint(accounts: pd.DataFrame) -> str:
+    """Name the reading that fits best, if some fits better than what is written."""
+    best = best_reading(accounts)
+    return f": {best[1]} more have a nucleus of their own if {best[0]}" if best else ""
 
 
 def _without_crops(accounts: pd.DataFrame, column: str) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from fathom.audit.nucleus_checks import (
     near_duplicate_table,
 )
 from fathom.audit.params import Audit
+from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.ground.output import write_table
 from fathom.study.duplicates import write_pairs
 from fathom.study.nuclei import Crops, Nuclei
@@ -49,6 +50,7 @@ def audit(
     crops: Crops,
     features: pd.DataFrame,
     params: Audit,
+    store: ImageStore = NOWHERE,
 ) -> Audited:
     """Audit nuclei, and grade what is found together with what their images had.
 
@@ -56,7 +58,7 @@ def audit(
     for each row of `nuclei.kept`.
     """
     kept = nuclei.kept
-    pairs = near_duplicate_table(nuclei, crops, params)
+    pairs = near_duplicate_table(nuclei, crops, params, store)
     positive = kept["positive"].to_numpy(dtype=bool)
     findings: list[Finding] = [
         *findings_of(images.findings),

@@ -16,6 +16,8 @@ Check = Literal[
     "black_clipped_image",
     "blurred_image",
     "mixed_scales",
+    "contradicting_scales",
+    "unknown_scales",
     "labels_in_pieces",
     "duplicate_images_across_patients",
     "duplicate_images",

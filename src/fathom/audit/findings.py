@@ -12,6 +12,7 @@ import pandas as pd
 
 from fathom.audit.checks import CHECKS, Check, check_grades
 from fathom.audit.params import Audit
+from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table, written_whole
 
@@ -105,8 +106,7 @@ def write_findings(folder: Path, table: pd.DataFrame) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / PARQUET, table)
     flat = table.assign(rows=[" ".join(rows) for rows in table["rows"]])
-    with written_whole(folder / CSV) as part:
-        flat.to_csv(part, index=False, lineterminator="\n")
+    write_csv(folder / CSV, flat)
     with written_whole(folder / MARKDOWN) as part:
         part.write_text(findings_markdown(table), encoding="utf-8")
 

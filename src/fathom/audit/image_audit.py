@@ -16,10 +16,11 @@ from fathom.audit.image_traits import image_traits
 from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_images
 from fathom.audit.table_checks import audit_label_images, audit_scales
-from fathom.datasets.dataset import file_um_per_px
-from fathom.datasets.layout import IMAGE_COLUMNS, IMAGES, OPTIONAL_IMAGE_COLUMNS
+from fathom.datasets.layout import IMAGE_COLUMNS, IMAGES, OPTIONAL_IMAGE_COLUMNS, on_disk
 from fathom.datasets.tables import read_number, read_rows
 from fathom.ground.errors import FathomError
+from fathom.ground.image_store import NOWHERE, ImageStore
+from fathom.ground.images import stated_um_per_px
 from fathom.ground.output import write_table
 
 TRAITS = "images.parquet"
@@ -34,26 +35,28 @@ class AuditedImages:
     traits: pd.DataFrame  # fathom.audit.image_traits.TRAIT_COLUMNS
 
 
-def audit_image_files(folder: Path, params: Audit) -> AuditedImages:
+def audit_image_files(folder: Path, params: Audit, store: ImageStore = NOWHERE) -> AuditedImages:
     """Audit the images that the table of the data set in `folder` lists.
 
-    Raises `FathomError` where the table cannot be read at all.
+    What the store knows of an image is not measured again. Raises `FathomError` where the table
+    cannot be read at all.
     """
     images = listed_images(folder)
-    traits = image_traits(folder, images["image"].tolist())
+    traits = image_traits(folder, images["image"].tolist(), store)
     found = [
         *audit_images(traits, images, params),
         *audit_scales(images),
-        *audit_label_images(folder, images),
+        *audit_label_images(folder, images, store),
         *audit_spellings(images),
     ]
     return AuditedImages(finding_table(found, params, complete=False), traits.table)
 
 
 def listed_images(folder: Path) -> pd.DataFrame:
-    """Return image, slide, patient (str) and the scales of a data set's images, once each.
+    """Return image, slide, patient (str) and scales (float) of a data set's images, once each.
 
-    um_per_px (float) is the table's, file_um_per_px the file's; NaN where they do not say it.
+    um_per_px is that of the table, um_per_px_of_file that of the file, NaN where unknown.
+
     The table is read as `fathom.datasets.dataset.read_dataset` reads it, but its faults stop
     nothing here: the stage `segment` refuses them, all in one go.
     """
@@ -66,8 +69,9 @@ def listed_images(folder: Path) -> pd.DataFrame:
     cells = {column: [row.get(column) for row in rows] for column in _COLUMNS}
     table = pd.DataFrame(cells, dtype="str")
     table["um_per_px"] = [read_number(row.get("um_per_px")) or math.nan for row in rows]
-    table = table[table["image"] != ""].drop_duplicates("image", ignore_index=True)
-    return table.assign(file_um_per_px=[file_um_per_px(folder, one) for one in table["image"]])
+    files = (on_disk(folder, image) for image in table["image"])
+    table["um_per_px_of_file"] = [stated_um_per_px(file) or math.nan for file in files]
+    return table[table["image"] != ""].drop_duplicates("image", ignore_index=True)
 
 
 def write_image_audit(out: Path, dataset: Path, audited: AuditedImages) -> None:

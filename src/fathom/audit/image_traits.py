@@ -3,7 +3,6 @@
 Nothing is judged here: `fathom.audit.image_checks` compares an image with the rest of its set.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +17,10 @@ from skimage.transform import resize_local_mean
 from fathom.datasets.layout import on_disk
 from fathom.datasets.modality import is_grey_bright_field
 from fathom.ground.errors import FathomError
+from fathom.ground.fingerprint import file_fingerprint
+from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.images import Micrograph, read_micrograph
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 
 Grey = npt.NDArray[np.float32]  # (H, W)
@@ -54,25 +56,33 @@ class ImageTraits:
     thumbnails: Thumbnails  # a row each, 0 throughout where the image cannot be read
 
 
-def image_traits(folder: Path, images: Sequence[str]) -> ImageTraits:
-    """Measure `images`, paths in `folder`, on all cores; an image that is damaged is no error."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders and filters release the lock
-        work = pool.map(lambda image: _measured(folder, image), images)
+def image_traits(folder: Path, images: Sequence[str], store: ImageStore = NOWHERE) -> ImageTraits:
+    """Measure `images`, paths in `folder`, on all cores; an image that is damaged is no error.
+
+    What the store knows of an image is not measured again.
+    """
+    with ThreadPoolExecutor(cores()) as pool:  # decoders and filters release the lock
+        work = pool.map(lambda image: _measured(folder, image, store), images)
         measured = list(track(work, "measuring images", len(images)))
     table = pd.DataFrame([row for row, _ in measured], columns=list(TRAIT_COLUMNS))
     empty = np.empty((0, THUMBNAIL_PX, THUMBNAIL_PX), dtype=np.float32)
     return ImageTraits(table, np.stack([small for _, small in measured]) if measured else empty)
 
 
-def _measured(folder: Path, image: str) -> tuple[dict[str, object], Grey]:
+def _measured(folder: Path, image: str, store: ImageStore) -> tuple[dict[str, object], Grey]:
     path = on_disk(folder, image)
-    try:
+
+    def make() -> Made:
         micrograph = read_micrograph(path)
+        return Made({"thumbnail": thumbnail(micrograph)}, traits(micrograph))
+
+    try:
+        made = store.of(key_of(__name__, file_fingerprint(path)), make)
     except FathomError as error:
         what = str(error).removeprefix(f"{path}: ")
         nothing = np.zeros((THUMBNAIL_PX, THUMBNAIL_PX), dtype=np.float32)
         return {"image": image, "error": what}, nothing
-    return {"image": image, "error": "", **traits(micrograph)}, thumbnail(micrograph)
+    return {"image": image, "error": "", **made.notes}, made.arrays["thumbnail"]
 
 
 def grey_of(micrograph: Micrograph) -> Grey:

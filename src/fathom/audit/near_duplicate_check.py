@@ -5,7 +5,6 @@ is the pattern between a pixel's size and its own, so that only this band is com
 difference of two Gaussians, taken inside the outline alone lest the outline itself be the pattern.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import fft, ndimage
 
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 from fathom.study.nuclei import Crops
 
@@ -45,7 +45,7 @@ def compare_all(
     smaller nucleus has. A small nucleus matches many others well by chance.
     """
     batches = [pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Fourier transforms release the lock
+    with ThreadPoolExecutor(cores()) as pool:  # Fourier transforms release the lock
         work = pool.map(lambda batch: _compared(crops, batch), batches)
         tables = list(track(work, "comparing nuclei", len(batches)))
     table = pd.concat([_compared(crops, pairs[:0]), *tables], ignore_index=True)

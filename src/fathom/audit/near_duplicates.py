@@ -14,7 +14,7 @@
 """
 
 import hashlib
-import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -25,6 +25,8 @@ from scipy.spatial import cKDTree
 
 from fathom.audit.near_duplicate_check import Masks, Pairs, Planes, compare_all
 from fathom.ground.arrays import Positions
+from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
 from fathom.study.nuclei import Crops
 
@@ -41,7 +43,12 @@ _COVERED, _MARGIN = 0.99, 1.2  # a radius: this share of the sample's copies, an
 
 
 def near_duplicates(
-    crops: Crops, least_correlation: float, least_z: float, seed: int
+    crops: Crops,
+    least_correlation: float,
+    least_z: float,
+    seed: int,
+    images: Sequence[Positions] | None = None,
+    store: ImageStore = NOWHERE,
 ) -> pd.DataFrame:
     """Return the pairs of crops that show one nucleus.
 
@@ -51,6 +58,8 @@ def near_duplicates(
     least_correlation : of the fine structure of two crops that are one nucleus
     least_z : how far beyond chance, in standard errors; what stands between 100,000 nuclei and a
         false alarm (`fathom.audit.near_duplicate_check.compare_all`)
+    images : the rows of each image, which are described together; None: in batches as they come
+    store : what it knows of an image's nuclei is not described again
 
     Returns
     -------
@@ -62,7 +71,9 @@ def near_duplicates(
     rows = np.flatnonzero(crops.any(axis=(1, 2, 3)))  # blank crops are alike, and no nucleus
     exact = _same_pixels(crops, rows)
     once = np.setdiff1d(rows, exact["second"])
-    pairs = candidates(crops, once, seed) if len(once) > 1 else np.empty((0, 2), dtype=np.intp)
+    pairs = np.empty((0, 2), dtype=np.intp)
+    if len(once) > 1:
+        pairs = candidates(crops, _described(crops, images, store), once, seed)
     found = compare_all(crops, pairs, least_correlation, least_z).assign(exact=False)
     table = pd.concat([exact, found], ignore_index=True)
     return table.sort_values(["first", "second"], ignore_index=True)
@@ -89,17 +100,39 @@ def _same_pixels(crops: Crops, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
     )
 
 
-def candidates(crops: Crops, rows: Positions, seed: int) -> Pairs:
-    """Return the pairs of `rows` that lie as near to each other as copies do."""
-    batches = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy releases the lock
-        work = pool.map(lambda batch: describe_pairs(crops[batch]), batches)
-        described = np.concatenate(list(track(work, "describing nuclei", len(batches))))
+def _described(crops: Crops, images: Sequence[Positions] | None, store: ImageStore) -> Descriptors:
+    """Return `describe_pairs` of all crops, on all cores: last bits hang on what goes together."""
+    everything = np.arange(len(crops))
+    images = images or np.split(everything, everything[_BATCH::_BATCH])
+
+    def describe(rows: Positions) -> Descriptors:
+        own = crops[rows]
+        key = key_of(__name__, own)
+        made = store.of(key, lambda: Made({"described": describe_pairs(own)}, {}))
+        return made.arrays["described"]
+
+    with ThreadPoolExecutor(cores()) as pool:  # numpy releases the lock
+        work = track(pool.map(describe, images), "describing nuclei", len(images))
+        parts = list(zip(images, work, strict=True))
+    described = np.empty((len(crops), parts[0][1].shape[1]), dtype=np.float32)
+    for rows, part in parts:
+        described[rows] = part
+    return described
+
+
+def candidates(crops: Crops, everything: Descriptors, rows: Positions, seed: int) -> Pairs:
+    """Return the pairs of `rows` that lie as near to each other as copies do.
+
+    `everything` describes all crops.
+    """
+    described = everything[rows]
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(rows))[:_SAMPLE])
     differences = describe_pairs(imitate(crops[rows[sample]], rng)) - described[sample]
     directions = discriminant(described, differences)
-    points, copied = described @ directions, differences @ directions
+    points, copied = (
+        np.asarray(one @ directions, dtype=np.float32) for one in (described, differences)
+    )
     looked_up = points[:, :_LOOKED_UP]
     distance, neighbour = cKDTree(looked_up).query(
         looked_up,

@@ -10,6 +10,7 @@ from fathom.audit.findings import Finding
 from fathom.audit.image_checks import blurred_images
 from fathom.audit.near_duplicates import near_duplicates
 from fathom.audit.params import Audit
+from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.study.nuclei import CONFLICT, Crops, Nuclei
 
 _IDENTITY = ("nucleus", "slide", "patient", "label")
@@ -25,16 +26,27 @@ def how_looked_for(params: Audit) -> dict[str, str | int | float]:
     }
 
 
-def near_duplicate_table(nuclei: Nuclei, crops: Crops, params: Audit) -> pd.DataFrame:
+def near_duplicate_table(
+    nuclei: Nuclei, crops: Crops, params: Audit, store: ImageStore = NOWHERE
+) -> pd.DataFrame:
     """Return the pairs of crops that are one nucleus, by name: for findings, and to bind groups.
 
     The columns nucleus, slide, patient and label of both (`first_nucleus` ...), correlation, z,
     turned, mirrored and exact (`fathom.audit.near_duplicates.near_duplicates`). Debris is left out:
-    one speck of a few pixels is like any other.
+    one speck of a few pixels is like any other. An image that the store knows is not described
+    again.
     """
     told = np.flatnonzero(_pixels(crops) >= params.smallest_px)
     compared = crops if len(told) == len(crops) else crops[told]
-    found = near_duplicates(compared, params.nucleus_correlation, params.nucleus_z, params.seed)
+    images = nuclei.kept.iloc[told].groupby("image", sort=False).indices.values()
+    found = near_duplicates(
+        compared,
+        params.nucleus_correlation,
+        params.nucleus_z,
+        params.seed,
+        list(map(np.asarray, images)),
+        store,
+    )
     sides = []
     for side in ("first", "second"):
         rows = nuclei.kept.loc[told[found[side]], list(_IDENTITY)].reset_index(drop=True)

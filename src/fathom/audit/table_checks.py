@@ -1,6 +1,7 @@
-"""What the table of images and their files say of scales; nuclei of label images in pieces."""
+"""What the table of images says of them, and their label images: scales, and nuclei in pieces."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,75 +12,83 @@ from fathom.datasets.layout import mask_paths
 from fathom.datasets.masks import read_mask
 from fathom.datasets.tables import one_scale
 from fathom.ground.errors import FathomError
+from fathom.ground.fingerprint import file_fingerprint
+from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 
 
 def audit_scales(images: pd.DataFrame) -> Iterator[Finding]:
-    """Yield where images have several scales, some has two, or those of some are not known.
+    """Yield what is wrong with the scales: several, some unknown, table and file that differ.
 
-    One nucleus is twice as wide at half the um a pixel: a network would learn the microscope.
-    `images` has image, um_per_px, by the table, and file_um_per_px, by the file; NaN where unknown.
-    The table goes before the file.
+    `images` has um_per_px, as the table says it, and um_per_px_of_file, NaN where unknown. What the
+    table says counts. One nucleus is twice as wide at half the um a pixel: a network would learn
+    the microscope.
     """
-    yield from _contradictions(images)
-    scales = images.assign(um_per_px=images["um_per_px"].fillna(images["file_um_per_px"]))
-    known = scales.dropna(subset="um_per_px")
-    if 0 < len(known) < len(scales):
-        unknown = scales.loc[scales["um_per_px"].isna(), "image"]
+    images = images.assign(scale=images["um_per_px"].fillna(images["um_per_px_of_file"]))
+    known = images.dropna(subset="scale")
+    if not one_scale(known["scale"]):
+        yield _mixed(known)
+    if 0 < len(known) < len(images):
         yield Finding(
-            "mixed_scales",
-            "unknown",
-            f"of {len(unknown)} of {len(scales)} images neither the table nor the file says the "
-            "scale: whether they are of the others' cannot be told. Fill in um_per_px in "
+            "unknown_scales",
             "images.csv",
+            f"of {len(images) - len(known)} of {len(images)} images neither the column um_per_px "
+            "nor the file says the scale: they may be of another, and a model of this study will "
+            "name none, so that new slides are not resampled to it. Fill in the column",
             1.0,
-            tuple(unknown),
+            tuple(images.loc[images["scale"].isna(), "image"]),
         )
-    if one_scale(known["um_per_px"]):
-        return
-    counts = known["um_per_px"].round(6).value_counts()
+    both = known.dropna(subset=["um_per_px", "um_per_px_of_file"])
+    pairs = zip(both["um_per_px"], both["um_per_px_of_file"], strict=True)
+    other = both[[not one_scale(pair) for pair in pairs]]
+    if len(other):
+        first = other.iloc[0]
+        yield Finding(
+            "contradicting_scales",
+            "images.csv",
+            f"of {len(other)} images the column um_per_px contradicts the file "
+            f"({first['image']}: {first['um_per_px']:g}, the file says "
+            f"{first['um_per_px_of_file']:g}); the column counts. Mend it, or waive this",
+            1.0,
+            tuple(other["image"]),
+        )
+
+
+def _mixed(known: pd.DataFrame) -> Finding:
+    counts = known["scale"].value_counts()
     usual = counts.index[0]
     shown = in_words({f"{scale:g}": int(count) for scale, count in counts.sort_index().items()})
-    yield Finding(
+    return Finding(
         "mixed_scales",
         "images.csv",
         f"the images have {len(counts)} scales (um_per_px and count of images: {shown}); one "
         "nucleus is of several sizes in them. Resample the images to one scale",
         1.0,
-        tuple(known.loc[known["um_per_px"].round(6) != usual, "image"]),
+        tuple(known.loc[known["scale"] != usual, "image"]),
     )
 
 
-def _contradictions(images: pd.DataFrame) -> Iterator[Finding]:
-    """Yield one finding of the images whose file says another scale than the table."""
-    both = images.dropna(subset=["um_per_px", "file_um_per_px"])
-    pairs = both[["um_per_px", "file_um_per_px"]].itertuples(index=False, name=None)
-    others = both[[not one_scale(pair) for pair in pairs]]
-    if others.empty:
-        return
-    first = others.iloc[0]
-    yield Finding(
-        "mixed_scales",
-        "table and files",
-        f"the files of {len(others)} images say another scale than images.csv, that of "
-        f"{first['image']} {first['file_um_per_px']:g} um per px, and the table "
-        f"{first['um_per_px']:g}; the table counts. Mend it, or waive this where the files are "
-        "wrong",
-        1.0,
-        tuple(others["image"]),
-    )
+def audit_label_images(
+    folder: Path, images: pd.DataFrame, store: ImageStore = NOWHERE
+) -> Iterator[Finding]:
+    """Yield label images, of masks/, in which nuclei are in several pieces.
 
-
-def audit_label_images(folder: Path, images: pd.DataFrame) -> Iterator[Finding]:
-    """Yield label images, of masks/, in which nuclei are in several pieces."""
+    Those that the store knows are not looked at again.
+    """
     for image in images["image"]:
         for path in mask_paths(folder, image)[:1]:
             try:
-                whole, lost = largest_pieces(read_mask(path))
+                made = store.of(key_of(__name__, file_fingerprint(path)), partial(_pieces, path))
             except FathomError:
                 continue  # `fathom check` and every stage refuse it
-            if lost:
+            if lost := made.notes["lost"]:
                 what = (
                     f"of its label image, {lost} px lie apart from their nuclei's largest pieces, "
-                    f"{int((whole > 0).sum())} px; they are not used"
+                    f"{made.notes['whole']} px; they are not used"
                 )
                 yield Finding("labels_in_pieces", image, what, 1.0, (image,))
+
+
+def _pieces(path: Path) -> Made:
+    """Return how many px of a label image lie in nuclei's largest pieces, and how many apart."""
+    whole, lost = largest_pieces(read_mask(path))
+    return Made({}, {"lost": lost, "whole": int((whole > 0).sum())})

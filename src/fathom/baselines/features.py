@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from scipy import ndimage
 from skimage.feature import graycomatrix, graycoprops
 from skimage.filters import sobel_h, sobel_v
@@ -23,8 +23,9 @@ from skimage.measure import regionprops
 
 from fathom.baselines.params import Features
 from fathom.ground.errors import FathomError
+from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.progress import track
-from fathom.study.nuclei import Nuclei
+from fathom.study.nuclei import Crops, Nuclei
 
 IDENTITY = ("nucleus", "slide", "patient", "image", "label")  # the first columns of the table
 COLOURS = ("red", "green", "blue")
@@ -34,11 +35,12 @@ Mask = npt.NDArray[np.bool_]  # (h, w), True in the nucleus
 Grey = npt.NDArray[np.float64]  # (h, w), grey levels 0..255
 
 
-def feature_table(nuclei: Nuclei, params: Features) -> pd.DataFrame:
+def feature_table(nuclei: Nuclei, params: Features, store: ImageStore = NOWHERE) -> pd.DataFrame:
     """Measure every nucleus that has a crop, on all cores, in the order of `nuclei.kept`.
 
-    Returns the columns `IDENTITY`, then one float64 column a feature, all of it finite. Raises
-    `FathomError` where a crop is blank.
+    The nuclei of an image that the store knows are not measured again. Returns the columns
+    `IDENTITY`, then one float64 column a feature, all of it finite. Raises `FathomError` where a
+    crop is blank.
     """
     crops = nuclei.crops()
     blank = np.flatnonzero(crops.max(axis=(1, 2, 3)) == 0)
@@ -47,11 +49,35 @@ def feature_table(nuclei: Nuclei, params: Features) -> pd.DataFrame:
             f"{nuclei.folder}: {len(blank)} of {len(crops)} crops are blank, the first is that of "
             f"{nuclei.kept['nucleus'].iloc[blank[0]]!r}; run the stage 'crop' again"
         )
-    measured = Parallel(n_jobs=-1, return_as="generator")(
-        delayed(features_of)(crop, params) for crop in crops
-    )
-    features = pd.DataFrame(list(track(measured, "features", len(crops))))
+    by_image = list(nuclei.kept.groupby("image", sort=False).indices.values())
+    measured = _measured([crops[rows] for rows in by_image], params, store)
+    names = measured[0].notes["names"]
+    values = np.empty((len(crops), len(names)))
+    for rows, made in zip(by_image, measured, strict=True):
+        values[rows] = made.arrays["features"]
+    features = pd.DataFrame(values, columns=names)
     return pd.concat([nuclei.kept[list(IDENTITY)], features], axis="columns")
+
+
+def _measured(images: list[Crops], params: Features, store: ImageStore) -> list[Made]:
+    """Return the features of each image's nuclei: what the store does not hold is measured."""
+    keys = [key_of(__name__, crops, params.model_dump_json()) for crops in images]
+    held = {key: made for key in keys if (made := store.kept(key)) is not None}
+    missing = {key: crops for key, crops in zip(keys, images, strict=True) if key not in held}
+    work = Parallel(n_jobs=min(cpu_count(), len(missing)) or 1, return_as="generator")(
+        delayed(_of_image)(crops, params) for crops in missing.values()
+    )
+    for key, made in zip(missing, track(work, "features", len(missing)), strict=True):
+        store.keep(key, made)
+        held[key] = made
+    return [held[key] for key in keys]
+
+
+def _of_image(crops: Crops, params: Features) -> Made:
+    """Return the features of an image's nuclei, (n, features) float64, and their names."""
+    measured = [features_of(crop, params) for crop in crops]
+    values = np.array([list(one.values()) for one in measured])
+    return Made({"features": values}, {"names": list(measured[0])})
 
 
 def read_features(path: Path, nuclei: Nuclei) -> pd.DataFrame:

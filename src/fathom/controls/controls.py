@@ -28,6 +28,7 @@ from fathom.controls.threshold_controls import read_label_pixels
 from fathom.ground.arrays import Ints
 from fathom.ground.errors import FathomError
 from fathom.statistics.comparison import read_all_cells
+from fathom.statistics.final_network import networks
 from fathom.statistics.intervals import Design, Numbers, design_of
 from fathom.statistics.measures import seeds_of
 from fathom.statistics.params import Comparison
@@ -92,6 +93,7 @@ def score_controls(
         "groups": study.groups,
         "confidence": confidence,
         **control_scores(found, references, design, confidence),
+        **_failed(found, rows, paths),
         **_batch(nuclei, study, everyone, paths, design, shortcuts, confidence),
         **_leak(study, everyone, paths, design, shortcuts, confidence),
     }
@@ -105,6 +107,18 @@ def _read_controls(rows: Rows, paths: PredictionPaths, study: Study) -> dict[str
     if not files[LABEL_PIXELS].is_file():
         del files[LABEL_PIXELS]
     return {name: read_cells(file, study) for name, file in files.items()}
+
+
+def _failed(found: Mapping[str, Cells], rows: Rows, paths: PredictionPaths) -> Numbers:
+    """Return of each control how many networks it has, and how many diverged or are constant."""
+    numbers: Numbers = {}
+    for name, cells in found.items():
+        constant = sum(cell.test.constant for cell in cells)
+        numbers |= {f"{name}.cells": len(cells), f"{name}.constant_cells": constant}
+        if name in rows.controls:
+            diverged = int(networks(paths.control_runs / name)["diverged"].sum())
+            numbers[f"{name}.diverged_cells"] = diverged
+    return numbers
 
 
 def _batch(

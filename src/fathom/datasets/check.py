@@ -1,7 +1,7 @@
 """Every fault of a data set in one go, each named by file, row and column.
 
-Faults of form (what makes a table a table) are found in `dataset_tables`, those of meaning here,
-and those that only the pixels show in `dataset_pixels`.
+Faults of form (what makes a table a table) are found in `fathom.datasets.tables`, those of meaning
+here, and those that only the pixels show in `fathom.datasets.pixels`.
 """
 
 import math
@@ -22,6 +22,7 @@ from fathom.datasets.layout import (
 )
 from fathom.datasets.pixels import pixel_faults
 from fathom.datasets.tables import CsvRow, Fault, read_number, read_rows
+from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
 
 
@@ -35,12 +36,12 @@ def check_dataset(folder: Path, *, require_labels: bool = True) -> list[Fault]:
 
 
 def examine(
-    folder: Path, *, require_labels: bool
+    folder: Path, *, require_labels: bool, store: ImageStore = NOWHERE
 ) -> tuple[list[CsvRow], list[CsvRow], list[Fault]]:
     """Return the rows of images.csv, those of annotations.csv, and every fault.
 
     What would only follow from a fault of form is not said: a table that cannot be read has neither
-    images nor labels.
+    images nor labels. Images that `store` knows as sound are not decoded.
     """
     if not folder.is_dir():
         return [], [], [Fault(str(folder), None, None, "there is no such folder")]
@@ -68,7 +69,7 @@ def examine(
     fewest = 2 if require_labels and not labels_unknown else 0
     faults += _class_faults(images, annotations, fewest)
     files = [row for row in images if _path_fault(row.get("image")) is None]
-    faults += pixel_faults(folder, files, annotations, square=require_labels)
+    faults += pixel_faults(folder, files, annotations, store, square=require_labels)
     return images, annotations, sorted(faults, key=_place)
 
 
@@ -146,19 +147,19 @@ def _scale_faults(images: list[CsvRow]) -> Iterator[Fault]:
 
 def _annotated_image_faults(images: list[CsvRow], annotations: list[CsvRow]) -> Iterator[Fault]:
     """Find annotations of no image, and of an image that has a label of its own."""
-    listed = {row.get("image"): row for row in images if row.get("image")}
-    if images and not listed:
+    row_of = {row.get("image"): row for row in images if row.get("image")}
+    if images and not row_of:
         return  # no name could be read
     for row in annotations:
         image = row.get("image")
         if not image:
             continue
-        if image not in listed:
+        if image not in row_of:
             what = f"'{image}' is not an image of {IMAGES}"
             yield Fault(ANNOTATIONS, row.number, "image", what)
-        elif listed[image].get("label"):
+        elif row_of[image].get("label"):
             what = (
-                f"'{image}' has a label of its own, in row {listed[image].number} of {IMAGES}; "
+                f"'{image}' has a label of its own, in row {row_of[image].number} of {IMAGES}; "
                 "an image has one label or its nuclei have, not both"
             )
             yield Fault(ANNOTATIONS, row.number, "image", what)

@@ -19,7 +19,8 @@ from fathom.datasets.layout import (
 from fathom.datasets.masks import mask_named
 from fathom.datasets.tables import CsvRow
 from fathom.ground.errors import FathomError
-from fathom.ground.tiff_resolution import file_pixel_size
+from fathom.ground.image_store import NOWHERE, ImageStore
+from fathom.ground.images import stated_um_per_px
 
 __all__ = ["DataSet", "labels_path", "read_dataset", "stem"]
 
@@ -35,8 +36,8 @@ class DataSet:
     folder: Path
     images: pd.DataFrame
     """image, slide, patient: str; label: str, missing where the image as a whole has none;
-    um_per_px: float, of the table, else of the file, NaN where neither says it; stated_um_per_px:
-    of the table alone. Sorted by image, index 0..n-1."""
+    um_per_px: float, NaN where unknown: that of the table, else that of the file;
+    um_per_px_given: that of the table alone. Sorted by image, index 0..n-1."""
     annotations: pd.DataFrame
     """image: str; x, y: float, px; label: str. In the order of the file, index 0..n-1."""
 
@@ -59,14 +60,17 @@ class DataSet:
         return mask_named(self.folder, f"{LABEL_MASKS}/{stem(image)}", image)
 
 
-def read_dataset(folder: Path, *, require_labels: bool = True) -> DataSet:
+def read_dataset(
+    folder: Path, *, require_labels: bool = True, store: ImageStore = NOWHERE
+) -> DataSet:
     """Check the whole folder and read its tables.
 
     Every image and mask is decoded once, on all cores, so that a stage never stops half-way
-    through a data set. A study needs exactly two classes; a folder of new slides does not, nor any
-    image (`require_labels=False`). Raises one `FathomError` that lists every fault.
+    through a data set; those that `store` knows as sound are not. A study needs exactly two
+    classes; a folder of new slides does not, nor any image (`require_labels=False`). Raises one
+    `FathomError` that lists every fault.
     """
-    images, annotations, faults = examine(folder, require_labels=require_labels)
+    images, annotations, faults = examine(folder, require_labels=require_labels, store=store)
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
@@ -77,21 +81,18 @@ def read_dataset(folder: Path, *, require_labels: bool = True) -> DataSet:
 def _image_table(folder: Path, rows: list[CsvRow]) -> pd.DataFrame:
     rows = sorted(rows, key=lambda row: row.get("image"))
     table = _text_table(rows, IMAGE_COLUMNS)
-    stated = [float(row.get("um_per_px") or math.nan) for row in rows]
-    scales = [
-        file_um_per_px(folder, row.get("image")) if math.isnan(scale) else scale
-        for row, scale in zip(rows, stated, strict=True)
+    given = [float(row.get("um_per_px") or math.nan) for row in rows]
+    known = [
+        (stated_um_per_px(on_disk(folder, row.get("image"))) or math.nan)
+        if math.isnan(scale)
+        else scale
+        for row, scale in zip(rows, given, strict=True)
     ]
     return table.assign(
         label=table["label"].mask(table["label"] == ""),
-        um_per_px=pd.Series(scales, dtype="float64"),
-        stated_um_per_px=pd.Series(stated, dtype="float64"),
+        um_per_px=pd.Series(known, dtype="float64"),
+        um_per_px_given=pd.Series(given, dtype="float64"),
     )
-
-
-def file_um_per_px(folder: Path, image: str) -> float:
-    """Return how wide an image's file says that its pixels are, um; NaN where it does not."""
-    return file_pixel_size(on_disk(folder, image)).um_per_px or math.nan
 
 
 def _annotation_table(rows: list[CsvRow]) -> pd.DataFrame:

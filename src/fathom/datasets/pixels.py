@@ -1,11 +1,12 @@
 """What only the pixels of a data set show: damaged images, points outside, wrong masks."""
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from fathom.datasets.layout import (
     ANNOTATIONS,
@@ -22,25 +23,33 @@ from fathom.datasets.layout import (
 from fathom.datasets.masks import read_mask, several_masks
 from fathom.datasets.tables import CsvRow, Fault, one_form, read_number
 from fathom.ground.errors import FathomError
-from fathom.ground.images import Labels, read_labels, read_micrograph
+from fathom.ground.fingerprint import file_fingerprint
+from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
+from fathom.ground.images import Labels, read_labels, read_micrograph, stated_pixel_size
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
-from fathom.ground.tiff_resolution import file_pixel_size
 
 _FEW = 3  # points outside; of fewer nothing follows
 
 
 def pixel_faults(
-    folder: Path, images: list[CsvRow], annotations: list[CsvRow], *, square: bool
+    folder: Path,
+    images: list[CsvRow],
+    annotations: list[CsvRow],
+    store: ImageStore = NOWHERE,
+    *,
+    square: bool,
 ) -> Iterator[Fault]:
     """Decode every image and every mask, on all cores, and yield what is wrong with them.
 
-    `square`: pixels must be, as in a study; those of new slides are made so.
+    Those that were found sound before, by `store`, are not decoded. `square`: pixels must be, as in
+    a study; those of new slides are made so.
     """
     # An image that is listed twice was reported; its first row counts.
     rows = {row.get("image"): row for row in reversed(images)}
-    pool = ThreadPoolExecutor(os.cpu_count())  # decoders release the interpreter's lock
+    pool = ThreadPoolExecutor(cores())  # decoders release the interpreter's lock
     try:
-        work = pool.map(lambda row: _decode(folder, row, square=square), rows.values())
+        work = pool.map(lambda row: _decode(folder, row, store, square=square), rows.values())
         decoded = list(track(work, "checking images", total=len(rows)))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
@@ -57,7 +66,28 @@ class _Decoded(NamedTuple):
     faults: list[Fault]
 
 
-def _decode(folder: Path, row: CsvRow, *, square: bool) -> _Decoded:
+def _decode(folder: Path, row: CsvRow, store: ImageStore, *, square: bool) -> _Decoded:
+    if store.folder is None:
+        return _decoded(folder, row, square=square)
+    image = row.get("image")
+    masks = [
+        f"{kind} {file_fingerprint(mask)}"
+        for kind in (MASKS, LABEL_MASKS)
+        for mask in mask_paths(folder, image, kind)
+    ]
+    asked = "square" if square else "any"
+    key = key_of(__name__, asked, file_fingerprint(on_disk(folder, image)), *masks)
+    sound = store.kept(key)
+    if sound is not None:
+        height, width = sound.arrays["size"].tolist()
+        return _Decoded((height, width), [])
+    decoded = _decoded(folder, row, square=square)
+    if not decoded.faults:
+        store.keep(key, Made({"size": np.array(decoded.size)}, {}))
+    return decoded
+
+
+def _decoded(folder: Path, row: CsvRow, *, square: bool) -> _Decoded:
     image = row.get("image")
     size: tuple[int, ...] | None = None
     faults = []
@@ -75,7 +105,7 @@ def _decode(folder: Path, row: CsvRow, *, square: bool) -> _Decoded:
 
 def _not_square(path: Path) -> str | None:
     """Say that a file's pixels are not square: to a study a disc in them would be an ellipse."""
-    size = file_pixel_size(path)
+    size = stated_pixel_size(path)
     if size.is_square:
         return None
     return (

@@ -1,40 +1,30 @@
 """Names that may be one name, typed carelessly or mangled by a spreadsheet.
 
-A spreadsheet takes what looks like a number or a date for one: `007` becomes `7`, `1.10` becomes
-`1.1`, `12E3` becomes `1.20E+04`, `1-2` becomes `02-Jan`, and a long number is rounded. So names are
-compared as words, as numbers and as dates.
+A spreadsheet takes what looks like a number, a time or a day for one: `007` becomes `7`, `1.10`
+becomes `1.1`, `12E3` becomes `1.20E+04`, `1,234` becomes `1234`, `50%` becomes `0.5`, `10:30`
+becomes `0.4375`, `1-2` becomes `02-Jan`, and a long number is rounded. So names are compared as
+words, as numbers and as days.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, timedelta
 from decimal import Decimal
 from itertools import combinations
 
+from fathom.datasets.spelled_days import Day, days
+
 _LOOKALIKES = str.maketrans("oilz", "0112")
-_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:e[+-]?\d{1,3})?")
+_NUMBER = re.compile(r"([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d{1,3})?)( ?%)?")
+_THOUSANDS = re.compile(
+    r"(?P<whole>[+-]?\d{1,3}(?P<mark>[.,' \u2019])\d{3}(?:(?P=mark)\d{3})*)"
+    r"(?:(?!(?P=mark))[.,](?P<decimals>\d+))?(?P<percent> ?%)?"
+)
+_TIME = re.compile(r"(\d{1,4}):(\d{2})(?::(\d{2}))?(?: ?([ap])\.?m\.?)?")
+_DAY_S = 86_400
 _ROUNDED = re.compile(r"(\d)[.,](\d{2,})e\+?(\d{1,3})")  # as a spreadsheet shows a long number
 _LONG = re.compile(r"\d{12,}")  # from twelve digits on it does
-_MONTHS = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
-)
-_FORMS = {
-    form: re.compile(pattern)
-    for form, pattern in (
-        ("year first", r"(?P<y>\d{4})[-./](?P<m>\d{1,2})[-./](?P<d>\d{1,2})"),
-        ("eight digits", r"(?P<y>(?:19|20)\d\d)(?P<m>\d\d)(?P<d>\d\d)"),
-        ("year last", r"(?P<one>\d{1,2})[-./](?P<other>\d{1,2})[-./](?P<y>\d{4}|\d{2})"),
-        ("no year", r"(?P<one>\d{1,2})[-/](?P<other>\d{1,2})"),
-        ("day, month", r"(?P<d>\d{1,2})[-. ]*(?P<m>[a-z]{3,9})\.?(?:[-., ]*(?P<y>\d{4}|\d{2}))?"),
-        ("month, day", r"(?P<m>[a-z]{3,9})[-. ]*(?P<d>\d{1,2})(?:[-., ]+(?P<y>\d{4}))?"),
-    )
-}
-_EPOCH = date(1899, 12, 30)  # day 0 of a spreadsheet's dates
-_SERIALS = range(20_000, 60_000)  # 1954 to 2064
-
-Day = tuple[int | None, int, int]  # year where it is given, month, day
+_KEPT = 15  # digits of a number that a spreadsheet keeps; the rest become 0
 
 
 def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
@@ -68,24 +58,32 @@ def canonical(name: str) -> tuple[str, ...]:
 
 
 def rounded(name: str) -> bool:
-    """Return whether a spreadsheet may have rounded this name: `1.23457E+17` stands for many."""
-    match = _ROUNDED.fullmatch(_folded(name))
-    return match is not None and int(match[3]) > len(match[2])
+    """Return whether a spreadsheet may have rounded this name: `1.23457E+17` stands for many.
+
+    So does `123456789012345000`; of fewer zeros behind 15 digits too many numbers have them by
+    chance.
+    """
+    text = _folded(name)
+    match = _ROUNDED.fullmatch(text)
+    if match is not None:
+        return int(match[3]) > len(match[2])
+    return bool(_LONG.fullmatch(text)) and bool(re.fullmatch(r"0{3,}", text[_KEPT:]))
 
 
 def _pairs(names: list[str]) -> Iterator[tuple[str, str]]:
-    yield from _equal(names, canonical)
-    yield from _equal([name for name in names if not _in_series(name, names)], _number)
+    yield from _equal(names, lambda name: filter(None, [canonical(name)]))
+    yield from _equal([name for name in names if not _in_series(name, names)], _numbers)
+    yield from _times(names)
     yield from _same_days(names)
     yield from _rounded_pairs(names)
 
 
-def _equal(names: list[str], key: Callable[[str], object]) -> Iterator[tuple[str, str]]:
+def _equal(names: list[str], keys: Callable[[str], Iterable[object]]) -> Iterator[tuple[str, str]]:
     first: dict[object, str] = {}
     for name in names:
-        value = key(name)
-        if value is not None and value != ():
-            yield first.setdefault(value, name), name
+        for key in keys(name):
+            if (earlier := first.setdefault(key, name)) != name:
+                yield earlier, name
 
 
 def _folded(name: str) -> str:
@@ -96,11 +94,21 @@ def _digit(letter: re.Match[str]) -> str:
     return letter[0].translate(_LOOKALIKES)
 
 
-def _number(name: str) -> Decimal | None:
+def _numbers(name: str) -> set[Decimal]:
+    """Return the numbers that a name may be: `1,234` is one and a bit, or a thousand."""
     text = _folded(name)
-    if not _NUMBER.fullmatch(text):
-        return None
-    return Decimal(text.replace(",", ".")).normalize()
+    found = set()
+    if match := _NUMBER.fullmatch(text):
+        found.add(_scaled(match[1].replace(",", "."), match[2]))
+    if match := _THOUSANDS.fullmatch(text):
+        whole = match["whole"].replace(match["mark"], "")
+        found.add(_scaled(f"{whole}.{match['decimals'] or 0}", match["percent"]))
+    return found
+
+
+def _scaled(text: str, percent: str | None) -> Decimal:
+    number = Decimal(text)
+    return (number / 100 if percent else number).normalize()
 
 
 def _in_series(name: str, names: list[str]) -> bool:
@@ -109,55 +117,61 @@ def _in_series(name: str, names: list[str]) -> bool:
     return bool(point) and f"{whole}.9" in names
 
 
+def _times(names: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield times of a day with each other, and with the fraction of a day that stands for one."""
+    times = {name: share for name in names if (share := _share_of_day(name)) is not None}
+    yield from _equal(list(times), lambda name: [times[name]])
+    for name in names if times else ():
+        for number in _numbers(name):
+            places = -int(number.as_tuple().exponent)
+            for time, share in times.items():
+                exact = round(share, 14) == number
+                if exact or (places >= 6 and round(share, places) == number):
+                    yield time, name
+
+
+def _share_of_day(name: str) -> Decimal | None:
+    match = _TIME.fullmatch(_folded(name))
+    if match is None:
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()[:3])
+    if match[4]:
+        hours = hours % 12 + 12 * (match[4] == "p")
+    return Decimal(hours * 3600 + minutes * 60 + seconds) / _DAY_S
+
+
 def _rounded_pairs(names: list[str]) -> Iterator[tuple[str, str]]:
     long = [name for name in names if _LONG.fullmatch(_folded(name))]
-    for name in filter(rounded, names):
+    for name in (name for name in names if _ROUNDED.fullmatch(_folded(name))):
         decimals = len(_folded(name).partition("e")[0]) - 2
         for other in long:
-            if Decimal(f"{Decimal(_folded(other)):.{decimals}E}") == _number(name):
+            if Decimal(f"{Decimal(_folded(other)):.{decimals}E}") in _numbers(name):
                 yield name, other
+    for name in long:
+        digits = _folded(name)
+        kept, rest = digits[:_KEPT], "0" * len(digits[_KEPT:])
+        for cut in {f"{kept}{rest}", f"{int(kept) + 1}{rest}"} if rest else ():
+            yield from ((other, name) for other in long if other != name and _folded(other) == cut)
 
 
 def _same_days(names: list[str]) -> Iterator[tuple[str, str]]:
     """Yield pairs of dates that may be one day.
 
-    Two names of one form are read in one way, whichever that is: 1/2/2022 is not 2/1/2022.
+    Two names that can be read in one way are read in no other: 1/2/2022 is not 2/1/2022, and May-01
+    is not the May of 2001 where there is May-22.
     """
-    by_day: dict[tuple[int, int], list[tuple[str, str, int, Day]]] = {}
-    for name in names:
-        form, days = _days(name)
-        for order, day in enumerate(days):
-            by_day.setdefault(day[1:], []).append((name, form, order, day))
-    for found in by_day.values():
-        for (one, form, order, day), (other, form_2, order_2, day_2) in combinations(found, 2):
-            same_year = day[0] == day_2[0] or None in (day[0], day_2[0])
-            if one != other and same_year and (form != form_2 or order == order_2 == 0):
+    readings = {name: found for name in names if (found := days(name))}
+    by_day: dict[tuple[int, int], dict[str, list[Day]]] = {}
+    for name, found in readings.items():
+        for day in found:
+            by_day.setdefault((day.month, day.day), {}).setdefault(name, []).append(day)
+    forms = {name: {day.form for day in found} for name, found in readings.items()}
+    for same in by_day.values():
+        for one, other in combinations(same, 2):
+            shared = forms[one] & forms[other]
+            pairs = ((day, day_2) for day in same[one] for day_2 in same[other])
+            if any(
+                day.may_be(day_2) and (not shared or (day.form in shared and day[:2] == day_2[:2]))
+                for day, day_2 in pairs
+            ):
                 yield one, other
-
-
-def _days(name: str) -> tuple[str, list[Day]]:
-    """Return the form of a date and the days it may be, day before month first."""
-    text = re.sub(r"[ t]0?0:00(:00)?$", "", _folded(name))
-    for form, pattern in _FORMS.items():
-        if match := pattern.fullmatch(text):
-            return form, [day for day in _read(match.groupdict()) if _is_day(day)]
-    if text.isdecimal() and int(text) in _SERIALS:
-        day = _EPOCH + timedelta(days=int(text))
-        return "serial number", [(day.year, day.month, day.day)]
-    return "", []
-
-
-def _read(parts: dict[str, str | None]) -> list[Day]:
-    year = int(given) if (given := parts.get("y")) else None
-    year = year + 2000 if year is not None and year < 100 else year
-    if (one := parts.get("one")) and (other := parts.get("other")):
-        return [(year, int(other), int(one)), (year, int(one), int(other))]
-    day, month = parts["d"] or "", parts["m"] or ""
-    if month.isdecimal():
-        return [(year, int(month), int(day))]
-    named = (number for number, full in enumerate(_MONTHS, start=1) if full.startswith(month))
-    return [(year, number, int(day)) for number in named]
-
-
-def _is_day(day: Day) -> bool:
-    return 1 <= day[1] <= 12 and 1 <= day[2] <= 31

@@ -7,16 +7,27 @@ form (NFC): what looks alike is alike, whichever system typed it.
 import csv
 import io
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a missing value becomes when a script turns it into text, and what a spreadsheet shows for
-# one. `NA` is not among them: it may be someone's initials.
-NOT_A_VALUE = ("nan", "NaN", "NAN", "NaT", "<NA>", "#N/A", "#NAME?", "#NUM!", "#REF!", "#VALUE!")
+from fathom.ground.errors import FathomError
+
+# What a missing value becomes when a script turns it into text (Python, R, SQL, JSON, C), and what
+# a spreadsheet shows where it has none. Excel's errors end in ! or ? in every language but for "not
+# available" (here in English, German, Italian, Portuguese, Dutch, Danish, Russian, Turkish,
+# Hungarian and Czech); a column too narrow shows #; LibreOffice has errors by number. `NA` is not
+# among them, it may be someone's initials, nor is `none`, a class.
+_NOT_A_VALUE = re.compile(
+    r"[+-]?(?i:nan)(\(ind\))?|[+-]?1\.#(IND|QNAN|INF)|NaT|None|null|NULL|\(null\)|<NA>|<null>|\\N"
+    r"|[Nn]/[Aa]|(?i:#(n/?a|nv|n/[db]|i/t|н/д|yok|hiányzik|není_k_dispozici))|#[^\W\d][\w/]*[!?]|#+"
+    r"|#GETTING_DATA|(Err|Fehler) ?:\d+"
+)
 
 _SAME_SCALE = 1.02
+_TOLD = 5  # faults that an error lists
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,21 @@ def read_rows(
     return rows, faults
 
 
+def read_sound_rows(path: Path, columns: Sequence[str], what: str) -> list[CsvRow]:
+    """Read a CSV with these columns and any others; raise `FathomError` that lists its faults.
+
+    `what` is what messages call it, such as "table of patients".
+    """
+    if not path.is_file():
+        raise FathomError(f"{path}: there is no such {what}")
+    rows, faults = read_rows(path, columns, others=True)
+    if faults:
+        told = "\n".join(f"  {fault}" for fault in faults[:_TOLD])
+        more = f"\n  and {len(faults) - _TOLD} more" if len(faults) > _TOLD else ""
+        raise FathomError(f"{path}: the {what} has faults:\n{told}{more}")
+    return rows
+
+
 def _split(text: str, file: str) -> tuple[list[tuple[int, list[str]]], list[Fault]]:
     """Split into (line number, cells); blank lines are no rows."""
     reader = csv.reader(io.StringIO(one_form(text), newline=""), strict=True)
@@ -132,8 +158,10 @@ def _header_faults(
         if column not in header and column not in optional:
             hint = "; commas must separate the cells" if ";" in there or "\t" in there else ""
             yield Fault(file, row, column, f"is missing; there is only: {there}{hint}")
-        if header.count(column) > 1:
-            yield Fault(file, row, column, "is there more than once")
+        same = [other for other in header if other.strip().casefold() == column.casefold()]
+        if column in same and len(same) > 1:
+            what = f"is there more than once: {', '.join(map(repr, same))}"
+            yield Fault(file, row, column, what)
 
 
 def _unknown_columns(
@@ -153,4 +181,4 @@ def _fault_of_form(text: str, *, may_be_empty: bool) -> str | None:
         return f"{text!r} begins or ends with white space"
     if not text.isprintable():
         return f"{text!r} holds a character that cannot be printed"
-    return f"'{text}' is not a value" if text in NOT_A_VALUE else None
+    return f"'{text}' is not a value" if _NOT_A_VALUE.fullmatch(text) else None

@@ -40,6 +40,7 @@ from fathom.default_data.micronuclei_masks import (
 from fathom.default_data.wheels import Wheel
 from fathom.ground.errors import FathomError
 from fathom.ground.images import write_labels
+from fathom.ground.output import written_whole
 from fathom.ground.progress import track
 
 WHEEL = Wheel(
@@ -216,7 +217,7 @@ def _um_per_px(tiff: tifffile.TiffFile) -> str:
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)

@@ -126,8 +126,8 @@ CURES = {
         frozenset({"learning_rate", "epochs"}),
         _lower_rate,
         {
-            "rate-tenth": {"learning_rate_times": 0.1, "epochs_times": MOST_EPOCHS_TIMES},
-            "rate-hundredth": {"learning_rate_times": 0.01, "epochs_times": MOST_EPOCHS_TIMES},
+            "rate-tenth-long": {"learning_rate_times": 0.1, "epochs_times": MOST_EPOCHS_TIMES},
+            "rate-hundredth-long": {"learning_rate_times": 0.01, "epochs_times": MOST_EPOCHS_TIMES},
         },
     ),
     "a higher learning rate": _higher(

@@ -22,9 +22,9 @@ from fathom.networks.recipe import Recipe
 from fathom.statistics.scores import read_cells, study_of
 from fathom.study.nuclei import Nuclei
 from fathom.study.rows import Run
-from fathom.study.trained import PREDICTIONS
+from fathom.study.trained import HISTORY, PREDICTIONS, PROBES
 
-TABLES = ("predictions", "history", "probes")
+TABLES = (PREDICTIONS, HISTORY, PROBES)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_evidence(
     study = study_of(nuclei, group)
     positive = nuclei.kept.set_index("nucleus")["positive"]
     layers = weight_layers(parse(plan.line))
-    tables = [_read(folder / f"{table}.parquet") for table in TABLES]
+    tables = [_read(folder / table) for table in TABLES]
     evidence = evidence_of(name, plan, layers, positive, *tables)
     scored = read_cells(folder / PREDICTIONS, study, _whole_seeds(evidence))
     counts = sum(cell.test.counts(cell.threshold, study.groups) for cell in scored)

@@ -19,9 +19,11 @@ from scipy import optimize, special, stats
 
 from fathom.diagnosis.evidence import Evidence, paired
 from fathom.ground.arrays import Floats
+from fathom.statistics.claims import POWER
 from fathom.statistics.intervals import (
     Design,
     Interval,
+    design_of_classes,
     difference_interval,
     share_interval,
     spread,
@@ -108,10 +110,10 @@ def moderated(base: Evidence, rows: Sequence[Evidence], measure: str) -> Prior:
     together = float(len(logs) * (cells - 1))
     half = (cells - 1) / 2
     centred = logs - special.digamma(half) + np.log(half)
-    spread = centred.var(ddof=1) - special.polygamma(1, half)
-    if spread <= 0:  # no more different than chance makes them: they are all the same
+    excess = centred.var(ddof=1) - special.polygamma(1, half)
+    if excess <= 0:  # no more different than chance makes them: they are all the same
         return Prior(float(np.exp(centred.mean())), together)
-    half_prior = optimize.brentq(lambda x: special.polygamma(1, x) - spread, 1e-3, MOST)
+    half_prior = optimize.brentq(lambda x: special.polygamma(1, x) - excess, 1e-3, MOST)
     location = centred.mean() + special.digamma(half_prior) - np.log(half_prior)
     return Prior(float(np.exp(location)), min(2 * half_prior, together))
 
@@ -147,21 +149,19 @@ def _left_out(counts: Floats) -> Floats:
 
 
 def _design(counts: Floats) -> Design:
-    """Return the groups as units, weighed as `intervals.design_of` weighs them."""
-    classes = np.stack([counts[:, :2].sum(axis=1), counts[:, 2:].sum(axis=1)])
-    weight = (classes / classes.sum(axis=1, keepdims=True)).mean(axis=0)
-    return Design(len(counts), (0,), float(weight.sum() ** 2 / np.square(weight).sum()))
+    """Return the groups as units, by their counts: (groups, 4)."""
+    return design_of_classes(np.stack([counts[:, :2].sum(axis=1), counts[:, 2:].sum(axis=1)]))
 
 
-def smallest_visible(found: Effect, confidence: float, power: float = 0.8) -> float:
-    """Return the smallest difference that would have been seen with `power`, in the same units.
+def smallest_visible(found: Effect, confidence: float) -> float:
+    """Return the smallest difference that would have been seen with `POWER`, in the same units.
 
     (t of the confidence + t of the power) standard errors, the usual approximation (Cohen 1988).
     """
     if not isfinite(found.standard_error):
         return inf
     freedom = found.freedom
-    quantiles = stats.t.ppf((1 + confidence) / 2, freedom) + stats.t.ppf(power, freedom)
+    quantiles = stats.t.ppf((1 + confidence) / 2, freedom) + stats.t.ppf(POWER, freedom)
     return float(quantiles * found.standard_error)
 
 

@@ -16,8 +16,8 @@ import pandas as pd
 from fathom.diagnosis.looks import Tally, tally
 from fathom.ground.arrays import Bools, Floats
 from fathom.networks.interventions import Plan
-from fathom.statistics.metrics import EVEN
-from fathom.statistics.scores import CONSTANT
+from fathom.statistics.metrics import EVEN, balanced_accuracy_of
+from fathom.statistics.scores import is_constant
 from fathom.study.plateau import constant_loss, fell_back, left_at
 
 LAST_EPOCHS = 5  # accuracies of single epochs jump (.99, .53, 1.0 in a healthy net): their median
@@ -69,7 +69,7 @@ class Evidence:
     held_out: tuple[tuple[float, ...], ...] | None = None
 
     @cached_property
-    def in_order(self) -> tuple[CellEvidence, ...]:
+    def by_seed_and_fold(self) -> tuple[CellEvidence, ...]:
         """Return the cells by seed, then fold: the order in which an arm of the ladder grows."""
         return tuple(sorted(self.cells, key=lambda cell: (cell.seed, cell.fold)))
 
@@ -81,7 +81,7 @@ class Evidence:
     @cached_property
     def left_at(self) -> tuple[int | None, ...]:
         """Return the epoch at which each network left the plateau, in that order."""
-        return tuple(left_at(cell.losses, self._constant(cell)) for cell in self.in_order)
+        return tuple(left_at(cell.losses, self._constant(cell)) for cell in self.by_seed_and_fold)
 
     @property
     def left(self) -> tuple[bool, ...]:
@@ -157,7 +157,7 @@ def _cell(
         train_loss=_cross_entropy(train["probability"].to_numpy(dtype=np.float64), trained),
         train_accuracy=_fit(train["probability"].to_numpy(dtype=np.float64), trained, history),
         validation=_balanced(probability, truth),
-        constant=_is_constant(probability),
+        constant=is_constant(probability),
         one_class=len(np.unique(probability >= EVEN)) == 1,
         majority=float(max(trained.mean(), 1 - trained.mean())),
         input_rms=float(start.iloc[0]["rms"]),
@@ -191,14 +191,7 @@ def _fit(probability: Floats, positive: Bools, history: pd.DataFrame) -> float:
 
 
 def _balanced(probability: Floats, truth: Bools) -> float:
-    if _is_constant(probability):
-        return 0.5
-    decision = probability >= EVEN
-    return float((decision[truth].mean() + (~decision[~truth]).mean()) / 2)
-
-
-def _is_constant(probability: Floats) -> bool:
-    return bool(np.ptp(probability) <= CONSTANT)
+    return 0.5 if is_constant(probability) else balanced_accuracy_of(probability >= EVEN, truth)
 
 
 def _cross_entropy(probability: Floats, positive: Bools) -> float:

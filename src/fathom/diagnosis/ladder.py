@@ -60,7 +60,7 @@ class Trial:
     intervention: str  # a name in `CURES[kind].tries`; "" of a row of params.yaml
     kind: str  # a key of `CURES`, or "a row of params.yaml"
     plan: Plan
-    round: int  # a later round is trained only if no earlier one had a cure
+    turn: int  # a later turn is trained only if no earlier one had a cure
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Ladder:
         self.limits = limits
         self.train, self.tell = train, tell
         self.base = case.base
-        self.rungs = {row.name: row for row in case.ladder}
+        self.rows = {row.name: row for row in case.ladder}
         self.plans = {row.name: row.plan for row in case.ladder} | {case.base.name: case.base.plan}
         self.cures = cures_allowed(limits.budget)
         self.spent = 0
@@ -110,8 +110,8 @@ class _Ladder:
 
     @property
     def case(self) -> Case:
-        rungs = tuple(self.rungs.values())
-        return replace(self.given, base=self.base, ladder=rungs, cures=self.cures)
+        rows = tuple(self.rows.values())
+        return replace(self.given, base=self.base, ladder=rows, cures=self.cures)
 
     def climbed(self) -> Climbed:
         name = self.base.name
@@ -123,12 +123,12 @@ class _Ladder:
         if not trials:
             self._say("all left and fit the training nuclei: no cure is tried")
         waiting = trials[self.cures :]
-        for turn in sorted({trial.round for trial in trials[: self.cures]}):
-            left = self._try([one for one in trials[: self.cures] if one.round == turn])
-            waiting = (*left, *waiting)
+        for turn in sorted({trial.turn for trial in trials[: self.cures]}):
+            left_out = self._try([one for one in trials[: self.cures] if one.turn == turn])
+            waiting = (*left_out, *waiting)
             if cured := self._cured():
                 self._say(f"cured by {', '.join(cured)}: no more is tried")
-                waiting = left
+                waiting = left_out
                 break
         self._control()
         return self._ended(waiting)
@@ -179,19 +179,19 @@ class _Ladder:
         self.plans |= {one.name: one.plan for one in arms}
         waiting = [one for one in arms if not self._trained({one.name: FIRST}, spare=FIRST)]
         for name in (one.name for one in arms if one not in waiting):
-            self._say(f"{name}: {self.rungs[name].tally} left the plateau")
+            self._say(f"{name}: {self.rows[name].tally} left the plateau")
         while outcome_of(self.base) != "loss and accuracy" and (asked := self._open(arms)):
             networks = max(asked.values())
             self._say(f"open: {', '.join(asked)}; {networks} networks an arm would tell")
             if not self._trained({self.base.name: networks, **asked}, spare=FIRST):
                 self._say("the budget does not reach that far")
                 break
-            counts = ", ".join(f"{name} {self.rungs[name].tally}" for name in asked)
+            counts = ", ".join(f"{name} {self.rows[name].tally}" for name in asked)
             self._say(f"left the plateau: {self.base.name} {self.base.tally}, {counts}")
         return tuple(waiting)
 
     def _open(self, arms: list[Trial]) -> dict[str, int]:
-        outcomes = {one.name: self.rungs[one.name].left for one in arms if one.name in self.rungs}
+        outcomes = {one.name: self.rows[one.name].left for one in arms if one.name in self.rows}
         return open_arms(self.base.left, outcomes, self.cures)
 
     def _cured(self) -> list[str]:
@@ -199,11 +199,11 @@ class _Ladder:
 
     def _control(self) -> None:
         """Train the best arm again on shuffled labels: leaving the plateau is not learning."""
-        cured = [self.rungs[name] for name in self._cured()]
+        cured = [self.rows[name] for name in self._cured()]
         best = max(cured, key=lambda row: row.median("validation"), default=self.base)
         recipe = best.plan.recipe.model_copy(update={"training_labels": "shuffled"})
         plan = Plan(best.plan.line, recipe)
-        same = [name for name, row in self.rungs.items() if _same(row.plan, plan)]
+        same = [name for name, row in self.rows.items() if _same(row.plan, plan)]
         name = same[0] if same else f"{best.name}-{CONTROL}"
         self.plans[name] = plan
         if self._trained({name: len(best.finished)}):
@@ -211,7 +211,7 @@ class _Ladder:
 
     def _trained(self, wanted: Mapping[str, int], spare: int = 0) -> bool:
         """Train up to so many networks of each row, if the budget has them and `spare` more."""
-        rows = self.rungs | {self.base.name: self.base}
+        rows = self.rows | {self.base.name: self.base}
         have = {name: len(rows[name].cells) if name in rows else 0 for name in wanted}
         more = {name: n for name, n in wanted.items() if n > have[name]}
         cost = sum(n - have[name] for name, n in more.items())
@@ -221,7 +221,7 @@ class _Ladder:
             found = self.train({name: self._wanted(name, n) for name, n in more.items()})
             self.spent += cost
             self.base = found.get(self.base.name, self.base)
-            self.rungs |= {name: row for name, row in found.items() if name != self.base.name}
+            self.rows |= {name: row for name, row in found.items() if name != self.base.name}
         return True
 
     def _wanted(self, name: str, networks: int) -> Wanted:

@@ -17,6 +17,8 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
+from fathom.statistics.metrics import wilson_interval
+
 
 @dataclass(frozen=True)
 class Look:
@@ -81,7 +83,7 @@ def freed(
 def _rejected(
     base: Sequence[bool],
     arms: Mapping[str, Sequence[bool]],
-    left: int,
+    unshown: int,
     looks: Sequence[Look],
     already: Mapping[str, int],
 ) -> dict[str, int]:
@@ -91,63 +93,55 @@ def _rejected(
             n = look.networks
             if name in already or name in found or len(outcomes) < n or len(base) < n:
                 continue
-            if p_value(tally(outcomes, n), tally(base, n)) <= look.alpha / max(left, 1):
+            if p_value(tally(outcomes, n), tally(base, n)) <= look.alpha / max(unshown, 1):
                 found[name] = n
     return found
 
 
-def next_look(
-    base: Sequence[bool], outcomes: Sequence[bool], left: int, looks: Sequence[Look] = LOOKS
-) -> int | None:
+def next_look(base: Sequence[bool], outcomes: Sequence[bool], unshown: int) -> int | None:
     """Return how many networks an open arm should have next, or None where more are no use.
 
     None: all looks are done; or no more than half of its networks left, for a half cure is never
     shown by twelve; or it could not be shown if all further networks of the arm left and none of
-    the base did. `left` is the number of allowed cures that are not shown yet.
+    the base did. `unshown` is the number of allowed cures that are not shown yet.
     """
-    ahead = [look for look in looks if look.networks > len(outcomes)]
+    ahead = [look for look in LOOKS if look.networks > len(outcomes)]
     if not ahead or (outcomes and 2 * sum(outcomes) <= len(outcomes)):
         return None
     for look in ahead:
         n = look.networks
         best = Tally(n - len(outcomes) + sum(outcomes), n)
         worst = Tally(sum(base[:n]), n)
-        if p_value(best, worst) <= look.alpha / max(left, 1):
+        if p_value(best, worst) <= look.alpha / max(unshown, 1):
             return ahead[0].networks
     return None
 
 
 def open_arms(
-    base: Sequence[bool],
-    arms: Mapping[str, Sequence[bool]],
-    cures: int,
-    looks: Sequence[Look] = LOOKS,
+    base: Sequence[bool], arms: Mapping[str, Sequence[bool]], cures: int
 ) -> dict[str, int]:
     """Return the arms that are neither shown nor hopeless, and how many networks they ask for.
 
     The base is to have as many. An arm that is ahead of the base waits for it.
     """
-    shown = freed(base, arms, cures, looks)
+    shown = freed(base, arms, cures)
     asked = {
-        name: next_look(base, outcomes[: len(base)], cures - len(shown), looks)
+        name: next_look(base, outcomes[: len(base)], cures - len(shown))
         for name, outcomes in arms.items()
         if name not in shown
     }
     return {name: networks for name, networks in asked.items() if networks}
 
 
-def difference_interval(one: Tally, other: Tally, confidence: float) -> tuple[float, float]:
+def newcombe_interval(one: Tally, other: Tally, confidence: float) -> tuple[float, float]:
     """Return the interval of the difference of two shares, `one` minus `other`.
 
     The hybrid score interval (Newcombe 1998, Stat. Med. 17:873, method 10).
     """
     p, q = one.left / one.networks, other.left / other.networks
-    (low_p, high_p), (low_q, high_q) = _wilson(one, confidence), _wilson(other, confidence)
+    (low_p, high_p), (low_q, high_q) = (
+        wilson_interval(each.left, each.networks, confidence) for each in (one, other)
+    )
     low = p - q - sqrt((p - low_p) ** 2 + (high_q - q) ** 2)
     high = p - q + sqrt((high_p - p) ** 2 + (q - low_q) ** 2)
     return low, high
-
-
-def _wilson(found: Tally, confidence: float) -> tuple[float, float]:
-    interval = stats.binomtest(found.left, found.networks).proportion_ci(confidence, "wilson")
-    return float(interval.low), float(interval.high)

@@ -95,7 +95,7 @@ class _Compared:
         base = self.case.base
         if changes(base.plan, self.row.plan) & {"learning_rate", "epochs"} or not self.comparable:
             return None
-        folds = [[cell.fold for cell in one.in_order] for one in (base, self.row)]
+        folds = [[cell.fold for cell in one.by_seed_and_fold] for one in (base, self.row)]
         return earlier_p_value(base.left_at, folds[0], self.row.left_at, folds[1])
 
 

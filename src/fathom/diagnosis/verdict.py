@@ -21,7 +21,7 @@ from fathom.diagnosis.effects import (
 )
 from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.findings import SymptomNumbers
-from fathom.diagnosis.looks import Tally, difference_interval
+from fathom.diagnosis.looks import Tally, newcombe_interval
 from fathom.diagnosis.rungs import Outcome, Rung, judged_rungs, outcome_of
 
 DATA_FAULT = "data fault"
@@ -88,7 +88,7 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
     if _is_in_trouble(case, depth, limits):
         causes, suspected = _causes(case, rungs, limits)
     if not any(one.untried for one in suspected):
-        causes = tuple(_nothing(case, limits)) or causes
+        causes = tuple(_nothing_to_learn(case, limits)) or causes
     if not causes:
         open_question = (
             is_worse(depth, limits)
@@ -151,7 +151,7 @@ def _faults(case: Case) -> list[Established]:
     ]
 
 
-def _nothing(case: Case, limits: Diagnosis) -> list[Established]:
+def _nothing_to_learn(case: Case, limits: Diagnosis) -> list[Established]:
     """Say "nothing to learn" where no row beats the control on validation nuclei.
 
     Asked only when every cure that a finding calls for was tried: networks that cannot be trained
@@ -242,7 +242,7 @@ def _not_excluded(rungs: tuple[Rung, ...], limits: Diagnosis) -> float | None:
     """Return the largest difference between the shares of two cures that is not excluded."""
     shares = [rung.left for rung in rungs if rung.repairs and rung.left.networks]
     intervals = [
-        difference_interval(one, other, limits.confidence) for one, other in combinations(shares, 2)
+        newcombe_interval(one, other, limits.confidence) for one, other in combinations(shares, 2)
     ]
     return max((max(abs(low), abs(high)) for low, high in intervals), default=None)
 

@@ -17,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.output import written_whole
 from fathom.ground.pixel_format import PixelFormat, Stored, picture_format
+from fathom.ground.resolution import UNKNOWN, PixelSize
+from fathom.ground.tiff_resolution import tiff_pixel_size
 from fathom.ground.tiff_series import read_tiff
 
 Micrograph = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -42,6 +44,29 @@ def read_micrograph(path: Path) -> Micrograph:
     stored, pixel_format = _read(path)
     pixel_format.require_micrograph()
     return pixel_format.values(stored)
+
+
+def stated_pixel_size(path: Path) -> PixelSize:
+    """Return what a file says of its pixels: a TIFF, for no other format of a study says it.
+
+    `UNKNOWN` too where it cannot be read: those who read it say why.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return UNKNOWN
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return tiff_pixel_size(tiff)
+    # tifffile raises whatever it meets in a damaged file.
+    except Exception:
+        return UNKNOWN
+
+
+def stated_um_per_px(path: Path) -> float | None:
+    """Return what a file says of the width of its pixels, um, where those are square.
+
+    None where it says nothing, or nothing that can be used (`fathom.ground.resolution`).
+    """
+    return stated_pixel_size(path).um_per_px
 
 
 def read_labels(path: Path) -> Labels:
@@ -132,13 +157,18 @@ def _labels(stored: Stored, pixel_format: PixelFormat) -> Labels:
     return numbers.astype(np.int32)
 
 
-def _read(path: Path) -> tuple[Stored, PixelFormat]:
-    if path.suffix.lower() not in SUFFIXES:
-        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
+def require_content(path: Path) -> None:
+    """Raise `SlideError` where there is no such file, or nothing in it."""
     if not path.is_file():
         raise SlideError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise SlideError(f"{path}: the file is empty (0 bytes)")
+
+
+def _read(path: Path) -> tuple[Stored, PixelFormat]:
+    if path.suffix.lower() not in SUFFIXES:
+        raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
+    require_content(path)
     try:
         tiff = path.suffix.lower() in TIFF_SUFFIXES
         stored, pixel_format = read_tiff(path) if tiff else _read_picture(path)

@@ -1,6 +1,12 @@
 """The processor of this machine, as Linux tells it."""
 
+import os
 from pathlib import Path
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def processor_name() -> str:

@@ -1,7 +1,6 @@
 """Channel names and pixel size from the dialects of TIFF: OME, ImageJ, MetaMorph, Aperio, tags."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import tifffile
@@ -10,19 +9,6 @@ from fathom.ground.resolution import UNKNOWN, PixelSize, pixel_size
 
 _PER_INCH = 2
 _UNITS = {_PER_INCH: "inch", 3: "cm"}  # TIFF 6.0, ResolutionUnit
-
-
-def file_pixel_size(path: Path) -> PixelSize:
-    """Return what an image of a study says of its pixels: a TIFF, for no other format does.
-
-    Of a file that is no TIFF, or is damaged, nothing is known; who reads its pixels says so.
-    """
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            return tiff_pixel_size(tiff)
-    # tifffile raises whatever it meets in a damaged file.
-    except Exception:
-        return UNKNOWN
 
 
 def tiff_pixel_size(tiff: tifffile.TiffFile) -> PixelSize:

@@ -10,10 +10,8 @@ from fathom.ground.arrays import Bools, Floats
 from fathom.ground.images import Labels
 from fathom.study.accounts import READINGS, REASONS
 
+Numbers = npt.NDArray[np.int32]  # (n,), the nucleus at each point, 0 where there is none
 Points = tuple[Floats, Floats]  # x to the right and y down, px, (n,) each
-Numbers = npt.NDArray[np.int32]  # (n,), the nucleus that each point lies in, 0 where in none
-
-WRITTEN = "written"  # the reading of points as they stand in the table
 
 
 def nuclei_at(labels: Labels, x: Floats, y: Floats) -> npt.NDArray[np.int32]:
@@ -45,21 +43,29 @@ def account_of_annotations(
 
     `left_out` says of each number of `labels` why its nucleus was left out, "" where it was kept.
     """
-    meant = all_readings(annotations, labels.shape, um_per_px)
-    numbers = {reading: nuclei_at(labels, *points) for reading, points in meant.items()}
-    return {**account_of_numbers(numbers, left_out), "covered": float((labels > 0).mean())}
+    points = _points(annotations)
+    meant = readings(points, labels.shape, um_per_px)
+    numbers = {reading: nuclei_at(labels, *there) for reading, there in meant.items()}
+    return account_of_points(
+        nuclei_at(labels, *points), numbers, left_out, float((labels > 0).mean())
+    )
 
 
-def account_of_numbers(
-    numbers: Mapping[str, Numbers], left_out: Mapping[int, str]
+def account_of_points(
+    written: Numbers, meant: Mapping[str, Numbers], left_out: Mapping[int, str], covered: float
 ) -> dict[str, int | float]:
-    """Return an image's account but for `covered`, from where its points lie in each reading.
+    """Return what `account_of_annotations` does, by the nucleus that each point lies in, 0: none.
 
-    `numbers` has `WRITTEN` and each of `READINGS`.
+    Parameters
+    ----------
+    written : (n,), of the points as they are written
+    meant : the same under each of `READINGS`
+    left_out : of each number of a nucleus, why it was left out, "" where it was kept
+    covered : share of the image's pixels that are in nuclei
     """
-    became = [left_out.get(number) for number in numbers[WRITTEN].tolist()]
+    became = [left_out.get(number) for number in written.tolist()]
     counts: dict[str, int | float] = {
-        "annotations": len(became),
+        "annotations": len(written),
         "annotations_kept": became.count(""),
         **{
             f"annotations_{key}": became.count(reason)
@@ -67,16 +73,17 @@ def account_of_numbers(
             if key != "no_label"
         },
         "annotations_in_no_nucleus": became.count(None),
+        "covered": covered,
     }
-    written = alone_in_nucleus(numbers[WRITTEN])
-    for reading in READINGS:
-        other = alone_in_nucleus(numbers[reading])
-        counts[f"gained_{reading}"] = int((other & ~written).sum())
-        counts[f"lost_{reading}"] = int((written & ~other).sum())
+    alone = _alone_in_nucleus(written)
+    for reading, numbers in meant.items():
+        other = _alone_in_nucleus(numbers)
+        counts[f"gained_{reading}"] = int((other & ~alone).sum())
+        counts[f"lost_{reading}"] = int((alone & ~other).sum())
     return counts
 
 
-def alone_in_nucleus(numbers: Numbers) -> Bools:
+def _alone_in_nucleus(numbers: Numbers) -> Bools:
     """Return which points lie in a nucleus that no earlier one lies in.
 
     Points at the wrong place meet nuclei, too, where these are dense, but several meet one.
@@ -84,14 +91,6 @@ def alone_in_nucleus(numbers: Numbers) -> Bools:
     first = np.zeros(len(numbers), dtype=bool)
     first[np.unique(numbers, return_index=True)[1]] = True
     return first & (numbers > 0)
-
-
-def all_readings(
-    annotations: pd.DataFrame, shape: tuple[int, ...], um_per_px: float | None
-) -> dict[str, Points]:
-    """Return where annotations lie in an image of `shape`: as `WRITTEN`, and in each reading."""
-    points = _points(annotations)
-    return {WRITTEN: points, **readings(points, shape, um_per_px)}
 
 
 def readings(points: Points, shape: tuple[int, ...], um_per_px: float | None) -> dict[str, Points]:
@@ -111,10 +110,13 @@ def readings(points: Points, shape: tuple[int, ...], um_per_px: float | None) ->
         "turned_mirrored": lambda x, y: (width - y, height - x),
         "micrometres": lambda x, y: (x / scale, y / scale),
         "times_2": lambda x, y: (x * 2, y * 2),
+        "times_3": lambda x, y: (x * 3, y * 3),
         "times_4": lambda x, y: (x * 4, y * 4),
         "times_8": lambda x, y: (x * 8, y * 8),
         "times_1_2": lambda x, y: (x / 2, y / 2),
+        "times_1_3": lambda x, y: (x / 3, y / 3),
         "times_1_4": lambda x, y: (x / 4, y / 4),
+        "times_1_8": lambda x, y: (x / 8, y / 8),
     }
     return {reading: meant[reading](*points) for reading in READINGS}
 

@@ -1,42 +1,53 @@
 """From a data set and its label images to the study's nuclei: labelled, cut, counted."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fathom.datasets.dataset import DataSet, labels_path
 from fathom.ground.errors import FathomError
-from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
+from fathom.ground.fingerprint import file_fingerprint
+from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
+from fathom.ground.images import read_labels, read_micrograph
 from fathom.ground.progress import track
 from fathom.imaging.annotations import account_of_annotations, nucleus_labels
-from fathom.imaging.crops import cut, describe, scale_of
+from fathom.imaging.crops import CutOut, cut_out, describe, scale_of_pixels
 from fathom.imaging.params import Classes, Crop
-from fathom.study.accounts import ACCOUNT_COLUMNS, READINGS, REASONS, totals
+from fathom.study.accounts import ACCOUNT_COLUMNS, REASONS, best_reading, totals
 from fathom.study.nuclei import CONFLICT, UNLABELLED, Crops, write_nuclei
+
+_TEXTS = ("label", "left_out")  # columns of text of an image's table
+_COLUMN = "column "  # before the names of the others
 
 
 def crop_dataset(
-    dataset: DataSet, labels: Path, classes: Classes, params: Crop, out: Path
+    dataset: DataSet,
+    labels: Path,
+    classes: Classes,
+    params: Crop,
+    out: Path,
+    store: ImageStore = NOWHERE,
 ) -> pd.DataFrame:
     """Write the nuclei of `dataset` to `out` and return the accounts of its images.
 
     `labels` is the folder of label images; the accounts are those of `fathom.study.accounts`.
-    Raises `FathomError` where the positive class is not one of the data's, where grey and colour
-    images are mixed, or where no nucleus of a class is left.
+    Of an image that the store knows nothing is measured or cut again. Raises `FathomError` where
+    the positive class is not one of the data's, where grey and colour images are mixed, or where no
+    nucleus of a class is left.
     """
-    if classes.positive not in dataset.classes:
-        raise FathomError(
-            f"params.yaml: classes.positive = {classes.positive!r} is not a class of "
-            f"{dataset.folder}; its classes are {', '.join(map(repr, dataset.classes))}"
-        )
+    classes.require_positive(dataset.classes, dataset.folder)
     tables: list[pd.DataFrame] = []
     accounts: list[pd.DataFrame] = []
     shards: dict[str, Crops] = {}
     slides = list(dataset.images.groupby("slide", sort=True))
     for number, (slide, images) in enumerate(track(slides, "crop", len(slides))):
-        table, crops, account = _slide(dataset, labels, images, params)
+        table, crops, account = _slide(dataset, labels, images, params, store)
         shard = f"{number:05d}.npy"  # a slide's name may hold what a file's name may not
         kept = table["left_out"] == ""
         table["slide"] = str(slide)
@@ -54,36 +65,89 @@ def crop_dataset(
 
 
 def _slide(
-    dataset: DataSet, labels: Path, images: pd.DataFrame, params: Crop
+    dataset: DataSet, labels: Path, images: pd.DataFrame, params: Crop, store: ImageStore
 ) -> tuple[pd.DataFrame, Crops, pd.DataFrame]:
     """Return table, crops and annotations' accounts of one slide, image by image, by name."""
-
-    def pairs() -> Iterator[tuple[Micrograph, Labels]]:
-        for image in images["image"]:
-            yield (
-                read_micrograph(dataset.path(image)),
-                read_labels(labels_path(labels, image)),
-            )
-
-    scale = scale_of(pairs(), params)
-    tables, crops, accounts = [], [], []
+    tables, parts, accounts = [], [], []
     columns = ["image", "slide", "patient", "label", "um_per_px"]
-    rows = images[columns].itertuples(index=False, name=None)
-    for (micrograph, numbers), row in zip(pairs(), rows, strict=True):
-        image, slide, patient, label, um_per_px = row
-        table = describe(micrograph, numbers, params)
-        here = dataset.annotations[dataset.annotations["image"] == image]
-        give_labels(table, nucleus_labels(numbers, here), None if pd.isna(label) else label)
-        table["image"], table["patient"] = image, patient
-        table["nucleus"] = [f"{image}#{number}" for number in table["label_number"]]
-        crops.append(cut(micrograph, numbers, table[table["left_out"] == ""], scale, params))
-        tables.append(table)
-        left_out = dict(zip(table["label_number"], table["left_out"], strict=True))
-        known = None if pd.isna(um_per_px) else float(um_per_px)
-        counts = account_of_annotations(numbers, here, left_out, known)
-        accounts.append({"image": image, "slide": slide, "patient": patient, **counts})
+    for image, slide, patient, label, um_per_px in images[columns].itertuples(index=False):
+        source = _Source(
+            dataset.path(image),
+            labels_path(labels, image),
+            None if pd.isna(label) else label,
+            None if pd.isna(um_per_px) else float(um_per_px),
+            dataset.annotations[dataset.annotations["image"] == image],
+            params,
+        )
+        part = _OfImage.read(store.of(source.key, source.make))
+        part.table["image"], part.table["patient"] = image, patient
+        part.table["nucleus"] = [f"{image}#{number}" for number in part.table["label_number"]]
+        tables.append(part.table)
+        parts.append(part)
+        accounts.append({"image": image, "slide": slide, "patient": patient, **part.counts})
+    scale = scale_of_pixels((part.nuclear for part in parts), params)
+    crops = [part.cut.scaled(scale) for part in parts]
     together = pd.concat(tables, ignore_index=True)
     return together, _joined(crops, images), pd.DataFrame(accounts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """An image, and all that its nuclei hang on but their slide's scale."""
+
+    image: Path
+    labels: Path
+    label: str | None
+    um_per_px: float | None
+    annotations: pd.DataFrame  # its own
+    params: Crop
+
+    @property
+    def key(self) -> str:
+        """Return what names in a store what `make` returns."""
+        files = file_fingerprint(self.image), file_fingerprint(self.labels)
+        # Of the params the side alone counts before the scale does.
+        told = self.label, self.um_per_px, self.params.crop_px, *self.annotations["label"]
+        points = (self.annotations[axis].to_numpy(dtype=np.float64) for axis in "xy")
+        return key_of(__name__, *files, json.dumps(told), *points)
+
+    def make(self) -> Made:
+        """Measure and cut the nuclei, and account for the annotations."""
+        micrograph, numbers = read_micrograph(self.image), read_labels(self.labels)
+        table = describe(micrograph, numbers, self.params)
+        give_labels(table, nucleus_labels(numbers, self.annotations), self.label)
+        left_out = dict(zip(table["label_number"], table["left_out"], strict=True))
+        counts = account_of_annotations(numbers, self.annotations, left_out, self.um_per_px)
+        own = cut_out(micrograph, numbers, table[table["left_out"] == ""], self.params)
+        texts = {name: table[name].tolist() for name in _TEXTS}
+        texts["label"] = [None if pd.isna(text) else text for text in texts["label"]]
+        numbers_of = table.drop(columns=list(_TEXTS))
+        columns = {f"{_COLUMN}{name}": numbers_of[name].to_numpy() for name in numbers_of}
+        pixels = {"nuclear": micrograph[numbers > 0], "pixels": own.pixels, "inside": own.inside}
+        return Made({**columns, **pixels}, {"counts": counts, "texts": texts})
+
+
+@dataclass(frozen=True, eq=False)
+class _OfImage:
+    """What one image gives; its crops are not scaled yet."""
+
+    table: pd.DataFrame  # `describe`, with label
+    counts: Mapping[str, int | float]  # of annotations
+    nuclear: npt.NDArray[Any]  # pixels of all its nuclei, (n,) or (n, 3)
+    cut: CutOut  # the rows of `table` that are not left out
+
+    @classmethod
+    def read(cls, made: Made) -> Self:
+        """Return what `_Source.make` made."""
+        arrays, notes = made
+        columns = {name: arrays[name] for name in arrays if name.startswith(_COLUMN)}
+        table = pd.DataFrame(columns).rename(columns=lambda name: name.removeprefix(_COLUMN))
+        texts = notes["texts"]
+        table["label"] = pd.Series(texts["label"], index=table.index, dtype="str")
+        # As `give_labels` leaves it: where there is no nucleus, a column of objects.
+        table["left_out"] = np.array(texts["left_out"], dtype=object)
+        cut = CutOut(arrays["pixels"], arrays["inside"])
+        return cls(table, notes["counts"], arrays["nuclear"], cut)
 
 
 def _counted(account: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -139,14 +203,10 @@ def _check(
 
 def _hint(accounts: pd.DataFrame) -> str:
     """Say which other reading of the annotations would put most more of them into nuclei."""
-    more = {
-        reading: int((accounts[f"gained_{reading}"] - accounts[f"lost_{reading}"]).sum())
-        for reading in READINGS
-    }
-    best = max(more, key=lambda reading: more[reading])
-    if more[best] <= 0:
+    best = best_reading(accounts)
+    if best is None:
         return ""
     return (
-        f". If {READINGS[best]}, {more[best]} more annotations lie in a nucleus: look at x and y "
+        f". If {best[0]}, {best[1]} more annotations lie in a nucleus: look at x and y "
         "in annotations.csv"
     )

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import ndimage
 from skimage.measure import regionprops_table
 
+from fathom.ground.arrays import Bools
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.params import Crop
 from fathom.imaging.window import Rectangle
@@ -28,9 +29,9 @@ class Scale:
     high: float
 
     @classmethod
-    def of_bit_depth(cls, micrograph: Micrograph) -> Self:
+    def of_bit_depth(cls, pixels: npt.NDArray[Any]) -> Self:
         """Return the whole range of the number type: absolute, the same for every image."""
-        return cls(0.0, float(np.iinfo(micrograph.dtype).max))
+        return cls(0.0, float(np.iinfo(pixels.dtype).max))
 
     @classmethod
     def of_pixels(cls, pixels: npt.NDArray[Any], percentiles: tuple[float, float]) -> Self:
@@ -113,37 +114,66 @@ def scale_of(micrographs: Iterable[tuple[Micrograph, Labels]], params: Crop) -> 
 
     Under the normalisation `slide` the scale comes from the nuclear pixels of all its images.
     """
+    return scale_of_pixels((micrograph[labels > 0] for micrograph, labels in micrographs), params)
+
+
+def scale_of_pixels(nuclear: Iterable[npt.NDArray[Any]], params: Crop) -> Scale | None:
+    """Return what `scale_of` does from the nuclear pixels of each image, (n,) or (n, 3)."""
     if params.normalisation == "nucleus":
         return None
     if params.normalisation == "none":
-        micrograph, _ = next(iter(micrographs))
-        return Scale.of_bit_depth(micrograph)
-    pixels = [micrograph[labels > 0].ravel() for micrograph, labels in micrographs]
-    together = np.concatenate(pixels)
+        return Scale.of_bit_depth(next(iter(nuclear)))
+    together = np.concatenate([pixels.ravel() for pixels in nuclear])
     if together.size == 0:
         return Scale(0.0, 1.0)  # no nucleus will ask for it
     return Scale.of_pixels(together, (params.low_percentile, params.high_percentile))
 
 
-def cut(
-    micrograph: Micrograph, labels: Labels, table: pd.DataFrame, scale: Scale | None, params: Crop
-) -> Crops:
+@dataclass(frozen=True, eq=False)
+class CutOut:
+    """Nuclei cut from a micrograph, in its own grey values."""
+
+    pixels: npt.NDArray[Any]  # (n, crop_px, crop_px, channels) uint8 or uint16, 0 outside
+    inside: Bools  # (n, crop_px, crop_px)
+
+    def scaled(self, scale: Scale | None) -> Crops:
+        """Return the crops; `scale` None stretches each from its own minimum to its maximum."""
+        crops = np.zeros(self.pixels.shape, dtype=np.uint8)
+        if scale is not None:
+            crops[self.inside] = scale.apply(self.pixels[self.inside])
+            return crops
+        for crop, square, inside in zip(crops, self.pixels, self.inside, strict=True):
+            pixels = square[inside]
+            crop[inside] = Scale.of_pixels(pixels, (0, 100)).apply(pixels)
+        return crops
+
+
+def cut_out(micrograph: Micrograph, labels: Labels, table: pd.DataFrame, params: Crop) -> CutOut:
     """Cut the nuclei of `table` (rows of `describe` that are not left out) from a micrograph.
 
-    Each crop is centred on the nucleus' bounding box; pixels of the background, of other nuclei
-    and beyond the image are 0. `scale` None stretches each nucleus from its own minimum to its own
-    maximum. Returns (len(table), crop_px, crop_px, channels) uint8.
+    Each square is centred on the nucleus' bounding box; pixels of the background, of other nuclei
+    and beyond the image are 0.
     """
     channels = 1 if micrograph.ndim == 2 else micrograph.shape[-1]
     side = params.crop_px
-    crops = np.zeros((len(table), side, side, channels), dtype=np.uint8)
+    squares = np.zeros((len(table), side, side, channels), dtype=micrograph.dtype)
+    masks = np.zeros((len(table), side, side), dtype=bool)
     boxes = table[["label_number", "top", "left", "bottom", "right"]].to_numpy()
-    for crop, (number, top, left, bottom, right) in zip(crops, boxes, strict=True):
+    for square, mask, (number, top, left, bottom, right) in zip(squares, masks, boxes, strict=True):
         box = np.s_[top:bottom, left:right]
         inside = labels[box] == number
-        pixels = micrograph[box][inside]
-        own = Scale.of_pixels(pixels, (0, 100)) if scale is None else scale
         row, column = (side - (bottom - top)) // 2, (side - (right - left)) // 2
-        target = crop[row : row + bottom - top, column : column + right - left]
-        target[inside] = own.apply(pixels).reshape(-1, channels)
-    return crops
+        target = np.s_[row : row + bottom - top, column : column + right - left]
+        mask[target] = inside
+        square[target][inside] = micrograph[box][inside].reshape(-1, channels)
+    return CutOut(squares, masks)
+
+
+def cut(
+    micrograph: Micrograph, labels: Labels, table: pd.DataFrame, scale: Scale | None, params: Crop
+) -> Crops:
+    """Return the crops of the nuclei of `table`: `cut_out`, brought to `scale`.
+
+    (len(table), crop_px, crop_px, channels) uint8.
+    """
+    return cut_out(micrograph, labels, table, params).scaled(scale)

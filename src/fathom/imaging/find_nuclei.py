@@ -19,20 +19,14 @@ class FindNuclei(Protocol):
         ...
 
 
-def finder(
-    params: Segmentation | NetworkSegmentation,
-    *,
-    given: Path | None = None,
-    beside: Path | None = None,
-) -> FindNuclei:
+def finder(params: Segmentation | NetworkSegmentation) -> FindNuclei:
     """Return the function that finds the nuclei of a micrograph, (H, W) or (H, W, 3).
 
-    `given` and `beside` are those of
-    `network_file`, for a network. Raises `FathomError` where that cannot be used.
+    Raises `FathomError` where the network that params name cannot be used.
     """
     if isinstance(params, Segmentation):
         return lambda micrograph, um_per_px=None: segment(micrograph, params, um_per_px)
-    network = SegmenterNetwork(network_file(params, given, beside), params)
+    network = SegmenterNetwork(Path(params.network), params)
 
     def find(micrograph: Micrograph, um_per_px: float | None = None) -> Labels:
         del um_per_px  # a network was trained at one resolution, and knows sizes in px

@@ -33,7 +33,7 @@ from fathom.imaging.window import Rectangle
 
 _SMALLEST_DIAMETER_PX = 4  # what is narrower has no outline to find
 _SMALLEST_WINDOW_PX = 16.0
-_POINTS = 16  # cells a diameter, at least, of the grid that nuclei are told apart on
+_POINTS = 16  # a diameter, at least, of the grid that nuclei are told apart on
 _MOST_PASSES = 5  # until a diameter and the grid that it is measured on agree
 
 # A nucleus is looked for from a share of the picture downwards. In a wide one that share is so many
@@ -52,14 +52,14 @@ class ForegroundTraits:
 
     @property
     def step(self) -> int:
-        """Px of a cell of the grid that nuclei are told apart on."""
+        """Px of a point of the grid that nuclei are told apart on."""
         return grid_step(self.diameter_px, _POINTS)
 
     @property
     def alignment_px(self) -> int:
         """What windows of the image start at multiples of.
 
-        Of all grids on that grid, and of three cells, by which `fathom.imaging.separation` tells
+        Of all grids on that grid, and of three points, by which `fathom.imaging.separation` tells
         neighbours apart.
         """
         return 3 * LARGEST_STEP * self.step
@@ -74,7 +74,7 @@ class Light:
     compressed: Levels  # the same, to the power of `gamma`
 
     def cut(self, part: Rectangle, step: int) -> Self:
-        """Return a part of the stain, px, that starts at a cell of `step` px."""
+        """Return a part of the stain, px, that starts at a grid point of `step` px."""
         rows = slice(part.top // step, -(-part.bottom // step))
         columns = slice(part.left // step, -(-part.right // step))
         return type(self)(
@@ -182,7 +182,7 @@ def _measure_one(
 
 
 def smoothed(stain: Levels, diameter: float, params: Segmentation, step: int = 1) -> Levels:
-    """Return the stain without noise finer than a nucleus' texture, in cells of `step` px."""
+    """Return the stain without noise finer than a nucleus' texture, in grid points of `step` px."""
     sigma = max(0.7, params.smoothing_diameters * diameter)
     return blurred(shrunk(stain, step), sigma / step)
 
@@ -250,9 +250,9 @@ def typical_diameter(stain: Levels, params: Segmentation, sizes: Sizes) -> float
 
 
 def _width(stain: Levels, diameter: float, step: int, params: Segmentation) -> float:
-    """Return the typical width in cells of `step` px, as far as a diameter of as much tells."""
-    cells = shrunk(stain, step)
-    light = _lit(blurred(cells, 1) if step == 1 else cells, diameter, params, step)
+    """Return the typical width in points of `step` px, as far as a diameter of as much tells."""
+    points = shrunk(stain, step)
+    light = _lit(blurred(points, 1) if step == 1 else points, diameter, params, step)
     if light.compressed.min() == light.compressed.max():
         return 0.0
     threshold = _threshold(histogram(light.compressed), params)

@@ -11,14 +11,14 @@ from fathom.imaging.levels import WHITE, Levels, Mask, disc, filled, repeated
 from fathom.imaging.params import Segmentation
 
 _CROSS, _SQUARE = disc(1), np.ones((3, 3), np.uint8)
-_BAND = 32  # rows of cells
+_BAND = 32  # rows of grid points
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Of each label 1..n, its cells and the means of pictures over them; 0 of one without cells."""
+    """Of each label 1..n, its points and the means of pictures over them; 0 of one without."""
 
-    cells: Floats
+    points: Floats
     means: tuple[Floats, ...]
 
 
@@ -26,13 +26,13 @@ def measured(labels: Labels, count: int, *pictures: Levels) -> Measures:
     """Measure labels 1..count, (h, w)."""
     places = np.flatnonzero(labels > 0)
     label = labels.ravel()[places]
-    cells = np.bincount(label, minlength=count + 1)[1:].astype(np.float64)
+    points = np.bincount(label, minlength=count + 1)[1:].astype(np.float64)
     means = (
         np.bincount(label, weights=picture.ravel()[places], minlength=count + 1)[1:]
-        / np.maximum(cells, 1)
+        / np.maximum(points, 1)
         for picture in pictures
     )
-    return Measures(cells, tuple(means))
+    return Measures(points, tuple(means))
 
 
 def outlined(
@@ -43,7 +43,7 @@ def outlined(
     Parameters
     ----------
     labels, above : (h, w), nuclei 1..count and the levels above the background
-    diameter : of a typical nucleus, in cells of this grid
+    diameter : of a typical nucleus, in points of this grid
 
     Returns
     -------
@@ -112,9 +112,9 @@ def drawn(smooth: Levels, labels: Labels, free: Mask, limits: Levels, step: int)
     ----------
     smooth : (H, W), the stain
     labels : (h, w), nuclei 1..n on the grid
-    free : (h, w), 255 in cells that never were a nucleus'; an outline may reach into them
-    limits : (h, w), the level of the stain that pixels of the nucleus in or beside a cell reach
-    step : px of a cell
+    free : (h, w), 255 in points that never were a nucleus'; an outline may reach into them
+    limits : (h, w), the level of the stain that pixels of the nucleus in or beside a point reach
+    step : px of a grid point
 
     Returns
     -------
@@ -134,6 +134,6 @@ def drawn(smooth: Levels, labels: Labels, free: Mask, limits: Levels, step: int)
 
 
 def widened(labels: Labels, free: Mask) -> Labels:
-    """Return the labels with those free cells that lie beside one, (h, w)."""
+    """Return the labels with those free points that lie beside one, (h, w)."""
     beside = cv2.dilate(labels.astype(np.float32), _SQUARE).astype(np.int32)
     return np.where(free, beside, labels)

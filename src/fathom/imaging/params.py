@@ -5,6 +5,7 @@ data set's masks, and by a network of the user's (`method: onnx`).
 """
 
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -42,6 +43,14 @@ class Classes(Section):
             )
         # The form that tables are read in.
         return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+    def require_positive(self, classes: Iterable[str], dataset: Path) -> None:
+        """Raise `FathomError` where the positive class is none of the `classes` of a data set."""
+        if self.positive not in (there := sorted(classes)):
+            raise FathomError(
+                f"params.yaml: classes.positive = {self.positive!r} is not a class of "
+                f"{dataset}; its classes are {', '.join(map(repr, there))}"
+            )
 
 
 class Segmentation(Section):

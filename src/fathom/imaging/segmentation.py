@@ -12,7 +12,7 @@
 6. What is too small or too faint beside the image's other nuclei is debris and goes, and where the
    resolution is known, what is too small or too large for a nucleus.
 
-From 3 to 6 nuclei lie on a grid of 12 to 24 cells a diameter; the outlines of those that are left
+From 3 to 6 nuclei lie on a grid of 16 to 32 points a diameter; the outlines of those that are left
 are then drawn in pixels.
 
 What an image's nuclei have in common (`NuclearTraits`) is measured on all of it, or on a sample of
@@ -183,7 +183,7 @@ def _candidates(
         apart,
         labels,
         limits,
-        found.cells * step**2,
+        found.points * step**2,
         found.means[0],
     )
 

@@ -120,12 +120,20 @@ def _open(path: Path, sha256: str) -> onnxruntime.InferenceSession:
             f"segmentation.network_sha256, {sha256}. Take that file; for a new study with this "
             "one, write its hash there"
         )
+    return open_session(path, content)
+
+
+def open_session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
+    """Return a session of an ONNX file's content on one thread: the same bytes on any machine.
+
+    Raises `ModelError` where it is no such file.
+    """
     options = onnxruntime.SessionOptions()
-    # One thread: the same bytes on any number of cores.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong reaches the reader as an exception
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime's exceptions have no base class of their own.
     except Exception as error:
         raise ModelError(
             f"{path}: is not an ONNX file, or a damaged one ({_first_line(error)})"

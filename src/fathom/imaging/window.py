@@ -73,11 +73,6 @@ class Window:
         everything = Rectangle(0, 0, shape[0], shape[1])
         return cls(everything, everything)
 
-    @property
-    def origin(self) -> tuple[int, int]:
-        """Row and column, in the image, of the first pixel at hand."""
-        return self.frame.top, self.frame.left
-
     def cut(self, margin_px: float, *planes: npt.NDArray[Any]) -> tuple[Any, ...]:
         """Return the window with no more than a margin around its core, and its planes cut to it.
 

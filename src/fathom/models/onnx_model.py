@@ -20,6 +20,7 @@ from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.section import Positive
 from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
+from fathom.imaging.segmenter_network import open_session
 from fathom.models.abstention import Abstention, Group
 from fathom.models.best_run import failure
 from fathom.study.nuclei import Crops
@@ -166,18 +167,8 @@ class OnnxModel:
 def _open(path: Path) -> tuple[onnxruntime.InferenceSession, str]:
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model file")
-    options = onnxruntime.SessionOptions()
-    # One thread: the same bytes on any number of cores.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; they reach the reader as exceptions
-    try:
-        content = path.read_bytes()
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    # ONNX Runtime's exceptions have no base class of their own.
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: is not an ONNX file, or a damaged one ({reason})") from None
-    return session, hashlib.sha256(content).hexdigest()
+    content = path.read_bytes()
+    return open_session(path, content), hashlib.sha256(content).hexdigest()
 
 
 Colour = tuple[int, int, int]  # red, green, blue, 0..255

@@ -4,7 +4,7 @@ A change is a key of the recipe with its new value (`fathom.networks.recipe.Reci
 of `REWRITES`, which rewrite the architecture's line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fathom.ground.errors import FathomError
@@ -41,6 +41,27 @@ def planned(row: Run, name: str, line: str, recipe: Recipe, crop_px: int) -> Pla
                 raise FathomError(f"params.yaml: '{where}.{key}' = {value!r}: {error}") from None
         recipe = recipe.changed(others, where)
     return Plan(line, recipe)
+
+
+def planned_table(
+    table: str, rows: Mapping[str, Run], lines: Mapping[str, str], recipe: Recipe, crop_px: int
+) -> dict[str, Plan]:
+    """Return the plan of each row of a table of params.yaml, by name in order.
+
+    Raises `FathomError` for the first row that names no architecture of `lines`, or one whose line
+    cannot be read, or an intervention that cannot be carried out.
+    """
+    plans = {}
+    for name, row in rows.items():
+        if row.architecture not in lines:
+            raise FathomError(
+                f"params.yaml: '{table}.{name}' has the architecture {row.architecture!r}; "
+                f"'architectures' has only: {', '.join(lines)}"
+            )
+        line = lines[row.architecture]
+        plans[name] = planned(row, f"{table}.{name}", line, recipe, crop_px)
+        parse(plans[name].line)
+    return plans
 
 
 def _residual(layers: Layers, value: object, _: int) -> Layers:

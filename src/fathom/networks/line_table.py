@@ -1,7 +1,6 @@
 """The table of `fathom lines`: beside each architecture line what it costs and sees."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import PARAMS_FILE
@@ -17,13 +16,9 @@ Named = tuple[str, str]  # what is printed before a line ("" or "vgg-11: "), the
 
 
 def lines_to_print(
-    given: Sequence[str],
-    width_divisor: int,
-    depths: Sequence[int],
-    crop_px: int,
-    params: Path = PARAMS_FILE,
+    given: Sequence[str], width_divisor: int, depths: Sequence[int], crop_px: int
 ) -> list[Named]:
-    """Return the lines that were given, or else those of `params`, if it exists, and the families.
+    """Return the lines that were given, or else those of params.yaml, if any, and the families.
 
     Named lines read as YAML, to be copied into params.yaml; what stands there already is not
     repeated. Raises `FathomError` for a given line that is not valid or too deep for the crops.
@@ -32,7 +27,7 @@ def lines_to_print(
         check_fits(parse(line), crop_px)
     if given:
         return [("", line) for line in given]
-    own = read_architectures(params) if params.exists() else {}
+    own = read_architectures() if PARAMS_FILE.exists() else {}
     both = (*own.items(), *families(width_divisor, depths).items())
     return [(f"{name}: ", line) for name, line in dict.fromkeys(both)]
 

@@ -113,6 +113,14 @@ def _failed(card: ModelCard) -> Iterator[str]:
 
 
 def _limits(card: ModelCard) -> Iterator[str]:
+    yield from _of_its_accuracy(card)
+    yield from _of_its_study(card)
+    yield from _of_whole_slides(card)
+    yield from _of_its_nuclei(card)
+    yield "Research only. It is no medical device and must not inform a diagnosis."
+
+
+def _of_its_accuracy(card: ModelCard) -> Iterator[str]:
     numbers = card.metrics
     if numbers.get("balanced_accuracy_low", 1.0) <= 0.5:
         yield (
@@ -126,6 +134,10 @@ def _limits(card: ModelCard) -> Iterator[str]:
             f"{100 * false:.0f} of 100 {card.negative} ones {card.positive}: single nuclei are "
             "not to be trusted further than that."
         )
+
+
+def _of_its_study(card: ModelCard) -> Iterator[str]:
+    numbers = card.metrics
     if numbers.get("groups", _FEW_GROUPS) < _FEW_GROUPS:
         yield f"Few {_GROUPS[card.group]}: other ones may differ from all of these."
     if _has_interval(numbers, "difference_to_baseline") and (
@@ -140,6 +152,9 @@ def _limits(card: ModelCard) -> Iterator[str]:
         "Another microscope, stain, cell line or magnification is another task: score labelled "
         "images of yours first."
     )
+
+
+def _of_whole_slides(card: ModelCard) -> Iterator[str]:
     if card.abstention is None:
         yield "The file holds no calibrated abstention: it gives no verdict on a whole slide."
     elif card.abstention.band is None:
@@ -154,6 +169,9 @@ def _limits(card: ModelCard) -> Iterator[str]:
             f"{_GROUPS[card.group]} like the study's ({card.abstention.groups} measured); a "
             "slide whose share lies nearer to one half is undecided."
         )
+
+
+def _of_its_nuclei(card: ModelCard) -> Iterator[str]:
     if card.crop.normalisation == "slide":
         yield (
             "Grey values are scaled by the nuclei of the slide at hand: few or unusual nuclei "
@@ -166,7 +184,6 @@ def _limits(card: ModelCard) -> Iterator[str]:
             f"Its nuclei were found by another network, which is not in this file: "
             f"`{card.segmentation.network}`, SHA-256 `{card.segmentation.network_sha256}`."
         )
-    yield "Research only. It is no medical device and must not inform a diagnosis."
 
 
 def _hashes(card: ModelCard, model_sha256: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The controls beside the comparison: what tells the label that should not, in three tables."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from fathom.reports.control_sentences import (
     batch_sentences,
     control_sentence,
     leak_sentence,
+    numbers_of,
 )
 from fathom.statistics.number_text import decimal, signed, with_interval
 from fathom.statistics.params import Comparison
+from fathom.statistics.run_marks import mark, mark_notes, marked
 from fathom.study.rows import read_controls, read_runs
 from fathom.study.run_names import names_in_order, short
 
@@ -32,50 +34,60 @@ class ControlTable:
     notes: tuple[str, ...]
 
 
-def control_tables(metrics: Path, params: Path) -> Sequence[ControlTable]:
+def control_tables(metrics: Path) -> Sequence[ControlTable]:
     """Return the tables of the controls in the folder `metrics`; none before they are scored."""
     file = metrics / METRICS
     if not file.is_file():
         return ()
     numbers = json.loads(file.read_text(encoding="utf-8"))
-    shortcuts, names = read_section(Shortcuts, params), names_in_order(read_runs(params))
+    shortcuts, names = read_section(Shortcuts), names_in_order(read_runs())
+    shown = {name: marked(name, _of_run(metrics, name)) for name in names}
     return (
-        _controls(numbers, params),
-        _batch(numbers, names, shortcuts.acquisition),
-        _leak(numbers, names, shortcuts.least_label_px),
+        _controls(numbers),
+        _batch(numbers, shown, shortcuts.acquisition),
+        _leak(numbers, shown, shortcuts.least_label_px),
     )
 
 
-def _controls(numbers: Numbers, params: Path) -> ControlTable:
-    runs, controls = read_runs(params), read_controls(params)
-    baseline = read_section(Comparison, params).baseline
+def _of_run(metrics: Path, name: str) -> Numbers:
+    """Return the metrics of a run, none where it was not compared yet."""
+    file = metrics / "runs" / f"{name}.json"
+    numbers: Numbers = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return numbers
+
+
+def _controls(numbers: Numbers) -> ControlTable:
+    runs, controls = read_runs(), read_controls()
+    baseline = read_section(Comparison).baseline
     rows, notes = [], []
     for name in ALL:
         if f"{name}.balanced_accuracy" not in numbers:
             continue
         other = reference_of(name, controls, runs, baseline)
+        own = numbers_of(name, numbers)
         learner = short(other) if name in controls else "classifier"
         rows.append(
             (
-                CONTROLS[name].shown,
+                CONTROLS[name].shown + mark(own),
                 learner,
                 CONTROLS[name].sees,
                 with_interval(numbers, f"{name}.balanced_accuracy"),
             )
         )
         notes.append(control_sentence(name, numbers, other))
+        notes += mark_notes(CONTROLS[name].shown, own)
     headings = ("control", "learner", "sees", "balanced accuracy")
     return ControlTable("Shortcut controls", headings, tuple(rows), tuple(notes))
 
 
-def _batch(numbers: Numbers, names: Sequence[str], acquisition: str) -> ControlTable:
+def _batch(numbers: Numbers, shown: Mapping[str, str], acquisition: str) -> ControlTable:
     rows = []
-    for name in (name for name in names if f"batch.{name}.default" in numbers):
+    for name in (name for name in shown if f"batch.{name}.default" in numbers):
         keys = [f"batch.{name}.{of}" for of in ("default", "within", "across")]
         loss = f"batch.{name}.loss"
         rows.append(
             (
-                short(name),
+                shown[name],
                 *(with_interval(numbers, key) if key in numbers else "" for key in keys),
                 signed(numbers[loss]) if loss in numbers else "",
             )
@@ -91,14 +103,14 @@ def _batch(numbers: Numbers, names: Sequence[str], acquisition: str) -> ControlT
     return ControlTable("Batch effect: balanced accuracy", headings, tuple(rows), notes)
 
 
-def _leak(numbers: Numbers, names: Sequence[str], least_px: int) -> ControlTable:
+def _leak(numbers: Numbers, shown: Mapping[str, str], least_px: int) -> ControlTable:
     rows = []
-    for name in (name for name in names if f"label.{name}.all" in numbers):
+    for name in (name for name in shown if f"label.{name}.all" in numbers):
         key = f"label.{name}"
         sensitivity = (f"{key}.sensitivity_shown", f"{key}.sensitivity_not_shown")
         rows.append(
             (
-                short(name),
+                shown[name],
                 with_interval(numbers, f"{key}.all"),
                 with_interval(numbers, f"{key}.without"),
                 *(decimal(numbers[of], 2) if of in numbers else "" for of in sensitivity),

@@ -15,6 +15,7 @@ from fathom.controls.catalogue import (
     SHUFFLED_CLASSIFIER,
 )
 from fathom.statistics.number_text import decimal, signed, with_interval
+from fathom.statistics.run_marks import failed
 from fathom.study.run_names import short
 
 Numbers = Mapping[str, float]
@@ -26,6 +27,8 @@ def control_sentence(control: str, numbers: Numbers, reference: str) -> str:
     """Return the sentence on `control`; `reference` is who sees all that it lacks."""
     score = with_interval(numbers, f"{control}.{SCORE}")
     subject = CONTROLS[control].subject
+    if silent := _silent(control, numbers):
+        return f"{subject} says nothing: {silent}. Its score, {score}, is none of the label."
     tells = numbers[f"{control}.{SCORE}_low"] > 0.5
     if control in (SHUFFLED, SHUFFLED_CLASSIFIER):
         return _floor(subject, score, tells=tells)
@@ -52,6 +55,26 @@ def control_sentence(control: str, numbers: Numbers, reference: str) -> str:
     return (
         f"{subject} tells the label, {score}{consequence}; {_beyond(control, numbers, reference)}"
     )
+
+
+def numbers_of(control: str, numbers: Numbers) -> dict[str, float]:
+    """Return the numbers of one control by their names in the metrics of a run."""
+    start = f"{control}."
+    return {key.removeprefix(start): of for key, of in numbers.items() if key.startswith(start)}
+
+
+def _silent(control: str, numbers: Numbers) -> str:
+    """Say how all networks of a control failed, "" where one did not.
+
+    One answer is what a network should have learned of shuffled labels.
+    """
+    own = numbers_of(control, numbers)
+    cells = own.get("cells")
+    if cells and own.get("diverged_cells") == cells:
+        return f"all of its {cells} networks diverged"
+    if cells and control not in (SHUFFLED, SHUFFLED_CLASSIFIER) and failed(own) == cells:
+        return f"all of its {cells} networks say the same of every nucleus"
+    return ""
 
 
 def _floor(subject: str, score: str, *, tells: bool) -> str:

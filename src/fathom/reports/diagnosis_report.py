@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from fathom.diagnosis.case import Diagnosis
-from fathom.diagnosis.climbed import Told, read_climbed
 from fathom.diagnosis.data_faults import DataFaults
 from fathom.diagnosis.diagnosis import TrainedRow, evidence_table, suspects
+from fathom.diagnosis.ladder_file import Told, read_climbed
 from fathom.diagnosis.verdict import judge
 from fathom.reports.layer_plots import draw_verdicts
 from fathom.reports.plot_tables import write_tables

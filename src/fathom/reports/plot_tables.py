@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from fathom.ground.arrays import Floats
+from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
-from fathom.ground.output import written_whole
 from fathom.statistics.intervals import Numbers
+from fathom.statistics.run_marks import failed
 from fathom.statistics.scores import Cells, Study
 from fathom.study.rows import Run
 from fathom.study.trained import HISTORY
@@ -72,7 +73,7 @@ def depth(results: Mapping[str, Numbers], runs: Mapping[str, Run]) -> pd.DataFra
     """Return training and test error by depth, as in figure 1 of He et al. 2015.
 
     Columns: run, recipe (its interventions), weight_layers, part (training or test), error, low,
-    high. The error is 1 - balanced accuracy, so .5 is chance.
+    high, failed_networks (of the folds). The error is 1 - balanced accuracy, so .5 is chance.
     """
     rows = [
         {
@@ -83,6 +84,7 @@ def depth(results: Mapping[str, Numbers], runs: Mapping[str, Run]) -> pd.DataFra
             "error": 1 - results[name][measure],
             "low": 1 - results[name][f"{measure}_high"],
             "high": 1 - results[name][f"{measure}_low"],
+            "failed_networks": failed(results[name]),
         }
         for name, run in runs.items()
         for part, measure in (("training", "training_accuracy"), ("test", "balanced_accuracy"))
@@ -149,7 +151,5 @@ def confusion(everyone: Mapping[str, Cells], study: Study) -> pd.DataFrame:
 
 def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
     """Write each table as <name>.csv, floats with 6 decimals."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        with written_whole(folder / f"{name}.csv") as part:
-            table.round(6).to_csv(part, index=False, lineterminator="\n")
+        write_csv(folder / f"{name}.csv", table.round(6))

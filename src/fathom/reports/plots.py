@@ -20,7 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from fathom.ground.output import written_whole
 from fathom.statistics.intervals import Numbers
 from fathom.statistics.number_text import decimal, with_interval
-from fathom.study.run_names import is_classifier, short
+from fathom.statistics.run_marks import failed, marked
+from fathom.study.run_names import is_classifier
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 INK, GREY, PALE = "#222222", "#6B6B6B", "#D5D5D5"
@@ -60,10 +61,10 @@ def draw_all(
 ) -> None:
     """Draw the `tables` of `plot_tables` and the `results` of `comparison`."""
     draw_results(results, confidence, folder / "results.png")
-    draw_depth(tables["depth"], folder / "depth.png")
-    draw_curves(tables["curves"], folder / "curves.png")
+    draw_depth(tables["depth"], results, folder / "depth.png")
+    draw_curves(tables["curves"], results, folder / "curves.png")
     draw_roc(tables["roc"], results, folder / "roc.png")
-    draw_confusion(tables["confusion"], folder / "confusion.png")
+    draw_confusion(tables["confusion"], results, folder / "confusion.png")
 
 
 def draw_results(results: Mapping[str, Numbers], confidence: float, path: Path) -> None:
@@ -77,9 +78,9 @@ def draw_results(results: Mapping[str, Numbers], confidence: float, path: Path) 
             low, high = numbers["balanced_accuracy_low"], numbers["balanced_accuracy_high"]
             axes.plot([low, high], [row, row], color=colour, linewidth=2)
             axes.plot(numbers["balanced_accuracy"], row, marker, color=colour, markersize=6)
-            learned = numbers["constant_cells"] < numbers["cells"]
+            learned = failed(numbers) < numbers["cells"]
             axes.annotate(
-                with_interval(numbers, "balanced_accuracy") if learned else ".500, constant",
+                with_interval(numbers, "balanced_accuracy") if learned else _nothing(numbers),
                 (1.02, row),
                 xycoords=("axes fraction", "data"),
                 verticalalignment="center",
@@ -94,7 +95,7 @@ def draw_results(results: Mapping[str, Numbers], confidence: float, path: Path) 
             color=GREY,
             horizontalalignment="center",
         )
-        axes.set_yticks(rows, [short(name) for name in results])
+        axes.set_yticks(rows, [marked(name, numbers) for name, numbers in results.items()])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(rows[-1] + 0.5, -0.5)
         axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 5, 10]))
@@ -107,7 +108,7 @@ def draw_results(results: Mapping[str, Numbers], confidence: float, path: Path) 
         )
 
 
-def draw_depth(table: pd.DataFrame, path: Path) -> None:
+def draw_depth(table: pd.DataFrame, results: Mapping[str, Numbers], path: Path) -> None:
     """Draw training and test error by depth: is the deeper one worse, and in training too.
 
     After figure 1 of He et al. 2015. Runs of one recipe are joined by a line.
@@ -135,7 +136,9 @@ def draw_depth(table: pd.DataFrame, path: Path) -> None:
                     label=f"{part} error",
                 )
         between = ", " if crowded else "\n"
-        names = [f"{run}{between}{layers} layers" for run, layers in depths.items()]
+        names = [
+            f"{marked(run, results[run])}{between}{layers} layers" for run, layers in depths.items()
+        ]
         axes.set_xticks(range(len(depths)), names)
         if crowded:
             for name in axes.get_xticklabels():
@@ -148,11 +151,11 @@ def draw_depth(table: pd.DataFrame, path: Path) -> None:
         _legend(figure, axes)
 
 
-def draw_curves(table: pd.DataFrame, path: Path) -> None:
+def draw_curves(table: pd.DataFrame, results: Mapping[str, Numbers], path: Path) -> None:
     """Draw accuracy by epoch, a panel a run: mean over folds and seeds, band of extremes."""
     looks = {"training": (BLUE, "-"), "validation": (VERMILLION, (0, (5, 1.5)))}
     with picture(path, height=0.8 + 1.75 * _rows(table, 3)) as figure:
-        panels = _panels(figure, table, columns=3)
+        panels = _panels(figure, table, results, columns=3)
         for (run, part), curve in table.groupby(["run", "part"], sort=False):
             colour, line = looks[str(part)]
             axes = panels[str(run)]
@@ -176,7 +179,7 @@ def draw_curves(table: pd.DataFrame, path: Path) -> None:
 def draw_roc(table: pd.DataFrame, results: Mapping[str, Numbers], path: Path) -> None:
     """Draw ROC curves, a panel a run, in front of the others' in grey."""
     with picture(path, height=0.5 + 2.05 * _rows(table, 4)) as figure:
-        panels = _panels(figure, table, columns=4)
+        panels = _panels(figure, table, results, columns=4)
         curves = {
             str(run): (curve["false_positive_rate"], curve["true_positive_rate"])
             for run, curve in table.groupby("run", sort=False)
@@ -200,11 +203,11 @@ def draw_roc(table: pd.DataFrame, results: Mapping[str, Numbers], path: Path) ->
         figure.supylabel("true positive rate")
 
 
-def draw_confusion(table: pd.DataFrame, path: Path) -> None:
+def draw_confusion(table: pd.DataFrame, results: Mapping[str, Numbers], path: Path) -> None:
     """Draw how the test nuclei of each class were called, a panel a run."""
     classes = list(dict.fromkeys(table["actual"]))
     with picture(path, height=0.7 + 2.05 * _rows(table, 4)) as figure:
-        panels = _panels(figure, table, columns=4)
+        panels = _panels(figure, table, results, columns=4)
         for run, decisions in table.groupby("run", sort=False):
             axes = panels[str(run)]
             square = decisions.pivot(index="actual", columns="predicted").loc[classes]
@@ -243,7 +246,14 @@ def picture(path: Path, height: float) -> Iterator[Figure]:
             figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
 
 
-def _panels(figure: Figure, table: pd.DataFrame, columns: int) -> dict[str, Axes]:
+def _nothing(numbers: Numbers) -> str:
+    """Return what is written for the score of a run all of whose networks failed."""
+    return ".500, constant" if numbers["constant_cells"] == numbers["cells"] else "diverged"
+
+
+def _panels(
+    figure: Figure, table: pd.DataFrame, results: Mapping[str, Numbers], columns: int
+) -> dict[str, Axes]:
     """Return a panel for each run of `table`, titled with its name, on common axes."""
     names = list(dict.fromkeys(table["run"]))
     columns = min(columns, len(names))
@@ -251,7 +261,7 @@ def _panels(figure: Figure, table: pd.DataFrame, columns: int) -> dict[str, Axes
         _rows(table, columns), columns, sharex=True, sharey=True, squeeze=False
     ).ravel()
     for name, axes in zip(names, grid, strict=False):
-        axes.set_title(short(name))
+        axes.set_title(marked(name, results[name]))
     for number, axes in enumerate(grid):
         axes.set_visible(number < len(names))
         # Under the last row stand the numbers of the axis; so they do above an empty place.

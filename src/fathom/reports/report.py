@@ -13,17 +13,19 @@ from rich.table import Table
 
 from fathom.audit.params import Audit
 from fathom.ground.errors import FathomError
-from fathom.ground.section import PARAMS_FILE, read_section
+from fathom.ground.section import read_section
 from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
 from fathom.statistics.number_text import decimal, difference, with_interval
 from fathom.statistics.params import Comparison
+from fathom.statistics.run_marks import mark_notes, marked
 from fathom.study.rows import read_runs
 from fathom.study.run_names import baseline_name, names_in_order, short
 
 Numbers = dict[str, float]
 
 VERDICTS = "verdicts.json"  # of `fathom.reports.verdict_text.write_verdicts`
+CHOSEN = Path("data/baseline/chosen.json")  # of the stage `baseline`
 
 LOOK_AT = (
     ("docs/pictures/", "the comparison in pictures, as README shows them"),
@@ -53,26 +55,26 @@ class Results:
     baseline: str
 
 
-def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FILE) -> None:
+def print_comparison(metrics: Path, *, markdown: bool) -> None:
     """Print the comparison in the folder `metrics` and where to look next.
 
     The controls follow, where they are scored. 80 columns are enough. As Markdown it is the tables
     and their notes alone, for a README. Raises
     `FathomError` where nothing was compared yet.
     """
-    results = _read_results(metrics / "runs", params)
-    waivers = read_section(Audit, params).waivers
+    results = _read_results(metrics / "runs")
+    waivers = read_section(Audit).waivers
     notes = [*_notes(results), *account_notes(metrics), *audit_notes(metrics, waivers)]
     if markdown:
-        tables = map(_control_markdown, control_tables(metrics, params))
+        tables = map(_control_markdown, control_tables(metrics))
         print("\n\n".join([_markdown(results, notes), *tables]))
         return
     console = Console(highlight=False, markup=False)
     for columns in ((RUN, *MEASURES), (RUN, *RATES, *_differences(results))):
         console.print(_table(results, columns), "")
-    for note in notes:
+    for note in (*notes, *_chosen()):
         console.print(note)
-    for controls in control_tables(metrics, params):
+    for controls in control_tables(metrics):
         _print_controls(controls, console)
     places = [(place, what) for place, what in LOOK_AT if Path(place).exists()]
     if places:
@@ -81,9 +83,9 @@ def print_comparison(metrics: Path, *, markdown: bool, params: Path = PARAMS_FIL
         console.print(f"  {place:<17} {what}")
 
 
-def _read_results(folder: Path, params: Path) -> Results:
+def _read_results(folder: Path) -> Results:
     """Read <name>.json of everyone that params list, whatever else lies in `folder`."""
-    runs = read_runs(params)
+    runs = read_runs()
     files = {name: folder / f"{name}.json" for name in names_in_order(runs)}
     there = {name: file for name, file in files.items() if file.is_file()}
     if not there:
@@ -92,7 +94,7 @@ def _read_results(folder: Path, params: Path) -> Results:
         {name: json.loads(file.read_text(encoding="utf-8")) for name, file in there.items()},
         tuple(name for name in files if name not in there),
         next(iter(runs)),
-        baseline_name(read_section(Comparison, params).baseline),
+        baseline_name(read_section(Comparison).baseline),
     )
 
 
@@ -130,13 +132,7 @@ def _control_markdown(controls: ControlTable) -> str:
     return "\n".join([f"**{controls.title}**", "", *table, "", *notes])
 
 
-def _mark(numbers: Numbers) -> str:
-    said_nothing = numbers["constant_cells"] or numbers.get("diverged_cells")
-    failed = numbers.get("final_diverged") or numbers.get("final_constant")
-    return ("†" if said_nothing else "") + ("‡" if failed else "")
-
-
-RUN = Column("run", lambda name, numbers: short(name) + _mark(numbers))
+RUN = Column("run", marked)
 MEASURES = (
     Column("layers", lambda _, numbers: str(numbers.get("weight_layers", ""))),
     Column("training\naccuracy", lambda _, numbers: decimal(numbers["training_accuracy"])),
@@ -198,24 +194,40 @@ def _notes(results: Results) -> Iterator[str]:
     if all(of["seeds"] == 1 for of in results.numbers.values()):
         yield "One seed each: what another seed would change is not in the intervals."
     for name, numbers in results.numbers.items():
-        if numbers["constant_cells"]:
-            yield (
-                f"† {short(name)}: {numbers['constant_cells']} of {numbers['cells']} networks say "
-                "the same of every nucleus."
-            )
-        if numbers.get("diverged_cells"):
-            yield (
-                f"† {short(name)}: {numbers['diverged_cells']} of {numbers['cells']} networks "
-                "diverged, and kept the weights they began with."
-            )
-        if numbers.get("final_diverged") or numbers.get("final_constant"):
-            how = "diverged" if numbers["final_diverged"] else "says the same of every nucleus"
-            yield (
-                f"‡ {short(name)}: the final network {how}. It is not chosen as the best, and "
-                "`fathom predict` refuses it."
-            )
+        yield from mark_notes(name, numbers)
     if results.missing:
         yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."
+
+
+def _failures(run: str, numbers: Numbers) -> Iterator[str]:
+    """Yield what the marks at a run's name stand for."""
+    if numbers["constant_cells"]:
+        yield (
+            f"† {run}: {numbers['constant_cells']} of {numbers['cells']} networks say the same of "
+            "every nucleus."
+        )
+    if numbers.get("diverged_cells"):
+        yield (
+            f"† {run}: {numbers['diverged_cells']} of {numbers['cells']} networks diverged, and "
+            "kept the weights they began with."
+        )
+    if numbers.get("final_diverged") or numbers.get("final_constant"):
+        how = "diverged" if numbers["final_diverged"] else "says the same of every nucleus"
+        yield (
+            f"‡ {run}: the final network {how}. It is not chosen as the best, and `fathom predict` "
+            "refuses it."
+        )
+
+
+def _chosen() -> Iterator[str]:
+    """Yield the hyperparameters that validation chose of each classifier, a value a fold."""
+    if not CHOSEN.is_file():
+        return
+    for classifier, folds in json.loads(CHOSEN.read_text(encoding="utf-8")).items():
+        by_fold = [fold["hyperparameters"] for fold in folds]
+        values = {name: ", ".join(f"{one[name]:g}" for one in by_fold) for name in by_fold[0]}
+        told = "; ".join(f"{name} {each}" for name, each in values.items())
+        yield f"{classifier}, chosen by validation, fold by fold: {told}."
 
 
 def print_verdicts(folder: Path, network: str | None) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +11,9 @@ from fathom.ground.section import PARAMS_FILE, read_section
 from fathom.imaging.params import Crop
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
-from fathom.networks.interventions import Plan, planned
+from fathom.networks.interventions import Plan, planned_table
 from fathom.networks.recipe import Recipe
+from fathom.statistics.final_network import networks
 from fathom.study.rows import (
     Run,
     read_architectures,
@@ -34,10 +34,8 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
         left = heading in ("row", "changes")
         table.add_column(heading, justify="left" if left else "right", overflow="fold")
     crop_px, folds = read_section(Crop, params).crop_px, read_section(Split, params).folds
-    lines, recipe = read_architectures(params), read_section(Recipe, params)
     first: float | None = None
-    for name, run, folder in _rows(params):
-        plan = planned(run, name, lines[run.architecture], recipe, crop_px)
+    for name, run, plan, folder in _rows(params, crop_px):
         cells = folds * len(plan.recipe.seeds) + (folder == "runs")
         price = price_of(plan, cells, crop_px)
         first = first or price
@@ -58,14 +56,14 @@ def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
 
 
 def _done(folder: Path) -> str:
-    """Say whether a row was trained, and of how many networks no loss was ever finite."""
+    """Say whether a row was trained, and how many of its networks failed."""
     if not (folder / PREDICTIONS).is_file():
         return ""
     if not (folder / HISTORY).is_file():
         return "yes"
-    history = pd.read_parquet(folder / HISTORY, columns=["fold", "seed", "validation_loss"])
-    finite = history["validation_loss"].notna().groupby([history["fold"], history["seed"]]).any()
-    return "yes" if finite.all() else f"{int((~finite).sum())} of {len(finite)} diverged"
+    table = networks(folder)
+    counts = {how: int(table[how].sum()) for how in ("diverged", "constant")}
+    return ", ".join(f"{n} of {len(table)} {how}" for how, n in counts.items() if n) or "yes"
 
 
 def price_of(plan: Plan, cells: int, crop_px: int) -> float:
@@ -76,9 +74,11 @@ def price_of(plan: Plan, cells: int, crop_px: int) -> float:
     return float(PASSES * adds * plan.recipe.epochs * cells * share)
 
 
-def _rows(params: Path) -> Iterator[tuple[str, Run, str]]:
-    """Yield each row's name, what it is, and the folder of `data` that it is trained into."""
-    for name, run in read_runs(params).items():
-        yield name, run, "runs"
-    for name, run in read_controls(params).items():
-        yield name, run, "control_runs"
+def _rows(params: Path, crop_px: int) -> Iterator[tuple[str, Run, Plan, str]]:
+    """Yield each row's name, what it is, its plan, and the folder of `data` it is trained into."""
+    lines, recipe = read_architectures(params), read_section(Recipe, params)
+    runs, controls = read_runs(params), read_controls(params)
+    for table, rows, folder in (("runs", runs, "runs"), ("controls", controls, "control_runs")):
+        plans = planned_table(table, rows, lines, recipe, crop_px)
+        for name, row in rows.items():
+            yield name, row, plans[name], folder

@@ -6,9 +6,9 @@ from math import exp, isfinite
 from pathlib import Path
 
 from fathom.diagnosis.causes import CAUSES
-from fathom.diagnosis.climbed import Told
 from fathom.diagnosis.effects import Effect
 from fathom.diagnosis.findings import SymptomNumbers
+from fathom.diagnosis.ladder_file import Told
 from fathom.diagnosis.looks import Tally
 from fathom.diagnosis.verdict import (
     DATA_FAULT,
@@ -21,6 +21,7 @@ from fathom.diagnosis.verdict import (
 )
 from fathom.ground.output import write_json, write_metrics, written_whole
 
+# Also in `fathom.reports.report`, which imports no SciPy: it prints what is written here.
 VERDICTS = "verdicts.json"
 
 
@@ -78,10 +79,10 @@ def numbers(
     found["spent"] = sum(one.told.spent for one in explained)
     found["cures"] = sum(rung.repairs for rung in rungs)
     found["undecided"] = sum(rung.state in {"open", "undecided"} for rung in rungs)
-    named = [cause.name for one in explained for cause in one.verdict.causes]
+    causes = [cause.name for one in explained for cause in one.verdict.causes]
     for cause in (*(row.name for row in CAUSES), NOTHING, NO_EFFECT, UNEXPLAINED):
-        found[f"cause.{cause}"] = named.count(cause)
-    found[f"cause.{DATA_FAULT}"] = sum(name.startswith(DATA_FAULT) for name in named)
+        found[f"cause.{cause}"] = causes.count(cause)
+    found[f"cause.{DATA_FAULT}"] = sum(name.startswith(DATA_FAULT) for name in causes)
     return found
 
 
@@ -185,19 +186,25 @@ def _bullets(numbers: SymptomNumbers) -> Iterator[str]:
 
 
 def _ladder(verdict: Verdict) -> Iterator[str]:
-    yield "| one change | left | median epoch | training loss | training | validation | |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
+    yield (
+        "| one change | left | median epoch | p of earlier | training loss | training | "
+        "validation | |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     for rung in verdict.rungs:
         accuracies = f"{_interval(rung.train_accuracy)} | {_interval(rung.validation)}"
         state = "" if rung.state == "no cure" else rung.state
         epoch = f"{rung.median_epoch:g}" if isfinite(rung.median_epoch) else "never"
         change = rung.name.removeprefix(f"{verdict.network}-")
-        numbers = f"{rung.left} | {epoch} | {_factor(rung.log_train_loss)} | {accuracies}"
+        earlier = "" if rung.earlier is None else f"{rung.earlier:.2g}"
+        numbers = f"{rung.left} | {epoch} | {earlier} | {_factor(rung.log_train_loss)}"
+        numbers = f"{numbers} | {accuracies}"
         yield f"| {change} | {numbers} | {state} |"
     yield ""
     yield (
         "Against the network itself, paired over folds and seeds, with intervals: the factor of "
-        "the training loss and the differences of balanced accuracy."
+        "the training loss and the differences of balanced accuracy. *p of earlier*: of leaving "
+        "earlier by chance alone, where rate and epochs are the network's own; it decides nothing."
     )
 
 

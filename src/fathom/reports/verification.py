@@ -27,14 +27,14 @@ FETCH_LOCK = Path("data/dvc.lock")  # of the stage that downloads the default da
 
 Locked = Mapping[str, Any]  # a stage in a lock: cmd, deps, params, outs
 
-Outcome = Literal["exact", "within tolerance", "different", "not run"]
+Sameness = Literal["exact", "within tolerance", "different", "not run"]
 
 
 class Stage(NamedTuple):
     """What a stage came to, beside what was committed."""
 
     name: str
-    outcome: Outcome
+    outcome: Sameness
     distance: float  # largest difference of a number; infinite where something else differs
     first: str  # the first output that differs, and what is known of it
 
@@ -48,13 +48,13 @@ def print_verification(revision: str, tolerance: float) -> bool:
         far = f", by {stage.distance:.2g}" if 0 < stage.distance < inf else ""
         first = f": {stage.first}" if stage.first else ""
         print(f"{stage.name:<{width}}  {stage.outcome}{far}{first}")
-    counts = {outcome: sum(stage.outcome == outcome for stage in stages) for outcome in OUTCOMES}
+    counts = {outcome: sum(stage.outcome == outcome for stage in stages) for outcome in SAMENESSES}
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     print(f"{len(stages)} stages beside {LOCK} of {revision}: {told}.")
     return not counts["different"]
 
 
-OUTCOMES: tuple[Outcome, ...] = ("exact", "within tolerance", "different", "not run")
+SAMENESSES: tuple[Sameness, ...] = ("exact", "within tolerance", "different", "not run")
 
 
 def verify(revision: str, tolerance: float) -> Iterator[Stage]:

@@ -1,8 +1,6 @@
 """What all writers of nuclei share: they take batches as they come, and end whole or not at all."""
 
 from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
 
 import pandas as pd
 
@@ -13,10 +11,9 @@ ROWS = 16_384
 
 
 class NucleiWriter(ABC):
-    """A file in the making; a context manager.
+    """A file in the making: batches are added, `finish` writes what comes last, `close` closes it.
 
-    Leaving it without an error writes what comes last. Either way the file is closed. It is written
-    under the name it is given: `fathom.ground.output.written_whole` is the caller's.
+    It is written under the name it is given: `fathom.ground.output.written_whole` is the caller's.
     """
 
     @abstractmethod
@@ -30,21 +27,6 @@ class NucleiWriter(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the file, finished or not; nothing happens the second time."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self.finish()
-        finally:
-            self.close()
 
 
 class RowWriter(NucleiWriter):

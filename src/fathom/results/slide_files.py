@@ -19,7 +19,7 @@ from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.nuclei_table import ParquetWriter
 from fathom.results.nuclei_writer import NucleiWriter
 from fathom.results.overlay import OverlayWriter
-from fathom.results.summary import Tally
+from fathom.results.summary import Counts
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class SlideFiles:
         self._writers = writers
         self._card = card
         self._base = base
-        self.tally = Tally()
+        self.tally = Counts()
 
     def add(self, batch: NucleiBatch) -> None:
         """Write the nuclei of a batch to every file."""
         with _disk_errors_told(self._base):
             for writer in self._writers:
                 writer.add(batch)
-        self.tally += Tally.of(batch.table, self._card)
+        self.tally += Counts.of(batch.table, self._card)
 
     def finish(self) -> None:
         """Write what comes last, and close the files; `slide_files` does it."""

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.ground.output import written_whole
+from fathom.ground.csv_file import write_csv
 from fathom.models.onnx_model import ModelCard
 from fathom.slides.stated_resolution import Resolution
+from fathom.statistics.metrics import wilson_interval
 
 SUMMARY, PATIENTS = "summary.csv", "summary_by_patient.csv"
 UNDECIDED, NOT_SCORED = "undecided", "not scored"
+_CONFIDENCE = 0.95  # of the interval over nuclei
 
 
 @dataclass(frozen=True)
-class Tally:
+class Counts:
     """Counts of nuclei; those of batches, or of the images of a patient, are added with +."""
 
     nuclei: int = 0
@@ -24,7 +26,7 @@ class Tally:
     probabilities: float = 0.0  # their sum
 
     @classmethod
-    def of(cls, table: pd.DataFrame, card: ModelCard) -> "Tally":
+    def of(cls, table: pd.DataFrame, card: ModelCard) -> "Counts":
         """Count the rows of `fathom.results.nuclei_table.SCORE_COLUMNS`."""
         return cls(
             nuclei=len(table),
@@ -33,8 +35,8 @@ class Tally:
             probabilities=float(table["probability"].sum()),
         )
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
             self.nuclei + other.nuclei,
             self.scored + other.scored,
             self.positive + other.positive,
@@ -65,7 +67,7 @@ class Summary:
 class ScoredSlide:
     """What a slide that was scored came to."""
 
-    tally: Tally
+    tally: Counts
     resolution: Resolution
 
 
@@ -78,14 +80,14 @@ def summary_of_slide(scored: ScoredSlide, card: ModelCard, image: str) -> Summar
     )
 
 
-def summary_of(tally: Tally, card: ModelCard, image: str) -> Summary:
+def summary_of(tally: Counts, card: ModelCard, image: str) -> Summary:
     """Summarise the nuclei of an image, or those of a patient under its name."""
     band = card.abstention.band if card.abstention else None
     if not tally.scored:
         what = "none of its nuclei could be scored" if tally.nuclei else "no nucleus was found"
         remark = f"{image}: {what}; look at the overlay, and at the model's segmentation section"
         return Summary(image, tally.nuclei, 0, 0, band=band, verdict=UNDECIDED, remark=remark)
-    low, high = wilson_interval(tally.positive, tally.scored)
+    low, high = wilson_interval(tally.positive, tally.scored, _CONFIDENCE)
     return Summary(
         image=image,
         nuclei=tally.nuclei,
@@ -109,19 +111,11 @@ def verdict(positive: int, scored: int, card: ModelCard) -> str:
     band = card.abstention.band if card.abstention else None
     if not scored or band is None:
         return UNDECIDED
-    low, high = wilson_interval(positive, scored)
+    low, high = wilson_interval(positive, scored, _CONFIDENCE)
     share = positive / scored
     if min(low, share - band) > 0.5:
         return card.positive
     return card.negative if max(high, share + band) < 0.5 else UNDECIDED
-
-
-def wilson_interval(positive: int, scored: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); scored > 0."""
-    from scipy.stats import binomtest  # noqa: PLC0415  half a second, which no start waits for
-
-    found = binomtest(positive, scored).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def write_summary(rows: Sequence[Summary], out: Path) -> pd.DataFrame:
@@ -131,7 +125,7 @@ def write_summary(rows: Sequence[Summary], out: Path) -> pd.DataFrame:
 
 
 def write_patients(
-    tallies: Sequence[Tally | None], patients: Sequence[str], card: ModelCard, out: Path
+    tallies: Sequence[Counts | None], patients: Sequence[str], card: ModelCard, out: Path
 ) -> pd.DataFrame:
     """Write summary_by_patient.csv, a row a patient in the order of first mention.
 
@@ -143,7 +137,7 @@ def write_patients(
     for patient in dict.fromkeys(patients):
         own = [tally for tally, name in zip(tallies, patients, strict=True) if name == patient]
         known = [tally for tally in own if tally is not None]
-        row = asdict(summary_of(sum(known, Tally()), card, patient)) if known else {}
+        row = asdict(summary_of(sum(known, Counts()), card, patient)) if known else {}
         row = {**asdict(Summary(patient)), **row}
         if missing := len(own) - len(known):
             row["remark"] = f"{patient}: {missing} of {len(own)} images could not be scored"
@@ -157,7 +151,5 @@ def write_patients(
 
 def _write_csv(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     table = table.astype({"nuclei": "Int64", "scored": "Int64", "positive": "Int64"})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
-        table.to_csv(part, index=False, float_format="%.6f")
+    write_csv(path, table, float_format="%.6f")
     return table

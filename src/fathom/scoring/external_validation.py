@@ -4,22 +4,19 @@ Nothing is tuned here: the threshold, the segmentation and the crops are the mod
 intervals are over slides, with the model held fixed (`fathom.statistics.intervals`).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from fathom.audit.account_checks import misread
-from fathom.audit.findings import Finding, finding_table
+from fathom.audit.account_checks import audit_accounts
 from fathom.audit.group_checks import audit_spellings
 from fathom.audit.params import Audit
 from fathom.datasets.dataset import DataSet, stem
+from fathom.datasets.new_slides import require_known
 from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
-from fathom.ground.section import Positive, Section
 from fathom.imaging.segment_dataset import require_label_images
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.slide_files import Formats
@@ -38,15 +35,6 @@ from fathom.statistics.params import Comparison
 from fathom.study.accounts import ANNOTATION_COUNTS, REASONS
 
 
-class NewSlides(Section):
-    """The data set that the best model is scored on, and what is supposed of it."""
-
-    key: ClassVar[str] = "new_slides"
-    dataset: str  # its folder
-    # Of images of which neither images.csv nor the file says it; None: those are refused.
-    assumed_um_per_px: Positive | None
-
-
 @dataclass(frozen=True, eq=False)
 class ScoredDataSet:
     """What the images of a data set came to.
@@ -54,7 +42,7 @@ class ScoredDataSet:
     nuclei : `fathom.results.nuclei_table.SCORE_COLUMNS`, slide, and label, the class that is known;
         `left_out` also says of which nuclei none is known, or two
     images : the table of summary.csv
-    accounts : what became of the annotations, `fathom.scoring.labelled_nuclei.ACCOUNT_COLUMNS`
+    accounts : what became of the annotations and nuclei, `fathom.study.accounts.ACCOUNT_COLUMNS`
     """
 
     nuclei: pd.DataFrame
@@ -63,7 +51,7 @@ class ScoredDataSet:
 
 
 def score_dataset(
-    model: OnnxModel, dataset: DataSet, assumed_um_per_px: float | None, audit: Audit, out: Path
+    model: OnnxModel, dataset: DataSet, assumed_um_per_px: float | None, out: Path
 ) -> ScoredDataSet:
     """Score every image of a data set and write what `fathom predict` writes.
 
@@ -75,12 +63,10 @@ def score_dataset(
     ------
     FathomError
         Where the data set has other classes than the model, lacks label images that the model
-        needs, or has an image that cannot be scored; where two of its patients, or two slides of
-        one, may be one, or its annotations fit clearly better when they are read in another way.
-        What `audit` waives by name, or takes for a warning, stops nothing.
+        needs, or has an image that cannot be scored.
     """
-    _require_same_classes(model, dataset)
-    _refuse(dataset, audit_spellings(dataset.images), audit)
+    known = (model.card.positive, model.card.negative)
+    require_known(dataset.folder, dataset.classes, known, f"the model {model.path}")
     masks = model.card.segmentation.method == "masks"
     if masks:
         require_label_images(dataset)
@@ -94,39 +80,31 @@ def score_dataset(
             dataset.mask_path(image) if masks else None,
         )
         for image, um_per_px in zip(
-            dataset.images["image"], dataset.images["stated_um_per_px"], strict=True
+            dataset.images["image"], dataset.images["um_per_px_given"], strict=True
         )
     ]
-    labelled = LabelledNuclei(dataset)
+    labelled = LabelledNuclei(dataset, model.card.positive, assumed_um_per_px)
     outcomes = scorer.score(slides, Formats(), done={}, watch=labelled.add)
     images = write_summaries(slides, outcomes, model.card, out)
     nuclei, accounts = labelled.tables()
-    _refuse(dataset, misread(accounts, audit), audit)
     return ScoredDataSet(nuclei, images, accounts)
 
 
-def _require_same_classes(model: OnnxModel, dataset: DataSet) -> None:
-    known = {model.card.positive, model.card.negative}
-    if unknown := sorted(set(dataset.classes) - known):
+def audit_new_slides(scored: ScoredDataSet, dataset: DataSet, params: Audit) -> list[str]:
+    """Return what the study's audit finds in the tables of new slides, a sentence each.
+
+    Names that may be one, and annotations in no nucleus. Raises `FathomError` where another reading
+    of the annotations fits clearly better than what is written: what would be measured with them is
+    no number of the model's.
+    """
+    found = [*audit_accounts(scored.accounts, params), *audit_spellings(dataset.images)]
+    if wrong := [one for one in found if one.check == "annotations_misread"]:
+        lines = "\n".join(f"  {one.where}: {one.what}" for one in wrong)
         raise FathomError(
-            f"{dataset.folder}: the model {model.path} does not know the class {unknown[0]!r}, "
-            f"only {' and '.join(map(repr, sorted(known)))}. Set new_slides.dataset in params.yaml "
-            "to a data set with the study's classes, or without labels"
+            f"{dataset.folder}: nothing is measured, for the points are wrong:\n{lines}"
         )
-
-
-def _refuse(dataset: DataSet, findings: Iterable[Finding], audit: Audit) -> None:
-    """Raise `FathomError` where a finding on labels or names is an error that is not waived."""
-    table = finding_table(findings, audit, complete=False)
-    errors = table[(table["severity"] == "error") & (table["waived"] == "")]
-    if errors.empty:
-        return
-    lines = "\n".join(f"  {name}: {what}" for name, what in errors[["name", "what"]].to_numpy())
-    raise FathomError(
-        f"{dataset.folder}: how well the model does there would be told wrongly:\n{lines}\nMend "
-        "the tables; or waive a finding under audit.waivers in params.yaml, by its name, with the "
-        "reason"
-    )
+    # An image without labels gives nothing, and need not.
+    return [f"{one.where}: {one.what}" for one in found if one.check != "nothing_kept"]
 
 
 def validation_metrics(

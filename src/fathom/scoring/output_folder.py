@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from fathom.ground.errors import FathomError
 from fathom.results.slide_files import Formats
-from fathom.results.summary import PATIENTS, SUMMARY, ScoredSlide, Tally
+from fathom.results.summary import PATIENTS, SUMMARY, Counts, ScoredSlide
 from fathom.scoring.scorer import NewSlide, Scorer
 from fathom.slides.opening import is_zarr_group
 from fathom.slides.stated_resolution import Resolution
@@ -77,7 +77,7 @@ def _require_new(path: Path, *, allowed: bool) -> None:
         )
 
 
-# What the counts are made of: `Tally.of`.
+# What the counts are made of: `Counts.of`.
 _COUNTED = ["left_out", "class", "probability"]
 
 
@@ -103,7 +103,7 @@ def slides_done(
         if max(path.stat().st_mtime for path in made_of) <= table.stat().st_mtime:
             nuclei = pq.read_table(table, columns=_COUNTED).to_pandas()
             resolution = Resolution(told.get("full_um_per_px"), told.get("um_per_px_stated_by"))
-            done[slide.base] = ScoredSlide(Tally.of(nuclei, scorer.model.card), resolution)
+            done[slide.base] = ScoredSlide(Counts.of(nuclei, scorer.model.card), resolution)
     return done
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fathom.datasets.spellings import alike
-from fathom.datasets.tables import one_form, read_rows
+from fathom.datasets.spellings import alike, rounded
+from fathom.datasets.tables import one_form, read_sound_rows
 from fathom.ground.errors import FathomError
 
 PATIENT_COLUMNS = ("image", "patient")
-_NAMED = 5  # faults that an error lists
 
 
 def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
@@ -19,7 +18,8 @@ def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
     An image stands there as it was given to the command, or by its file name alone.
 
     Raises `FathomError` where the table cannot be read or has a fault of form, lacks an image or
-    has two patients for one, and where two of the patients may be one, spelled in two ways.
+    has two patients for one, where two of the patients may be one, spelled in two ways, and where a
+    spreadsheet rounded one, who may be several.
     """
     known = _read(path)
     patients = []
@@ -33,6 +33,11 @@ def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
                 "or its file name, with one patient"
             )
         patients.append(found[0])
+    if unclear := next(filter(rounded, patients), None):
+        raise FathomError(
+            f"{path}: '{unclear}' is a number that a spreadsheet rounded, and several patients may "
+            "be in it; write it in full, in a column of the format text"
+        )
     if spelled := alike(patients):
         raise FathomError(
             f"{path}: {' and '.join(map(repr, spelled[0]))} may be one patient, who would be "
@@ -43,11 +48,5 @@ def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
 
 def _read(path: Path) -> list[tuple[str, str]]:
     """Return image and patient of each row."""
-    if not path.is_file():
-        raise FathomError(f"{path}: there is no such table of patients")
-    rows, faults = read_rows(path, PATIENT_COLUMNS, others=True)
-    if faults:
-        listed = "\n".join(f"  {fault}" for fault in faults[:_NAMED])
-        more = f"\n  and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-        raise FathomError(f"{path}: the table of patients has faults:\n{listed}{more}")
+    rows = read_sound_rows(path, PATIENT_COLUMNS, "table of patients")
     return [(row.get("image"), row.get("patient")) for row in rows]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.ndimage import find_objects
 from skimage.segmentation import relabel_sequential
 
+from fathom.datasets.label_pieces import largest_pieces
 from fathom.datasets.modality import GREY_BRIGHT_FIELD, is_grey_bright_field
 from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Labels, Micrograph
@@ -118,14 +119,17 @@ class MaskSegmenter:
 
     @classmethod
     def of(cls, labels: Labels, slide: Slide) -> "MaskSegmenter":
-        """Return that of a slide. Raises `SlideError` where the label image has another size."""
+        """Return that of a slide: of each nucleus the largest piece, as the study takes them.
+
+        Raises `SlideError` where the label image has another size.
+        """
         if labels.shape != slide.full_size:
             height, width = slide.full_size
             raise SlideError(
                 f"{slide.path}: is {width} x {height} px, and its label image "
                 f"{labels.shape[1]} x {labels.shape[0]} px: they must show the same"
             )
-        numbered = relabel_sequential(labels)[0].astype(np.int32)
+        numbered = relabel_sequential(largest_pieces(labels)[0])[0].astype(np.int32)
         boxes = find_objects(numbered)
         steps = PixelGrid.of(slide).steps
         sides = (

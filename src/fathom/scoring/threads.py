@@ -1,6 +1,5 @@
 """Work on several items at once, results in the items' order, and never more than a few at hand."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,11 +8,6 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 Result = TypeVar("Result")
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def read_and_work(

@@ -7,12 +7,12 @@ from typing import Protocol
 import numpy as np
 
 from fathom.ground.errors import FathomError
+from fathom.ground.processor import cores
 from fathom.imaging.window import Rectangle, Window
-from fathom.scoring.threads import cores
 from fathom.slides.slide import Slide
 
-# 8 million nuclear and other pixels say what a slide's nuclei are like; a camera's field of up to
-# 2,660 x 2,660 px is measured whole.
+# 7 million pixels (12 x 768^2), nuclear and others, say what a slide's nuclei are like; a camera's
+# field of up to 2,660 x 2,660 px is measured whole.
 SAMPLES, SAMPLE_PX = 12, 768
 
 TILE_PX = 1024  # larger ones were no faster, smaller ones compute more margin

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from fathom.datasets.layout import ANNOTATIONS, IMAGES, MASKS, labels_path
 from fathom.ground.arrays import Floats
+from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, write_labels
 from fathom.ground.output import write_table, written_whole
@@ -149,8 +150,8 @@ def write_dataset(
         points = slide.nuclei[["image", "annotation_x", "annotation_y", "label"]]
         annotations.append(points.rename(columns={"annotation_x": "x", "annotation_y": "y"}))
         nuclei.append(slide.nuclei)
-    _write_csv(folder / IMAGES, pd.DataFrame(rows))
-    _write_csv(folder / ANNOTATIONS, pd.concat(annotations))
+    write_csv(folder / IMAGES, pd.DataFrame(rows))
+    write_csv(folder / ANNOTATIONS, pd.concat(annotations))
     write_table(folder / TRUTH, pd.concat(nuclei, ignore_index=True))
 
 
@@ -277,8 +278,3 @@ def _write_micrograph(path: Path, micrograph: npt.NDArray[np.uint16]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as part:
         tifffile.imwrite(part, micrograph, compression="zlib", predictor=True, metadata=None)
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with written_whole(path) as part:
-        table.to_csv(part, index=False, lineterminator="\n")

@@ -75,10 +75,10 @@ def _require_rgb(
 
 def _are_rgb(names: Sequence[str]) -> bool:
     """Tell whether three channels are called red, green and blue, or nothing."""
-    named = [name.lower() for name in names]
+    lower = [name.lower() for name in names]
     return len(names) == 3 and all(
         name in ("", str(index), colour, colour[0])
-        for index, (name, colour) in enumerate(zip(named, RGB, strict=True))
+        for index, (name, colour) in enumerate(zip(lower, RGB, strict=True))
     )
 
 
@@ -99,12 +99,12 @@ def _require_one(path: Path, names: Sequence[str], *, colour: bool) -> int:
 def _index(path: Path, channel: int | str, names: Sequence[str]) -> int | None:
     """Return the index that a user means; a name goes before a number, `488` may be a name."""
     text = str(channel).strip().lower()
-    named = [index for index, name in enumerate(names) if name.strip().lower() == text]
-    if len(named) == 1:
-        return named[0]
-    if len(named) > 1:
+    places = [index for index, name in enumerate(names) if name.strip().lower() == text]
+    if len(places) == 1:
+        return places[0]
+    if len(places) > 1:
         raise SlideError(
-            f"{path}: has {len(named)} channels called {names[named[0]]!r}; give the number of "
-            f"one as --channel, {' or '.join(map(str, named))}"
+            f"{path}: has {len(places)} channels called {names[places[0]]!r}; give the number of "
+            f"one as --channel, {' or '.join(map(str, places))}"
         )
     return int(text) if text.isdecimal() and int(text) < len(names) else None

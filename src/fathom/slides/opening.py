@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from fathom.ground.errors import FathomError, SlideError
-from fathom.ground.images import TIFF_SUFFIXES, read_micrograph
+from fathom.ground.images import TIFF_SUFFIXES, read_micrograph, require_content
 from fathom.slides.channels import picked_channel
 from fathom.slides.reader import Reader
 from fathom.slides.resampled_slide import ResampledSlide
@@ -112,10 +112,7 @@ def _require_there(path: Path) -> None:
         )
     if path.suffix.lower() not in SLIDE_SUFFIXES:
         raise SlideError(f"{path}: '{path.suffix}' is not one of {', '.join(SLIDE_SUFFIXES)}")
-    if not path.is_file():
-        raise SlideError(f"{path}: there is no such file")
-    if path.stat().st_size == 0:
-        raise SlideError(f"{path}: the file is empty (0 bytes)")
+    require_content(path)
 
 
 def is_zarr_group(folder: Path) -> bool:

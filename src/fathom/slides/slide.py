@@ -13,7 +13,6 @@ import numpy as np
 from fathom.ground.images import Micrograph, micrograph_of
 from fathom.ground.resolution import UNKNOWN
 from fathom.slides.reader import Level
-from fathom.slides.resampled_slide import ResampledSlide
 from fathom.slides.stated_resolution import Resolution
 
 
@@ -73,24 +72,6 @@ class Slide(Protocol):
         trace: TracebackType | None,
         /,
     ) -> None: ...
-
-
-class ArraySlide(ResampledSlide):
-    """A slide over an array in memory, (H, W) or (H, W, 3), uint8 or uint16.
-
-    `downsample` > 1 makes a view with pixels so many times as wide; `um_per_px` is the array's own.
-    """
-
-    def __init__(
-        self,
-        pixels: Micrograph,
-        *,
-        um_per_px: float | None = None,
-        downsample: float = 1.0,
-        path: Path = Path("array"),
-    ) -> None:
-        resolution = Resolution.of(given=um_per_px)
-        super().__init__(ArrayReader(pixels, path), downsample, resolution)
 
 
 class ArrayReader:

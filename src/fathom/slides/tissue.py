@@ -45,11 +45,6 @@ class Tissue:
     mask: npt.NDArray[np.bool_]
     factor: float
 
-    @property
-    def share(self) -> float:
-        """Return the share of the slide that is tissue."""
-        return float(self.mask.mean())
-
     def touches(self, top: int, left: int, height: int, width: int) -> bool:
         """Tell whether there is tissue in a region of the slide, px of the slide."""
         # The mask's last pixels stand for the slide's edge too: it is cut to whole pixels.

@@ -51,8 +51,8 @@ def holm(p_values: Floats) -> Floats:
     return adjusted
 
 
-def detectable(found: Spread, confidence: float, power: float = POWER) -> float:
-    """Return the smallest true difference whose interval excludes 0 in `power` of such studies.
+def detectable(found: Spread, confidence: float) -> float:
+    """Return the smallest true difference whose interval excludes 0 in `POWER` of such studies.
 
     From the non-central t distribution and the standard error that was observed; at most 1, which
     is the largest difference there is. The chance of a claim on the wrong side is left out: under
@@ -69,6 +69,6 @@ def detectable(found: Spread, confidence: float, power: float = POWER) -> float:
         return 1.0
 
     def lacking(shift: float) -> float:
-        return float(nct.sf(bound, df, shift) - power)
+        return float(nct.sf(bound, df, shift) - POWER)
 
     return min(1.0, error * float(brentq(lacking, 0, 3 * bound + 10)))

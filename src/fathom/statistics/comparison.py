@@ -15,6 +15,7 @@ from fathom.statistics.differences import to_reference
 from fathom.statistics.intervals import Design, Numbers, design_of, leave_out, share_interval
 from fathom.statistics.measures import measures_of, seeds_of
 from fathom.statistics.params import Comparison
+from fathom.statistics.run_marks import failed, final_failed
 from fathom.statistics.scores import Cells, Study, read_cells
 from fathom.study.run_names import CLASSIFIERS, baseline_name, names_in_order
 from fathom.study.trained import PREDICTIONS
@@ -98,10 +99,11 @@ def _intervals(
 
 
 def summary(results: Mapping[str, Numbers]) -> Numbers:
-    """Return at most `SUMMARY_SIZE` numbers, `<run>.<measure>`, for `dvc metrics diff`.
+    """Return at most `SUMMARY_SIZE` measures, `<run>.<measure>`, for `dvc metrics diff`.
 
     A row of `SUMMARY` is there for all runs or for none. With more than `SUMMARY_SIZE` runs only
-    the first ones are there.
+    the first ones are there. Beside them stands `<run>.failed_networks` of each run of which some
+    network failed, the final one too: its other numbers say less than they seem to.
     """
     chosen = list(results)[:SUMMARY_SIZE]
     numbers: Numbers = {}
@@ -109,7 +111,8 @@ def summary(results: Mapping[str, Numbers]) -> Numbers:
         if len(numbers) + len(chosen) * len(measures) > SUMMARY_SIZE:
             break
         numbers |= {f"{run}.{key}": results[run][key] for run in chosen for key in measures}
-    return numbers
+    networks = {run: failed(results[run]) + final_failed(results[run]) for run in chosen}
+    return numbers | {f"{run}.failed_networks": n for run, n in networks.items() if n}
 
 
 def write_comparison(folder: Path, short: Path, results: Mapping[str, Numbers]) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fathom.statistics.intervals import Numbers
-from fathom.statistics.metrics import choose_threshold
-from fathom.statistics.scores import CONSTANT, Study
+from fathom.statistics.metrics import balanced_accuracy_of, choose_threshold
+from fathom.statistics.scores import Study, is_constant
 from fathom.study.splits import FINAL
 from fathom.study.trained import HISTORY, PREDICTIONS
 
@@ -36,22 +36,39 @@ def final_numbers(trained: Path, study: Study) -> Numbers:
     validation part one answer. `final_validation_balanced_accuracy`:
     there, at its own threshold.
     """
-    history = pd.read_parquet(trained / HISTORY)
-    learned = np.isfinite(history["validation_loss"])
-    diverged = ~learned.groupby([history["fold"], history["seed"]]).any()
+    diverged = networks(trained)["diverged"]
     final = diverged.index.get_level_values("fold") == FINAL
     table = pd.read_parquet(trained / PREDICTIONS)
     rows = table[(table["fold"] == FINAL) & (table["part"] == "validation")]
     positive = study.positive[study.nucleus.get_indexer(pd.Index(rows["nucleus"]))]
     probability = rows["probability"].to_numpy(dtype=np.float64)
-    constant = not np.isfinite(probability).all() or bool(np.ptp(probability) <= CONSTANT)
+    constant = is_constant(probability)
     reached = 0.5
     if not constant:
         called = probability >= choose_threshold(probability, positive)
-        reached = float((called[positive].mean() + (~called[~positive]).mean()) / 2)
+        reached = balanced_accuracy_of(called, positive)
     return {
         "diverged_cells": int(diverged[~final].sum()),
         "final_diverged": int(diverged[final].any()),
         "final_constant": int(constant),
         "final_validation_balanced_accuracy": reached,
     }
+
+
+def networks(trained: Path) -> pd.DataFrame:
+    """Return the networks of a row, by fold (`FINAL` is the last one) and seed: how they ended.
+
+    `trained` is the folder of the stage that trained it. Columns `diverged` and `constant`, bool: a
+    network that diverged is not called constant as well.
+    """
+    history = pd.read_parquet(trained / HISTORY, columns=["fold", "seed", "validation_loss"])
+    finite = pd.Series(np.isfinite(history["validation_loss"]))
+    diverged = ~finite.groupby([history["fold"], history["seed"]]).any()
+    table = pd.read_parquet(trained / PREDICTIONS)
+    # The final network has no test part.
+    said = table[table["part"] == np.where(table["fold"] == FINAL, "validation", "test")]
+    spread = said.groupby(["fold", "seed"])["probability"].agg(
+        lambda one: is_constant(one.to_numpy(dtype=np.float64))
+    )
+    constant = spread.reindex(diverged.index, fill_value=False).astype(bool)
+    return pd.DataFrame({"diverged": diverged, "constant": constant & ~diverged})

@@ -87,9 +87,14 @@ def design_of(positive: Bools, group: Ints, groups: int, seeds: tuple[int, ...] 
     A group's weight is its mean share of the two classes, which is what it has in a balanced
     accuracy.
     """
-    each = np.stack([np.bincount(group[of], minlength=groups) for of in (positive, ~positive)])
+    each = [np.bincount(group[of], minlength=groups) for of in (positive, ~positive)]
+    return design_of_classes(np.stack(each).astype(np.float64), seeds)
+
+
+def design_of_classes(each: Floats, seeds: tuple[int, ...] = (0,)) -> Design:
+    """Return the same design by how many nuclei of either class each group has, (2, groups)."""
     weight = (each / np.maximum(each.sum(axis=1, keepdims=True), 1)).mean(axis=0)
-    return Design(groups, seeds, float(weight.sum() ** 2 / np.square(weight).sum()))
+    return Design(each.shape[1], seeds, float(weight.sum() ** 2 / np.square(weight).sum()))
 
 
 def leave_out(design: Design) -> GroupWeights:

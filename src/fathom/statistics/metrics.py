@@ -1,4 +1,4 @@
-"""What is measured of a classifier: numpy only.
+"""What is measured of a classifier: numpy only, but for an interval.
 
 Counts are kept as an array whose last axis is (true positive, false negative, true negative,
 false positive), so that one function serves a network and every group left out.
@@ -90,6 +90,13 @@ def balanced_accuracy(counts: Floats) -> Floats:
     return (sensitivity(counts) + specificity(counts)) / 2
 
 
+def balanced_accuracy_of(decision: Bools, positive: Bools) -> float:
+    """Return the balanced accuracy of decisions, (n,) each; NaN where a class is absent."""
+    together = np.zeros(len(positive), dtype=np.int64)
+    counts = counts_by_group(decision.astype(np.float64), positive, together, 1)
+    return float(balanced_accuracy(counts)[0])
+
+
 def ordered_pairs(probability: Floats, positive: Bools, group: Ints, groups: int) -> Floats:
     """Count the pairs of a positive and a negative nucleus that are in the right order.
 
@@ -121,3 +128,11 @@ def share(part: Floats, whole: npt.ArrayLike) -> Floats:
     result = np.full(part.shape, np.nan)
     np.divide(part, whole, out=result, where=whole > 0)
     return result
+
+
+def wilson_interval(count: int, whole: int, confidence: float) -> tuple[float, float]:
+    """Return the interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209); `whole` > 0."""
+    from scipy.stats import binomtest  # noqa: PLC0415  half a second, which no start waits for
+
+    found = binomtest(count, whole).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)

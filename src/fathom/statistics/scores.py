@@ -70,13 +70,19 @@ def study_of(nuclei: Nuclei, group: str) -> Study:
     kept = nuclei.kept
     codes, names = pd.factorize(kept[group], sort=True)
     positive = kept["positive"].to_numpy(dtype=bool)
-    return Study(
-        pd.Index(kept["nucleus"]),
-        positive,
-        codes.astype(np.int64),
-        len(names),
-        (str(kept["label"][~positive].iloc[0]), str(kept["label"][positive].iloc[0])),
-    )
+    group_of = codes.astype(np.int64)
+    return Study(pd.Index(kept["nucleus"]), positive, group_of, len(names), class_names(nuclei))
+
+
+def is_constant(probability: Floats) -> bool:
+    """Whether probabilities say nothing: they are all one, or a network that diverged wrote NaN."""
+    return not np.isfinite(probability).all() or bool(np.ptp(probability) <= CONSTANT)
+
+
+def class_names(nuclei: Nuclei) -> tuple[str, str]:
+    """Return the names of the negative and the positive class."""
+    label, positive = nuclei.kept["label"], nuclei.kept["positive"].to_numpy(dtype=bool)
+    return str(label[~positive].iloc[0]), str(label[positive].iloc[0])
 
 
 def read_cells(path: Path, study: Study, seeds: Collection[int] | None = None) -> Cells:
@@ -116,8 +122,7 @@ def _scored_cell(cell: pd.DataFrame, study: Study) -> ScoredCell:
 def _scores(rows: pd.DataFrame, study: Study) -> Scores:
     place = rows["place"].to_numpy()
     probability = rows["probability"].to_numpy(dtype=np.float64)
-    # A network that diverged writes NaN: it says as little as a constant one.
-    constant = not np.isfinite(probability).all() or bool(np.ptp(probability) <= CONSTANT)
+    constant = is_constant(probability)
     if constant:
         probability = np.full(len(probability), EVEN)
     return Scores(probability, study.positive[place], study.group[place], constant)

@@ -30,10 +30,13 @@ READINGS: Mapping[str, str] = {
     "turned_mirrored": "x and y are exchanged, and counted from the lower right corner",
     "micrometres": "they are micrometres, not pixels",
     "times_2": "they are of an image of half the resolution",
+    "times_3": "they are of an image of a third of the resolution",
     "times_4": "they are of an image of a quarter of the resolution",
     "times_8": "they are of an image of an eighth of the resolution",
     "times_1_2": "they are of an image of twice the resolution",
+    "times_1_3": "they are of an image of three times the resolution",
     "times_1_4": "they are of an image of four times the resolution",
+    "times_1_8": "they are of an image of eight times the resolution",
 }
 ANNOTATION_COUNTS = (
     "annotations",
@@ -69,6 +72,19 @@ def totals(accounts: pd.DataFrame) -> dict[str, int]:
     }
     counts = {name: int(accounts[name].sum()) for name in (*NUCLEUS_COUNTS, *ANNOTATION_COUNTS)}
     return {"found": counts.pop("nuclei"), **counts, **groups}
+
+
+def best_reading(accounts: pd.DataFrame) -> tuple[str, int] | None:
+    """Return what puts most more annotations into nuclei, in words, and how many; None: nothing.
+
+    That is a hint, no finding: `fathom.audit.account_checks` tests whether chance explains it.
+    """
+    more = {
+        reading: int((accounts[f"gained_{reading}"] - accounts[f"lost_{reading}"]).sum())
+        for reading in READINGS
+    }
+    best = max(more, key=lambda reading: more[reading])
+    return (READINGS[best], more[best]) if more[best] > 0 else None
 
 
 def write_accounts(path: Path, accounts: pd.DataFrame) -> None:

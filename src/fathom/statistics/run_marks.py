@@ -1,0 +1,58 @@
+"""The one mark, of all tables and pictures, of a row whose networks failed in training.
+
+A network diverged where no epoch had a finite validation loss: its weights are the initial ones. It
+is constant where it gives every nucleus the same answer. Neither says anything of what it was
+trained for, whatever it scores.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from fathom.study.run_names import short
+
+Numbers = Mapping[str, float]
+
+SILENT, UNUSABLE = "†", "‡"  # some of the folds' networks failed; the final one did
+
+
+def failed(numbers: Numbers) -> int:
+    """Return how many of the folds' networks failed at least, by the metrics of a row.
+
+    A network that diverged may be constant as well, so that the two are not added.
+    """
+    return int(max(numbers.get("constant_cells", 0), numbers.get("diverged_cells", 0)))
+
+
+def final_failed(numbers: Numbers) -> bool:
+    """Return whether the final network of a row failed, by its metrics."""
+    return bool(numbers.get("final_diverged") or numbers.get("final_constant"))
+
+
+def mark(numbers: Numbers) -> str:
+    """Return what stands behind the name of a row in every table and picture, by its metrics."""
+    return SILENT * bool(failed(numbers)) + UNUSABLE * final_failed(numbers)
+
+
+def marked(name: str, numbers: Numbers) -> str:
+    """Return a name as tables and pictures print it, with its `mark`."""
+    return short(name) + mark(numbers)
+
+
+def mark_notes(name: str, numbers: Numbers) -> Iterator[str]:
+    """Yield what the mark of a row means, a sentence each."""
+    cells = numbers["cells"] if failed(numbers) else 0
+    if numbers.get("constant_cells"):
+        yield (
+            f"{SILENT} {short(name)}: {numbers['constant_cells']} of {cells} networks say the same "
+            "of every nucleus."
+        )
+    if numbers.get("diverged_cells"):
+        yield (
+            f"{SILENT} {short(name)}: {numbers['diverged_cells']} of {cells} networks diverged, "
+            "and kept the weights they began with."
+        )
+    if final_failed(numbers):
+        how = "diverged" if numbers.get("final_diverged") else "says the same of every nucleus"
+        yield (
+            f"{UNUSABLE} {short(name)}: the final network {how}. It is not chosen as the best, "
+            "and `fathom predict` refuses it."
+        )
