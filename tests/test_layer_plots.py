@@ -6,7 +6,8 @@ from matplotlib.image import imread
 from test_diagnosis import ROWS
 from test_verdict import LIMITS
 
-from fathom.diagnosis.diagnosis import diagnose
+from fathom.diagnosis.diagnosis import case_of
+from fathom.diagnosis.verdict import judge
 from fathom.reports.layer_plots import draw_verdicts, layers_of
 
 
@@ -38,7 +39,7 @@ def test_layers_are_medians_over_cells_at_the_start_and_the_end():
 
 
 def test_every_verdict_has_its_picture_and_the_same_numbers_the_same_bytes(tmp_path):
-    verdicts = diagnose(ROWS, LIMITS, 48)
+    verdicts = [judge(case_of("deep", ROWS, 48), LIMITS)]
     tables = {name: probes(scale) for scale, name in enumerate(ROWS)}  # one of them is all 0
     for folder in (tmp_path / "one", tmp_path / "two"):
         draw_verdicts(verdicts, tables, folder)
