@@ -8,7 +8,6 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
 from fathom.datasets.layout import IMAGE_COLUMNS
@@ -153,12 +152,12 @@ def test_mask_path(tmp_path):
         dataset.mask_path("images/p1/a.x.tif")
 
 
-@pytest.mark.parametrize("mask", ["a.tif", "a.ome.tif", "a.png"])
+@pytest.mark.parametrize("mask", ["a.tif", "a.ome.tif", "a.tiff"])
 def test_the_mask_of_an_ome_tiff_has_its_name_with_or_without_ome(tmp_path, mask):
     images = [{"image": "images/a.ome.tif", "slide": "a", "patient": "a"}]
     write_set(tmp_path, images)
     (tmp_path / "masks").mkdir()
-    Image.fromarray(np.zeros((8, 12), np.uint8)).save(tmp_path / "masks" / mask)
+    tifffile.imwrite(tmp_path / "masks" / mask, np.zeros((8, 12), np.uint8))
     dataset = read_dataset(tmp_path, require_labels=False)
     assert dataset.mask_path("images/a.ome.tif") == tmp_path / "masks" / mask
 
