@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fathom.datasets.dataset import labels_path, read_dataset, stem
 from fathom.datasets.layout import IMAGE_COLUMNS
 from fathom.ground.errors import FathomError
+from fathom.ground.image_store import open_store
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM
 
 SHARED = Path(os.environ.get("FATHOM_SHARED", Path(__file__).parents[2] / "shared"))
@@ -122,7 +123,7 @@ def test_faults_are_raised_as_one_error(tmp_path):
         ("images/p1/a.tif", "p1/a"),
         ("a.png", "a"),
         ("p1/images/a.png", "p1/images/a"),
-        ("images/a.ome.tif", "a.ome"),
+        ("images/a.ome.tif", "a"),
         ("images/a.lif - Series001.tif", "a.lif - Series001"),
     ],
 )
@@ -146,6 +147,35 @@ def test_mask_path(tmp_path):
     assert dataset.mask_path("images/p1/a.x.tif") == tmp_path / "masks/p1/a.x.tiff"
     assert dataset.mask_path("images/p1/b.x.tif") == tmp_path / "masks/p1/b.x.tif"
     assert dataset.mask_path("images/p1/c.x.tif") is None
+    tifffile.imwrite(tmp_path / "masks/p1/a.x.tif", labels)
+    with pytest.raises(FathomError, match=r"has a\.x\.tif and a\.x\.tiff; keep one"):
+        dataset.mask_path("images/p1/a.x.tif")
+
+
+@pytest.mark.parametrize("mask", ["a.tif", "a.ome.tif", "a.tiff"])
+def test_the_mask_of_an_ome_tiff_has_its_name_with_or_without_ome(tmp_path, mask):
+    images = [{"image": "images/a.ome.tif", "slide": "a", "patient": "a"}]
+    write_set(tmp_path, images)
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(tmp_path / "masks" / mask, np.zeros((8, 12), np.uint8))
+    dataset = read_dataset(tmp_path, require_labels=False)
+    assert dataset.mask_path("images/a.ome.tif") == tmp_path / "masks" / mask
+
+
+def test_what_is_sound_as_a_new_slide_is_checked_again_in_a_study(tmp_path):
+    images = [
+        {"image": name, "slide": name, "patient": name, "label": label}
+        for name, label in (("a.tif", "ill"), ("b.tif", "well"))
+    ]
+    write_set(tmp_path, images)
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}
+    tifffile.imwrite(tmp_path / "b.tif", np.ones((8, 12), np.uint8), ome=True, metadata=sizes)
+    store = open_store(tmp_path / "store")
+    read_dataset(tmp_path, require_labels=False, store=store)
+    assert len(list(store.folder.iterdir())) == 2
+    for _ in range(2):
+        with pytest.raises(FathomError, match=r"b\.tif: its pixels are 0\.5 um wide and 1 um high"):
+            read_dataset(tmp_path, store=store)
 
 
 @pytest.fixture(scope="module")

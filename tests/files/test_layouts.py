@@ -57,7 +57,7 @@ class Layout:
     kind: str  # tiff, ome, imagej, png, zarr, array
     picture: str
     order: str = "<"
-    colours: str = "plain"  # or white is 0, palette, colour palette, cmyk, ycbcr, lut, no rgb
+    colours: str = "plain"  # white is 0, palette, colour palette, cmyk, ycbcr, lut, no rgb, three
     packed: bool = False
     planar: bool = False
     compression: str | None = None
@@ -112,7 +112,9 @@ def layouts(draw):
         return Layout(kind, picture, **common)
     if kind == "imagej":
         units = st.sampled_from(["micron", "pixel", "inch"])
-        return Layout(kind, picture, order=">", unit=draw(units), given=given_um)
+        colours = draw(st.sampled_from(["plain", "three"])) if picture == "rgb8" else "plain"
+        unit = draw(units)
+        return Layout(kind, picture, order=">", colours=colours, unit=unit, given=given_um)
     if kind == "zarr":
         axes = draw(st.sampled_from(["", "c", "zc", "tcz", "z2"])) if "grey" in picture else "c"
         units = st.sampled_from(["micrometer", "pixel", ""])
@@ -126,10 +128,12 @@ def tiffs(draw, kind, picture, common):
     colours, alpha = "plain", ""
     if kind == "tiff":
         wanted = ["plain", "plain", "plain"]
-        wanted += ["white is 0"] if grey else ["cmyk", "no rgb", "plain"]
+        wanted += ["white is 0"] if grey else ["cmyk", "no rgb", "three", "plain"]
         wanted += ["palette", "colour palette", "lut"] if picture == "grey8" else []
         wanted += ["ycbcr"] if picture == "rgb8" else []
         colours = draw(st.sampled_from(wanted))
+    elif not grey:
+        colours = draw(st.sampled_from(["plain", "three"]))
     if colours == "plain" and kind == "tiff":
         alpha = draw(st.sampled_from(["", "", "opaque", "transparent"]))
     packed = picture in ("grey10", "grey12", "grey14") and not alpha and draw(st.booleans())
@@ -147,7 +151,7 @@ def tiffs(draw, kind, picture, common):
         picture,
         colours=colours,
         packed=packed,
-        planar=not grey and colours == "plain" and draw(st.booleans()),
+        planar=not grey and colours in ("plain", "three") and draw(st.booleans()),
         compression=compression,
         predictor=plain and draw(st.booleans()),
         tiled=not packed and draw(st.booleans()),
@@ -208,7 +212,11 @@ def write_zarr(layout, pixels, path):
 def write_imagej(layout, pixels, path):
     per_unit = {"micron": 1 / UM, "pixel": 1, "inch": 72}[layout.unit]
     metadata = {"unit": layout.unit}
-    tifffile.imwrite(path, pixels, imagej=True, resolution=(per_unit,) * 2, metadata=metadata)
+    options = {"imagej": True, "resolution": (per_unit,) * 2}
+    if layout.colours == "three":
+        pixels, options["photometric"] = np.moveaxis(pixels, -1, 0), "minisblack"
+        metadata["axes"] = "CYX"
+    tifffile.imwrite(path, pixels, metadata=metadata, **options)
 
 
 def write_tiff(layout, pixels, path):
@@ -240,6 +248,7 @@ def write_tiff(layout, pixels, path):
         pictures = [pixels.reshape((1,) * len(layout.axes) + pixels.shape)]
     if layout.kind == "ome":
         form = "YXS" if pixels.ndim == 3 and not layout.planar else "SYX"[pixels.ndim == 2 :]
+        form = "CYX" if layout.colours == "three" else form
         before = {"": "", "1": "Z", "11": "ZC", "2": "T", "two sizes": ""}[layout.axes]
         options["metadata"]["axes"] = before + form
     with tifffile.TiffWriter(
@@ -288,6 +297,12 @@ def coloured(layout, pixels, options):
     elif layout.colours == "no rgb":
         options |= {"photometric": "minisblack", "planarconfig": "contig"}
         pixels = with_alpha(pixels, "opaque")
+    elif layout.colours == "three":
+        options["photometric"] = "minisblack"
+        apart = layout.planar or layout.kind == "ome"
+        if layout.kind == "tiff":
+            options["planarconfig"] = "separate" if apart else "contig"
+        pixels = np.moveaxis(pixels, -1, 0) if apart else pixels
     elif layout.colours == "ycbcr":
         options |= {"photometric": "ycbcr"}
     else:

@@ -13,8 +13,9 @@ import zarr
 from PIL import Image
 from slide_files import picture, write_plain
 
+from fathom.datasets.masks import read_mask
 from fathom.ground.errors import FathomError
-from fathom.ground.images import read_labels, read_micrograph
+from fathom.ground.images import read_micrograph
 from fathom.ground.resolution import pixel_size
 from fathom.slides.opening import open_slide
 
@@ -26,6 +27,9 @@ RGB = picture(48, 60, 3)
 TWELVE = DEEP >> 4
 LABELS = np.zeros((48, 60), np.uint8)
 LABELS[4:14, 5:15], LABELS[20:33, 8:40] = 1, 2
+ONE = np.where(LABELS == 2, LABELS, 0)
+STRAY = ONE.copy()
+STRAY[0, 0] = 2
 
 NOTHING = "not tried"  # as this kind of input: no such file exists
 GREYS = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
@@ -71,11 +75,12 @@ def palette_png(indices, colours):
     return write
 
 
-def ome_images(*pictures):
+def ome_images(*pictures, names=()):
     def write(path):
         with tifffile.TiffWriter(path, ome=True) as file:
-            for one in pictures:
-                file.write(one, metadata={"axes": "YX"})
+            for number, one in enumerate(pictures):
+                name = {"Name": names[number]} if names else {}
+                file.write(one, metadata={"axes": "YX", **name})
 
     return write
 
@@ -119,6 +124,18 @@ def turned_jpeg(path):
     Image.fromarray(RGB).save(path, format="JPEG", exif=exif)
 
 
+def three_channels(path, **metadata):
+    options = {"imagej": True} if "imagej" in metadata else {"ome": True}
+    metadata = {name: value for name, value in metadata.items() if name != "imagej"}
+    tifffile.imwrite(
+        path,
+        np.moveaxis(RGB, -1, 0),
+        photometric="minisblack",
+        metadata={"axes": "CYX", **metadata},
+        **options,
+    )
+
+
 def grey_jpeg(path):
     Image.fromarray(GREY).save(path, format="JPEG", quality=95)
 
@@ -143,7 +160,39 @@ CASES = {
         tiff(LABELS > 0, photometric="minisblack"),
         "1-bit numbers",
         "1-bit numbers",
-        (LABELS > 0).astype(np.int32),
+        "one number, 1, in 2 separate pieces",
+    ),
+    "mask, 0 and 255": Case(
+        tiff(np.where(LABELS, np.uint8(255), LABELS)),
+        NOTHING,
+        NOTHING,
+        "one number, 255, in 2 separate pieces: that is a black and white picture",
+    ),
+    "mask of classes": Case(
+        tiff(np.where(np.indices((48, 60)).sum(axis=0) % 12 < 6, LABELS, 0).astype(np.uint8)),
+        NOTHING,
+        NOTHING,
+        "holds 2 numbers in 6 separate pieces: that is a picture of classes",
+    ),
+    "mask of one nucleus": Case(tiff(ONE), NOTHING, NOTHING, ONE.astype(np.int32)),
+    "mask of one nucleus and a stray pixel": Case(
+        tiff(STRAY), NOTHING, NOTHING, STRAY.astype(np.int32)
+    ),
+    "mask, JPEG called PNG": Case(
+        lambda path: Image.fromarray(LABELS).save(path, format="JPEG"),
+        NOTHING,
+        NOTHING,
+        "compressed as photographs are",
+        suffix=".png",
+    ),
+    "mask, JPEG in a TIFF": Case(
+        tiff(LABELS, compression="jpeg"), NOTHING, NOTHING, "compressed as photographs are"
+    ),
+    "mask, JPEG 2000 in a TIFF": Case(
+        tiff(LABELS, compression="jpeg2000"), NOTHING, NOTHING, "compressed as photographs are"
+    ),
+    "mask, Deflate in a TIFF": Case(
+        tiff(LABELS, compression="zlib"), NOTHING, NOTHING, LABELS.astype(np.int32)
     ),
     "signed, 16 bits": Case(
         tiff(LABELS.astype(np.int16)), "int16 numbers", "int16 numbers", LABELS.astype(np.int32)
@@ -259,6 +308,38 @@ CASES = {
         RGB[..., 0],
         options=CHANNEL,
     ),
+    "three samples, for a model of RGB": Case(
+        tiff(RGB, photometric="minisblack", planarconfig="contig"),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        options={"channels": 3},
+    ),
+    "three samples in planes, for a model of RGB": Case(
+        tiff(np.moveaxis(RGB, -1, 0), photometric="minisblack", planarconfig="separate"),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        options={"channels": 3},
+    ),
+    "three channels of OME, for a model of RGB": Case(
+        three_channels,
+        "3 channels",
+        "does not say that they are red, green and blue",
+        suffix=".ome.tif",
+        options={"channels": 3},
+    ),
+    "three channels of OME called red, green, blue": Case(
+        lambda path: three_channels(path, Channel={"Name": ["red", "green", "blue"]}),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        suffix=".ome.tif",
+        options={"channels": 3},
+    ),
+    "three channels of ImageJ, for a model of RGB": Case(
+        lambda path: three_channels(path, imagej=True),
+        "3 channels",
+        "does not say that they are red, green and blue",
+        options={"channels": 3},
+    ),
     "CMYK, JPEG": Case(
         lambda path: Image.fromarray(RGB).convert("CMYK").save(path, format="JPEG"),
         "CMYK",
@@ -287,6 +368,29 @@ CASES = {
     "OME-TIFF of an image and a mask called labels": Case(
         ome_images(GREY, LABELS), ONE_PICTURE, ONE_PICTURE, ONE_PICTURE, suffix=".ome.tif"
     ),
+    "OME-TIFF of an image and one called Label 2": Case(
+        ome_images(GREY, LABELS, names=("cells", "Label 2")),
+        ONE_PICTURE,
+        ONE_PICTURE,
+        ONE_PICTURE,
+        suffix=".ome.tif",
+    ),
+    "OME-TIFF, its overview is larger": Case(
+        ome_images(GREY[:20, :20], GREY[:41, :53], names=("slide", "overview")),
+        ONE_PICTURE,
+        ONE_PICTURE,
+        ONE_PICTURE,
+        suffix=".ome.tif",
+    ),
+    "OME-TIFF, its overview is smaller": Case(
+        ome_images(GREY, GREY[::3, ::3], names=("slide", "overview")), GREY, GREY, suffix=".ome.tif"
+    ),
+    "OME-TIFF, its label image is smaller": Case(
+        ome_images(GREY, GREY[:20, :20], names=("slide", "label image")),
+        GREY,
+        GREY,
+        suffix=".ome.tif",
+    ),
     "pages of two sizes": Case(
         pages(GREY, GREY[:40]), "holds 2 images", "holds 2 images", "holds 2 images"
     ),
@@ -306,7 +410,13 @@ CASES = {
         ONE_PICTURE,
         options={"channels": 3},
     ),
-    "a picture and its thumbnail": Case(pages(GREY, GREY[::5, ::4], subfiletype=1), GREY, GREY),
+    "a picture and its thumbnail": Case(pages(GREY, GREY[::5, ::5], subfiletype=1), GREY, GREY),
+    "a reduced page of another shape": Case(
+        pages(GREY, GREY[::5, ::3], subfiletype=1), ONE_PICTURE, ONE_PICTURE, ONE_PICTURE
+    ),
+    "a reduced page that is larger": Case(
+        pages(GREY[:24, :30], GREY, subfiletype=1), ONE_PICTURE, ONE_PICTURE, ONE_PICTURE
+    ),
     "moving picture, PNG": Case(
         animated, "holds 2 pictures", "holds 2 pictures", "holds 2 pictures", suffix=".png"
     ),
@@ -362,7 +472,7 @@ def test_what_is_stored_is_what_is_computed_on_or_it_is_refused(tmp_path, name):
     for read, expected in (
         (found(read_micrograph, path), case.study),
         (slide, case.slide),
-        (found(read_labels, path), case.mask),
+        (found(read_mask, path), case.mask),
     ):
         if not (isinstance(expected, str) and expected == NOTHING):
             require(read, expected)

@@ -13,6 +13,7 @@ import tifffile
 from audit_params import audit_params
 from conftest import draw_field
 from model_cards import PARAMS
+from tiny_model import write_model
 from typer.testing import CliRunner
 
 from fathom.arranging.arrange import propose, write
@@ -29,6 +30,7 @@ from fathom.imaging.params import Classes, Crop, Segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.models.best_run import best_run
 from fathom.scoring.patients import read_patients
+from fathom.scoring.predict import predict_slides
 from fathom.study.nuclei import read_nuclei
 from fathom.study.rows import read_runs
 
@@ -200,6 +202,37 @@ def two_scales(folder):
     write_set(folder)
     change(folder, "images", um_per_px=lambda table: np.where(table.index < 3, 0.25, 0.5))
     assert findings_of_images(folder) == {"mixed_scales:images.csv": "error"}
+
+
+@case
+def pixels_that_are_not_square(folder):
+    write_set(folder)
+    path = folder / "images/field1.tif"
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}
+    tifffile.imwrite(path, tifffile.imread(path), ome=True, metadata=sizes)
+    for column in ("", 0.5):
+        change(folder, "images", um_per_px=lambda table, column=column: column)
+        (fault,) = check_dataset(folder)
+        assert fault.row == 3
+        assert "0.5 um wide and 1 um high; a study takes square ones" in fault.what
+        with pytest.raises(FathomError, match="a study takes square ones"):
+            read_dataset(folder)
+    assert check_dataset(folder, require_labels=False) == []
+
+
+@case
+def two_label_images(folder):
+    write_set(folder)
+    mask = folder / "masks/field0.tif"
+    shutil.copy(mask, mask.with_suffix(".tiff"))
+    (fault,) = check_dataset(folder)
+    said = "'images/field0.tif' has field0.tif and field0.tiff; keep one"
+    assert str(fault) == f"masks: {said}"
+    model = write_model(folder / "m.onnx", um_per_px=None, segmentation=MASKS)
+    slide, out = folder / "images/field0.tif", folder / "out"
+    with pytest.raises(FathomError, match=r"has field0\.tif and field0\.tiff; keep one"):
+        predict_slides(model, [slide], out, masks=folder / "masks")
+    assert not out.exists()
 
 
 @case

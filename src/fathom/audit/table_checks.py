@@ -9,11 +9,11 @@ import pandas as pd
 from fathom.audit.findings import Finding, in_words
 from fathom.datasets.label_pieces import largest_pieces
 from fathom.datasets.layout import mask_paths
+from fathom.datasets.masks import read_mask
 from fathom.datasets.tables import one_scale
 from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
-from fathom.ground.images import read_labels
 
 
 def audit_scales(images: pd.DataFrame) -> Iterator[Finding]:
@@ -90,5 +90,5 @@ def audit_label_images(
 
 def _pieces(path: Path) -> Made:
     """Return how many px of a label image lie in nuclei's largest pieces, and how many apart."""
-    whole, lost = largest_pieces(read_labels(path))
+    whole, lost = largest_pieces(read_mask(path))
     return Made({}, {"lost": lost, "whole": int((whole > 0).sum())})

@@ -69,7 +69,7 @@ def examine(
     fewest = 2 if require_labels and not labels_unknown else 0
     faults += _class_faults(images, annotations, fewest)
     files = [row for row in images if _path_fault(row.get("image")) is None]
-    faults += pixel_faults(folder, files, annotations, store)
+    faults += pixel_faults(folder, files, annotations, store, square=require_labels)
     return images, annotations, sorted(faults, key=_place)
 
 

@@ -11,11 +11,12 @@ from fathom.datasets.layout import (
     ANNOTATION_COLUMNS,
     IMAGE_COLUMNS,
     LABEL_MASKS,
+    MASKS,
     labels_path,
-    mask_paths,
     on_disk,
     stem,
 )
+from fathom.datasets.masks import mask_named
 from fathom.datasets.tables import CsvRow
 from fathom.ground.errors import FathomError
 from fathom.ground.image_store import NOWHERE, ImageStore
@@ -52,11 +53,11 @@ class DataSet:
 
     def mask_path(self, image: str) -> Path | None:
         """Return the file of the data set's own label image of `image`, if there is one."""
-        return next(iter(mask_paths(self.folder, image)), None)
+        return mask_named(self.folder, f"{MASKS}/{stem(image)}", image)
 
     def label_mask_path(self, image: str) -> Path | None:
         """Return the file that shows the pixels of `image` the label is about, if there is one."""
-        return next(iter(mask_paths(self.folder, image, LABEL_MASKS)), None)
+        return mask_named(self.folder, f"{LABEL_MASKS}/{stem(image)}", image)
 
 
 def read_dataset(

@@ -19,11 +19,17 @@ MASK_SUFFIXES = (".png", ".tif", ".tiff")
 
 
 def stem(image: str) -> str:
-    """Return an image's path without a leading `images/` and without its suffix.
+    """Return an image's path without a leading `images/` and without its ending.
 
     What fathom writes about an image carries this name: `images/p1/a.tif` becomes `p1/a`.
     """
-    return str(PurePosixPath(image.removeprefix("images/")).with_suffix(""))
+    return without_ending(image.removeprefix("images/"))
+
+
+def without_ending(name: str) -> str:
+    """Return a path without its suffix, and without `.ome`, which only OME-TIFFs may be called."""
+    path = PurePosixPath(name).with_suffix("")
+    return str(path.with_suffix("") if path.suffix.lower() == ".ome" else path)
 
 
 def on_disk(folder: Path, name: str) -> Path:
@@ -58,8 +64,9 @@ def mask_paths(folder: Path, image: str, masks: str = MASKS) -> list[Path]:
 
 def masks_named(folder: Path, name: str) -> list[Path]:
     """Return the files `name` in `folder`, a path without its ending, with any a mask may have."""
+    endings = (*MASK_SUFFIXES, *(f".ome{suffix}" for suffix in MASK_SUFFIXES))
     spelled = (
-        written for suffix in MASK_SUFFIXES for written in (suffix, suffix.upper(), suffix.title())
+        written for ending in endings for written in (ending, ending.upper(), ending.title())
     )
     names = (on_disk(folder, f"{name}{suffix}") for suffix in spelled)
     # Where case does not count, a file goes by several of these names.

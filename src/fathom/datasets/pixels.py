@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from fathom.datasets.layout import (
     ANNOTATIONS,
@@ -19,12 +18,14 @@ from fathom.datasets.layout import (
     mask_paths,
     on_disk,
     stem,
+    without_ending,
 )
+from fathom.datasets.masks import read_mask, several_masks
 from fathom.datasets.tables import CsvRow, Fault, one_form, read_number
 from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
-from fathom.ground.images import Labels, read_labels, read_micrograph
+from fathom.ground.images import Labels, read_labels, read_micrograph, stated_pixel_size
 from fathom.ground.processor import cores
 from fathom.ground.progress import track
 
@@ -36,16 +37,19 @@ def pixel_faults(
     images: list[CsvRow],
     annotations: list[CsvRow],
     store: ImageStore = NOWHERE,
+    *,
+    square: bool,
 ) -> Iterator[Fault]:
     """Decode every image and every mask, on all cores, and yield what is wrong with them.
 
-    Those that were found sound before, by `store`, are not decoded.
+    Those that were found sound before, by `store`, are not decoded. `square`: pixels must be, as in
+    a study; those of new slides are made so.
     """
     # An image that is listed twice was reported; its first row counts.
     rows = {row.get("image"): row for row in reversed(images)}
     pool = ThreadPoolExecutor(cores())  # decoders release the interpreter's lock
     try:
-        work = pool.map(lambda row: _decode(folder, row, store), rows.values())
+        work = pool.map(lambda row: _decode(folder, row, store, square=square), rows.values())
         decoded = list(track(work, "checking images", total=len(rows)))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
@@ -62,27 +66,28 @@ class _Decoded(NamedTuple):
     faults: list[Fault]
 
 
-def _decode(folder: Path, row: CsvRow, store: ImageStore) -> _Decoded:
+def _decode(folder: Path, row: CsvRow, store: ImageStore, *, square: bool) -> _Decoded:
     if store.folder is None:
-        return _decoded(folder, row)
+        return _decoded(folder, row, square=square)
     image = row.get("image")
     masks = [
         f"{kind} {file_fingerprint(mask)}"
         for kind in (MASKS, LABEL_MASKS)
         for mask in mask_paths(folder, image, kind)
     ]
-    key = key_of(__name__, file_fingerprint(on_disk(folder, image)), *masks)
+    asked = "square" if square else "any"
+    key = key_of(__name__, asked, file_fingerprint(on_disk(folder, image)), *masks)
     sound = store.kept(key)
     if sound is not None:
         height, width = sound.arrays["size"].tolist()
         return _Decoded((height, width), [])
-    decoded = _decoded(folder, row)
+    decoded = _decoded(folder, row, square=square)
     if not decoded.faults:
         store.keep(key, Made({"size": np.array(decoded.size)}, {}))
     return decoded
 
 
-def _decoded(folder: Path, row: CsvRow) -> _Decoded:
+def _decoded(folder: Path, row: CsvRow, *, square: bool) -> _Decoded:
     image = row.get("image")
     size: tuple[int, ...] | None = None
     faults = []
@@ -90,9 +95,24 @@ def _decoded(folder: Path, row: CsvRow) -> _Decoded:
         size = read_micrograph(on_disk(folder, image)).shape[:2]
     except FathomError as error:
         faults.append(Fault(IMAGES, row.number, "image", _without(folder, error)))
+    else:
+        if square and (what := _not_square(on_disk(folder, image))):
+            faults.append(Fault(IMAGES, row.number, "image", f"{image}: {what}"))
     for kind in (MASKS, LABEL_MASKS):
         faults += _mask_faults(folder, kind, image, size)
     return _Decoded(size, faults)
+
+
+def _not_square(path: Path) -> str | None:
+    """Say that a file's pixels are not square: to a study a disc in them would be an ellipse."""
+    size = stated_pixel_size(path)
+    if size.is_square:
+        return None
+    return (
+        f"its pixels are {size.width_um:.4g} um wide and {size.height_um:.4g} um high; a study "
+        "takes square ones. Resample it, its label image and its points so that they are; where "
+        "the file is wrong, save it without a resolution, and give um_per_px"
+    )
 
 
 def _mask_faults(
@@ -101,18 +121,15 @@ def _mask_faults(
     masks = mask_paths(folder, image, kind)
     for mask in masks:
         try:
-            labels = read_labels(mask)
+            labels = read_mask(mask) if kind == MASKS else read_labels(mask)
         except FathomError as error:
             what: str | None = _without(mask, error)
         else:
             what = _size_fault(labels, size, image)
-            if kind == MASKS:
-                what = what or _black_and_white(labels)
         if what:
             yield Fault(mask.relative_to(folder).as_posix(), None, None, what)
     if len(masks) > 1:
-        names = " and ".join(mask.name for mask in masks)
-        yield Fault(kind, None, None, f"'{image}' has {names}; keep one")
+        yield Fault(kind, None, None, several_masks(masks, image))
 
 
 def _without(path: Path, error: FathomError) -> str:
@@ -125,17 +142,6 @@ def _size_fault(labels: Labels, size: tuple[int, ...] | None, image: str) -> str
         return None
     height, width = labels.shape
     return f"is {width} x {height} px, its image '{image}' {size[1]} x {size[0]} px"
-
-
-def _black_and_white(labels: Labels) -> str | None:
-    if labels.max(initial=0) > 0 and (labels[labels > 0] == labels.max()).all():
-        _, pieces = ndimage.label(labels)
-        if pieces > 1:
-            return (
-                f"holds one number, {labels.max()}, in {pieces} separate pieces: that is a black "
-                "and white picture; a label image has a number of its own for each nucleus"
-            )
-    return None
 
 
 def _points_outside(annotations: list[CsvRow], decoded: dict[str, _Decoded]) -> Iterator[Fault]:
@@ -175,7 +181,7 @@ def _stray_masks(folder: Path, kind: str, stems: set[str]) -> Iterator[Fault]:
             continue
         if path.suffix.lower() not in MASK_SUFFIXES:
             what = f"'{path.suffix}' is not one of {', '.join(MASK_SUFFIXES)}"
-        elif one_form(name.with_suffix("").as_posix()) not in stems:
+        elif one_form(without_ending(name.as_posix())) not in stems:
             what = f"is the mask of no image: {IMAGES} has none called '{name.with_suffix('')}'"
         else:
             continue

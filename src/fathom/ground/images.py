@@ -6,7 +6,7 @@ A micrograph in memory is (H, W) grey or (H, W, 3) RGB, uint8 or uint16. A label
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import imagecodecs
 import numpy as np
@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.output import written_whole
 from fathom.ground.pixel_format import PixelFormat, Stored, picture_format
+from fathom.ground.resolution import UNKNOWN, PixelSize
 from fathom.ground.tiff_resolution import tiff_pixel_size
 from fathom.ground.tiff_series import read_tiff
 
@@ -45,28 +46,63 @@ def read_micrograph(path: Path) -> Micrograph:
     return pixel_format.values(stored)
 
 
+def stated_pixel_size(path: Path) -> PixelSize:
+    """Return what a file says of its pixels: a TIFF, for no other format of a study says it.
+
+    `UNKNOWN` too where it cannot be read: those who read it say why.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return UNKNOWN
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return tiff_pixel_size(tiff)
+    # tifffile raises whatever it meets in a damaged file.
+    except Exception:
+        return UNKNOWN
+
+
 def stated_um_per_px(path: Path) -> float | None:
     """Return what a file says of the width of its pixels, um, where those are square.
 
-    None where it says nothing, or nothing that can be used (`fathom.ground.resolution`), as PNG and
-    JPEG do, and where it cannot be read: those who read it say why.
+    None where it says nothing, or nothing that can be used (`fathom.ground.resolution`).
     """
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        return None
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            return tiff_pixel_size(tiff).um_per_px
-    except Exception:
-        return None
+    return stated_pixel_size(path).um_per_px
 
 
 def read_labels(path: Path) -> Labels:
-    """Read a label image, any whole-number type, as (H, W) int32, 0 = background."""
+    """Read a label image, any whole-number type, as (H, W) int32, 0 = background.
+
+    Raises `SlideError` as `read_micrograph` does, and where its numbers are no labels, or were
+    compressed in a way that may have changed them.
+    """
     stored, pixel_format = _read(path)
-    numbers = pixel_format.numbers(stored)
-    if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
-        raise SlideError(f"{path}: labels must lie in 0..2147483647")
-    return numbers.astype(np.int32)
+    return _labels(stored, pixel_format)
+
+
+def micrograph_of(given: object, where: Path) -> Micrograph:
+    """Return an array of a user's as a micrograph, in this machine's byte order.
+
+    Raises `SlideError` for what is no NumPy array, a masked one, another shape than (H, W) and
+    (H, W, 3), no pixels, and other numbers than uint8 and uint16.
+    """
+    pixels = _array(given, where)
+    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+        raise SlideError(
+            f"{where}: has the shape {pixels.shape}; (H, W) or (H, W, 3) was expected, with a "
+            "pixel or more"
+        )
+    native = pixels.dtype.newbyteorder("=")
+    PixelFormat(where, native, 8 * native.itemsize).require_micrograph()
+    return cast(Micrograph, pixels.astype(native, copy=False))
+
+
+def labels_of(given: object, where: Path) -> Labels:
+    """Return an array of a user's as a label image, (H, W) int32, by the rules of `read_labels`."""
+    numbers = _array(given, where)
+    if not numbers.size:
+        raise SlideError(f"{where}: has the shape {numbers.shape}, and holds no pixels")
+    samples = numbers.shape[2] if numbers.ndim == 3 else 1
+    return _labels(numbers, PixelFormat(where, numbers.dtype, 8 * numbers.itemsize, samples))
 
 
 def write_labels(path: Path, labels: Labels) -> None:
@@ -98,6 +134,27 @@ def stretched(grey: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     low, high = np.percentile(grey, _STRETCH)
     levels = np.rint((grey - low) * (255 / max(high - low, 1)))
     return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
+
+
+def _array(given: object, where: Path) -> Stored:
+    if not isinstance(given, np.ndarray):
+        raise SlideError(
+            f"{where}: is a {type(given).__name__}; a NumPy array was expected: numpy.asarray() "
+            "makes one"
+        )
+    if isinstance(given, np.ma.MaskedArray):
+        raise SlideError(
+            f"{where}: is a masked array, and what its masked pixels mean is not known; give a "
+            "plain one, such as its filled(0)"
+        )
+    return given
+
+
+def _labels(stored: Stored, pixel_format: PixelFormat) -> Labels:
+    numbers = pixel_format.numbers(stored)
+    if numbers.size and (numbers.min() < 0 or numbers.max() > np.iinfo(np.int32).max):
+        raise SlideError(f"{pixel_format.where}: labels must lie in 0..2147483647")
+    return numbers.astype(np.int32)
 
 
 def require_content(path: Path) -> None:

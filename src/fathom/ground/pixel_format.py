@@ -27,6 +27,8 @@ _UNSIGNED = (np.dtype(np.uint8), np.dtype(np.uint16))
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG = 7  # Compression: its decoder returns RGB of YCbCr
 _APERIO_JPEG2000_YCBCR = 33003  # Compression: its decoder does not
+# Compression that changes numbers, or may: JPEG, JPEG 2000, JPEG XR, JPEG XL, WebP, LERC.
+_LOSSY = (6, 7, 22610, 33003, 33004, 33005, 34712, 34887, 34892, 34927, 34933, 34934, 50001, 50002)
 _CMYK = "is a CMYK picture, which is for printing: save it as RGB"
 
 
@@ -42,6 +44,7 @@ class PixelFormat:
     opacity : whether the last sample is an alpha channel
     white_is_zero : whether 0 is white and the highest number black
     palette : (n, 4) uint8, the red, green, blue and opacity that a number stands for
+    lossy : whether it is compressed in a way that may change numbers
     """
 
     where: Path
@@ -52,6 +55,7 @@ class PixelFormat:
     opacity: bool = False
     white_is_zero: bool = False
     palette: npt.NDArray[np.uint8] | None = None
+    lossy: bool = False
 
     @property
     def channels(self) -> int:
@@ -104,8 +108,15 @@ class PixelFormat:
     def numbers(self, stored: Stored) -> Indices:
         """Return the numbers of a label image, (h, w); a palette's colours are for viewers.
 
-        Raises `SlideError` where they are no whole numbers, or 0 may not be the background.
+        Raises `SlideError` where they are no whole numbers, 0 may not be the background, or
+        compression may have changed them.
         """
+        if self.lossy:
+            raise SlideError(
+                f"{self.where}: is compressed as photographs are (JPEG and its like), which makes "
+                "other numbers of some; save it again from its source, as PNG, or as TIFF without "
+                "compression or with LZW or Deflate"
+            )
         if stored.ndim == 3 and self.samples == 1:
             stored = stored[..., 0]
         whole = np.issubdtype(stored.dtype, np.integer) or stored.dtype == np.bool_
@@ -163,6 +174,7 @@ def tiff_format(page: tifffile.TiffPage, where: Path) -> PixelFormat:
         opacity=extra == 1 and (rgb or explained),
         white_is_zero=page.photometric == _MIN_IS_WHITE,
         palette=palette,
+        lossy=page.compression in _LOSSY,
     )
 
 
@@ -219,6 +231,7 @@ def picture_format(picture: Image.Image, stored: Stored, bits: int, where: Path)
         colour=samples > 2 if palette is None else has_colours(palette),
         opacity=samples in (2, 4),
         palette=palette,
+        lossy=picture.format != "PNG",
     )
 
 

@@ -13,10 +13,13 @@ from fathom.ground.pixel_format import PixelFormat, Stored, tiff_format
 Page = tifffile.TiffPage | tifffile.TiffFrame
 
 _PLANES = {"Z": "Z planes", "T": "time points"}
-# What scanners put beside a slide, by an image's name or by NewSubfileType (TIFF 6.0, page 36).
-_BESIDE_THE_SLIDE = re.compile(r"(label|macro|thumbnail|overview)( image)?( \d+)?", re.IGNORECASE)
+# A smaller copy of a slide, by an image's name or by NewSubfileType (TIFF 6.0, page 36).
+_COPY = re.compile(r"(label|macro|thumbnail|overview)( image)?( \d+)?", re.IGNORECASE)
 _REDUCED = 1
-_SAME_SHAPE = 0.02  # sides of a thumbnail are rounded to whole pixels
+# A photograph of the glass or its label, as Aperio's scanners describe it, and as Bio-Formats calls
+# what they wrote.
+_OF_THE_GLASS = re.compile(r"^(label|macro) (\d+x\d+|image$)", re.IGNORECASE | re.MULTILINE)
+_SAME_SHAPE = 0.02  # sides of a copy are rounded to whole pixels: so much, or a pixel
 
 # tifffile logs what it finds odd; a user is told in one sentence, by `SlideError`, or not at all.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -53,14 +56,20 @@ def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
 
 
 def _is_beside(slide: tifffile.TiffPageSeries, series: tifffile.TiffPageSeries) -> bool:
-    """Tell a label, an overview or a reduced copy of a slide from another picture."""
+    """Tell a smaller copy of a slide, or a photograph of its glass, from another picture.
+
+    A name or a mark alone is not believed: the picture must be smaller, and a copy of one shape.
+    """
+    name, page = series.name.strip(), series.keyframe
+    height, width = slide.keyframe.imagelength, slide.keyframe.imagewidth
+    down, across = page.imagelength, page.imagewidth
+    if _OF_THE_GLASS.search(f"{name}\n{page.description if page.is_svs else ''}"):
+        return down * across < height * width
     # tifffile calls the second page of an Aperio file its thumbnail, whatever it is.
-    if series.kind == "svs" and series.name == "Thumbnail":
-        down = slide.keyframe.imagelength / series.keyframe.imagelength
-        across = slide.keyframe.imagewidth / series.keyframe.imagewidth
-        return min(down, across) > 1 and abs(down / across - 1) < _SAME_SHAPE
-    named = _BESIDE_THE_SLIDE.fullmatch(series.name.strip()) is not None
-    return named or bool(series.keyframe.subfiletype & _REDUCED)
+    marked = _COPY.fullmatch(name) is not None or bool(page.subfiletype & _REDUCED)
+    off = min(abs(down - across * height / width), abs(across - down * width / height))
+    same_shape = off <= max(1, _SAME_SHAPE * min(down, across))
+    return marked and same_shape and down < height and across < width
 
 
 def _named(series: tifffile.TiffPageSeries) -> str:

@@ -12,10 +12,11 @@ from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
 from fathom.datasets.label_pieces import largest_pieces
+from fathom.datasets.masks import read_mask
 from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
-from fathom.ground.images import Labels, read_labels, read_micrograph, write_labels
+from fathom.ground.images import Labels, read_micrograph, write_labels
 from fathom.ground.output import written_whole
 from fathom.ground.processor import cores
 from fathom.ground.progress import track
@@ -88,7 +89,7 @@ class _Job:
     def labels(self) -> Labels:
         """Find the nuclei, or take them from the mask."""
         if self.mask is not None:
-            labels: Labels = relabel_sequential(largest_pieces(read_labels(self.mask))[0])[0]
+            labels: Labels = relabel_sequential(largest_pieces(read_mask(self.mask))[0])[0]
             return labels
         return _finder(self.params)(read_micrograph(self.image), self.um_per_px)
 

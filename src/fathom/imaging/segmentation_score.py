@@ -17,6 +17,7 @@ from skimage.metrics import contingency_table
 from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
+from fathom.datasets.masks import read_mask
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, read_labels
 from fathom.ground.progress import track
@@ -105,7 +106,7 @@ def agreement(dataset: DataSet, labels: Path) -> dict[str, float | int]:
     masks = {image: dataset.mask_path(image) for image in dataset.images["image"]}
     pairs = [(labels_path(labels, image), mask) for image, mask in masks.items() if mask]
     scores = [
-        score(_read_found(found), read_labels(mask))
+        score(_read_found(found), read_mask(mask))
         for found, mask in track(pairs, "scoring segmentation", total=len(pairs))
     ]
     if not scores:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from fathom.datasets.layout import MASK_SUFFIXES, masks_named
+from fathom.datasets.layout import MASK_SUFFIXES
+from fathom.datasets.masks import mask_named
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.models.onnx_model import OnnxModel
@@ -62,8 +63,9 @@ def predict(
         The network that finds the nuclei, where the model's were found by one; by default, the
         file of its name beside the model (docs/own-segmenter.md).
     masks
-        The slide's label image, a file or (H, W) int32, 0 = background, at full resolution: for a
-        model whose nuclei come from such, `segmentation.method: masks`.
+        The slide's label image, a file or (H, W) of whole numbers, 0 = background, one number a
+        nucleus, at full resolution: for a model whose nuclei come from such,
+        `segmentation.method: masks`.
     force
         Score also with a network that failed in training: it diverged, or knows one answer.
 
@@ -174,9 +176,9 @@ def _new_slide(slide: Path, out: Path, um_per_px: float | None, masks: Path | No
 
 
 def mask_of(slide: Path, folder: Path, name: str) -> Path:
-    """Return the label image called `name` in a folder; raise `SlideError` where there is none."""
-    if found := masks_named(folder, name):
-        return found[0]
+    """Return the label image called `name` in a folder; raise `SlideError` unless there is one."""
+    if found := mask_named(folder, name, slide.as_posix()):
+        return found
     raise SlideError(
         f"{slide}: has no label image in {folder}: {name} with one of the endings "
         f"{', '.join(MASK_SUFFIXES)} was expected"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from fathom.datasets.masks import mask_of_array, read_mask
 from fathom.ground.errors import FathomError
-from fathom.ground.images import Labels, Micrograph, read_labels
+from fathom.ground.images import Labels, Micrograph
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_batch import NucleiBatch
@@ -104,7 +105,10 @@ class Scorer:
 
     def tiles(self, slide: Slide, image: str, masks: Path | Labels | None) -> Iterator[Tile]:
         """Yield the tiles of an open slide with their scored nuclei; `image` is its name."""
-        labels = read_labels(masks) if isinstance(masks, Path) else masks
+        if isinstance(masks, Path):
+            labels: Labels | None = read_mask(masks)
+        else:
+            labels = None if masks is None else mask_of_array(masks, Path("masks"))
         measured = measure_slide(slide, self.model.card, self._network, labels)
         return stream(measured, self.model, image, self.reading.tile_px)
 

@@ -13,7 +13,7 @@ def picked_channel(
     path: Path,
     names: Sequence[str],
     *,
-    colour: bool,
+    colour: bool | None,
     channel: int | str | None,
     channels: Literal[1, 3],
 ) -> int | None:
@@ -22,7 +22,8 @@ def picked_channel(
     Parameters
     ----------
     names : of the image's channels, "" where it gives none
-    colour : whether the file says that its three channels are those of an RGB picture
+    colour : whether the file says that its three channels are those of an RGB picture; None where
+        its format has no way to, and names are all there is
     channel : the user's --channel: an index, counted from 0, or a name in any case
     channels : of the model, 1 or 3
 
@@ -34,10 +35,10 @@ def picked_channel(
     """
     names = RGB if colour else names
     if channels == 3:
-        _require_rgb(path, names, channel)
+        _require_rgb(path, names, channel, colour=colour)
         return None
     if channel is None:
-        return _require_one(path, names, colour=colour)
+        return _require_one(path, names, colour=bool(colour))
     index = _index(path, channel, names)
     if index is None:
         raise SlideError(
@@ -53,20 +54,32 @@ def channel_list(names: Sequence[str]) -> str:
     )
 
 
-def _require_rgb(path: Path, names: Sequence[str], channel: int | str | None) -> None:
+def _require_rgb(
+    path: Path, names: Sequence[str], channel: int | str | None, *, colour: bool | None
+) -> None:
     if channel is not None:
         raise SlideError(
             f"{path}: --channel {channel} was given, but the model was trained on RGB pictures and "
             "takes all three channels; leave --channel out"
         )
-    lower = [name.lower() for name in names]
-    if len(names) == 3 and all(
-        name in ("", str(index), colour, colour[0])
-        for index, (name, colour) in enumerate(zip(lower, RGB, strict=True))
-    ):
+    if colour or (colour is None and _are_rgb(names)):
         return
+    if colour is False and len(names) == 3:
+        raise SlideError(
+            f"{path}: has three channels ({channel_list(names)}), and does not say that they are "
+            "red, green and blue; the model was trained on RGB pictures. Save it as RGB if it is"
+        )
     has = "is a grey image" if len(names) == 1 else f"has the channels {channel_list(names)}"
     raise SlideError(f"{path}: {has}; the model was trained on RGB pictures")
+
+
+def _are_rgb(names: Sequence[str]) -> bool:
+    """Tell whether three channels are called red, green and blue, or nothing."""
+    lower = [name.lower() for name in names]
+    return len(names) == 3 and all(
+        name in ("", str(index), colour, colour[0])
+        for index, (name, colour) in enumerate(zip(lower, RGB, strict=True))
+    )
 
 
 def _require_one(path: Path, names: Sequence[str], *, colour: bool) -> int:

@@ -6,13 +6,11 @@ there is anything on it, `fathom.slides.overview.overview` makes it small enough
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
-from fathom.ground.errors import SlideError
-from fathom.ground.images import Micrograph
-from fathom.ground.pixel_format import PixelFormat
+from fathom.ground.images import Micrograph, micrograph_of
 from fathom.ground.resolution import UNKNOWN
 from fathom.slides.reader import Level
 from fathom.slides.stated_resolution import Resolution
@@ -82,18 +80,11 @@ class ArrayReader:
     stretch = (1.0, 1.0)
 
     def __init__(self, pixels: Micrograph, path: Path) -> None:
-        if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
-            raise SlideError(
-                f"{path}: has the shape {pixels.shape}; (H, W) or (H, W, 3) was expected, with a "
-                "pixel or more"
-            )
-        native = pixels.dtype.newbyteorder("=")
-        PixelFormat(path, native, 8 * native.itemsize).require_micrograph()
-        self._pixels = cast(Micrograph, pixels.astype(native, copy=False))
+        self._pixels = pixels = micrograph_of(pixels, path)
         self.path = path
         self.levels: tuple[Level, ...] = (Level(pixels.shape[0], pixels.shape[1], 1.0),)
         self.channels: Literal[1, 3] = 1 if pixels.ndim == 2 else 3
-        self.dtype: np.dtype[Any] = native
+        self.dtype: np.dtype[Any] = pixels.dtype
         self.full_size = (pixels.shape[0], pixels.shape[1])
         self.pixel_size = UNKNOWN
 

@@ -4,6 +4,7 @@ One rule for the stage, the command and Python; docs/new-slides.md has it in wor
 """
 
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Literal
 
@@ -38,9 +39,10 @@ class Resolution:
         Raises `FathomError` where the user says what no microscope has.
         """
         for value, name in ((given, "--um-per-px"), (assumed, "--assume-um-per-px")):
-            if value is not None and not is_plausible(value):
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if value is not None and not (number and is_plausible(value)):
                 raise FathomError(
-                    f"{name} is {value}; the width of a pixel in um was expected, from "
+                    f"{name} is {value!r}; the width of a pixel in um was expected, from "
                     f"{FINEST_UM} to {COARSEST_UM}"
                 )
         if given is not None:

@@ -34,6 +34,8 @@ class ZarrReader(BlockReader):
                 f"{path}: its axes are {', '.join(names)}, its array has the shape {first.shape}; "
                 "an image with y and x was expected"
             )
+        if not all(array.size for array in self._arrays):
+            raise SlideError(f"{path}: holds no pixels")
         sizes = dict(zip(names, first.shape, strict=True))
         for name, length in sizes.items():
             if name not in "yxc" and length > 1:
@@ -45,9 +47,7 @@ class ZarrReader(BlockReader):
         PixelFormat(path, native, 8 * native.itemsize).require_micrograph()
         labels = _channel_names(group, sizes.get("c", 1))
         self._names = names
-        self._picked = picked_channel(
-            path, labels, colour=False, channel=channel, channels=channels
-        )
+        self._picked = picked_channel(path, labels, colour=None, channel=channel, channels=channels)
         row, column = names.index("y"), names.index("x")
         super().__init__(
             path,
