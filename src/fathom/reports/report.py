@@ -199,26 +199,6 @@ def _notes(results: Results) -> Iterator[str]:
         yield f"Not compared yet: {', '.join(map(short, results.missing))}; run 'make repro'."
 
 
-def _failures(run: str, numbers: Numbers) -> Iterator[str]:
-    """Yield what the marks at a run's name stand for."""
-    if numbers["constant_cells"]:
-        yield (
-            f"† {run}: {numbers['constant_cells']} of {numbers['cells']} networks say the same of "
-            "every nucleus."
-        )
-    if numbers.get("diverged_cells"):
-        yield (
-            f"† {run}: {numbers['diverged_cells']} of {numbers['cells']} networks diverged, and "
-            "kept the weights they began with."
-        )
-    if numbers.get("final_diverged") or numbers.get("final_constant"):
-        how = "diverged" if numbers["final_diverged"] else "says the same of every nucleus"
-        yield (
-            f"‡ {run}: the final network {how}. It is not chosen as the best, and `fathom predict` "
-            "refuses it."
-        )
-
-
 def _chosen() -> Iterator[str]:
     """Yield the hyperparameters that validation chose of each classifier, a value a fold."""
     if not CHOSEN.is_file():
