@@ -60,7 +60,7 @@ def diagnosed(case: Case, store: Store, seed: int = 0, budget: int = BUDGET) -> 
         return trained(case, wanted, store, seed)
 
     rows = dict.fromkeys((case.network, SHALLOWER[case.network]))
-    there = train({name: Wanted(case.plan(name), FOLDS) for name in rows})
+    there = train({name: Wanted(case.plan(name), FOLDS, FOLDS) for name in rows})
     base, *shallower = there.values()
     climbed = climb(Studied(base, tuple(shallower), (), CROP_PX), limits, train)
     return judge(climbed.case, limits), climbed.spent + FOLDS * len(there)
@@ -76,7 +76,10 @@ def trained(
     folds = case.rows(seed)
     plans = {name: one.plan for name, one in wanted.items()}
     cells = [
-        _cell(name, one.plan, unit, seed, folds, probes)
+        replace(
+            _cell(name, one.plan, unit, seed, folds, probes),
+            until_left=one.until_left(unit, FOLDS),
+        )
         for name, one in wanted.items()
         for unit in range(one.networks)
     ]
@@ -94,7 +97,8 @@ def trained(
             pd.Series(positive, index=names),
             *_tables(own, names),
         )
-        found[name] = replace(evidence, held_out=_held_out(own, positive, group))
+        whole = [(c, t) for c, t in own if len(t.history) == c.recipe.epochs]
+        found[name] = replace(evidence, held_out=_held_out(whole, positive, group))
     return found
 
 

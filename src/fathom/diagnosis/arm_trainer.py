@@ -49,8 +49,10 @@ class ArmTrainer:
         cells = cells_of(name, plan, self.probes, self.nuclei, self.splits, final=False)
         by_unit = sorted(cells, key=lambda cell: (cell.seed, cell.fold))[: wanted.networks]
         own = len(wanted.plan.recipe.seeds) * folds
-        whole = own if wanted.whole is None else wanted.whole
-        return [replace(cell, until_left=place >= whole) for place, cell in enumerate(by_unit)]
+        return [
+            replace(cell, until_left=wanted.until_left(unit, own))
+            for unit, cell in enumerate(by_unit)
+        ]
 
 
 def seeds_for(recipe: Recipe, folds: int, networks: int) -> tuple[int, ...]:

@@ -40,6 +40,10 @@ class Wanted:
     # after they left the plateau: nothing else is asked of them.
     whole: int | None
 
+    def until_left(self, unit: int, own: int) -> bool:
+        """Whether a unit's network ends when it left; `own` is how many the recipe's seeds make."""
+        return unit >= (own if self.whole is None else self.whole)
+
 
 Trainer = Callable[[Mapping[str, Wanted]], Mapping[str, Evidence]]
 

@@ -36,7 +36,7 @@ def final_numbers(trained: Path, study: Study) -> Numbers:
     validation part one answer. `final_validation_balanced_accuracy`:
     there, at its own threshold.
     """
-    diverged = networks(trained)["diverged"]
+    diverged = _diverged(trained)
     final = diverged.index.get_level_values("fold") == FINAL
     table = pd.read_parquet(trained / PREDICTIONS)
     rows = table[(table["fold"] == FINAL) & (table["part"] == "validation")]
@@ -61,9 +61,7 @@ def networks(trained: Path) -> pd.DataFrame:
     `trained` is the folder of the stage that trained it. Columns `diverged` and `constant`, bool: a
     network that diverged is not called constant as well.
     """
-    history = pd.read_parquet(trained / HISTORY, columns=["fold", "seed", "validation_loss"])
-    finite = pd.Series(np.isfinite(history["validation_loss"]))
-    diverged = ~finite.groupby([history["fold"], history["seed"]]).any()
+    diverged = _diverged(trained)
     table = pd.read_parquet(trained / PREDICTIONS)
     # The final network has no test part.
     said = table[table["part"] == np.where(table["fold"] == FINAL, "validation", "test")]
@@ -72,3 +70,10 @@ def networks(trained: Path) -> pd.DataFrame:
     )
     constant = spread.reindex(diverged.index, fill_value=False).astype(bool)
     return pd.DataFrame({"diverged": diverged, "constant": constant & ~diverged})
+
+
+def _diverged(trained: Path) -> pd.Series:
+    """Return whether each network, by fold and seed, never had a finite validation loss."""
+    history = pd.read_parquet(trained / HISTORY, columns=["fold", "seed", "validation_loss"])
+    finite = pd.Series(np.isfinite(history["validation_loss"]))
+    return ~finite.groupby([history["fold"], history["seed"]]).any()
