@@ -22,7 +22,7 @@ LINES = {"shallow": SHALLOW, **families(16, (8, 20))}
 
 def network_of(layers, channels, crop_px, norm="none"):
     """Return the network as `networks.network.build` makes it, without drawing its weights."""
-    recipe = Recipe.model_construct(norm=norm, dropout=0.0)
+    recipe = Recipe.model_construct(norm=norm, dropout=0.0, activation="relu", initial_bias=0.0)
     with torch.device("meta"):
         return Network(layers, recipe, Shape(channels, crop_px)).eval()
 
