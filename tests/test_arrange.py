@@ -16,7 +16,7 @@ from fathom.arranging.pattern import Pattern, guess
 from fathom.cli import app
 from fathom.datasets.check import check_dataset
 from fathom.datasets.dataset import read_dataset
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import read_labels
 
 NAMES = [
@@ -287,6 +287,9 @@ def test_a_micrograph_is_no_label_image_and_a_black_and_white_mask_is_one(tmp_pa
     found = propose(folder)
     assert found.images["image"].tolist() == ["a/p1.tif", "a/p2.tif"]
     assert [path.name for path in found.label_images.values()] == ["p1.tif", "p2.tif"]
+    with pytest.raises(SlideError, match=r"p1\.tif: holds one number, 255, .* black and white"):
+        write(found)
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
 
 
 def test_folders_that_may_be_patients_are_never_taken_for_classes_unasked(tmp_path):

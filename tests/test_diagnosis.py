@@ -221,7 +221,7 @@ SHARES = {"shallow": Tally(3, 3), "deep": Tally(0, 6)}
 
 
 def explained(*rungs, next_rows=()):
-    case = Case(bistable("deep", 0, 6), (shallow(),), rungs, 48, cures=7)
+    case = Case(bistable("deep", 0, 6), (shallow(),), rungs, 48, cures_allowed=7)
     told = Told(STEPS, 54, 9, next_rows)
     rows = next_lines(told, Run(architecture="vgg-13", interventions={}))
     return Explained(judge(case, LIMITS), told, rows)
@@ -266,7 +266,7 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
 def test_the_page_says_when_networks_left_and_the_p_value_where_epochs_may_be_compared():
     base = bistable("deep", 3, 6)
     slow = bistable("deep+slow", 6, 6, {"learning_rate": 0.0001})
-    case = Case(base, (shallow(),), (FREED, slow), 48, cures=7)
+    case = Case(base, (shallow(),), (FREED, slow), 48, cures_allowed=7)
     page = verdict_markdown(Explained(judge(case, LIMITS), Told(STEPS, 54, 9, ()), ()))
     he, rate = judge(case, LIMITS).rungs
     assert f"| deep+he | 6 of 6 | {he.median_epoch:g} | {he.earlier:.2g} |" in page

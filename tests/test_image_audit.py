@@ -50,6 +50,7 @@ def test_every_image_is_audited_though_some_cannot_be_read(damaged, tmp_path):
     ("scales", "said"),
     [
         (["0.25", "0.5", "0.5", ""], "have 2 scales (um_per_px and count of images: 0.25 1, 0.5 2"),
+        (["0.25", "0.5", "0.5000001"], "count of images: 0.25 1, 0.5 2)"),
         (["0.325", "0.3249", "0.3251", "0.325"], None),
         (["", "", "", ""], None),
     ],

@@ -132,7 +132,7 @@ def test_the_budget_is_never_passed_and_what_it_left_out_is_named():
         if budget >= 3:
             assert found.spent == networks
     few, _ = climbed({"he-init": 1}, 18)
-    assert (few.spent, few.case.cures, few.waiting) == (15, 1, ())
+    assert (few.spent, few.case.cures_allowed, few.waiting) == (15, 1, ())
     none, _ = climbed({}, 18)
     assert (none.spent, none.waiting[0].name) == (15, "deep-batchnorm")
 

@@ -430,7 +430,7 @@ def test_an_open_arm_asks_for_more_and_is_undecided_at_twelve():
             (shallow(),),
             (bistable("he", arm, networks, {"initialisation": "he"}),),
             48,
-            cures=7,
+            cures_allowed=7,
         )
         [rung] = judge(case, LIMITS).rungs
         return rung.state
@@ -469,8 +469,8 @@ def test_a_rung_that_does_nothing_never_changes_a_verdict():
     base = bistable("deep", 0, 6)
     he = bistable("he", 6, 6, {"initialisation": "he"})
     idle = bistable("warm", 0, 6, {"warmup_epochs": 5})
-    with_idle = judge(Case(base, (shallow(),), (CONTROL, he, idle), 48, cures=7), LIMITS)
-    without = judge(Case(base, (shallow(),), (CONTROL, he), 48, cures=7), LIMITS)
+    with_idle = judge(Case(base, (shallow(),), (CONTROL, he, idle), 48, cures_allowed=7), LIMITS)
+    without = judge(Case(base, (shallow(),), (CONTROL, he), 48, cures_allowed=7), LIMITS)
     assert with_idle.together == without.together == ("he",)
     names = [[cause.name for cause in found.causes] for found in (with_idle, without)]
     assert names[0] == names[1]
@@ -480,7 +480,7 @@ def test_more_cures_that_were_allowed_ask_for_more_of_a_paired_effect():
     base = row("deep", jitter=3, **STUCK)
     better = row("he", changes={"initialisation": "he"}, jitter=30, **REPAIRED)
     p_values = [
-        judge(Case(base, (shallow(),), (better,), 48, cures=cures), LIMITS).rungs[0].p_value
+        judge(Case(base, (shallow(),), (better,), 48, cures_allowed=cures), LIMITS).rungs[0].p_value
         for cures in (1, 7)
     ]
     assert p_values[1] == pytest.approx(min(1, 7 * p_values[0]))

@@ -27,9 +27,10 @@ from fathom.datasets.layout import (
     on_disk,
     stem,
 )
+from fathom.datasets.masks import read_mask
 from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
-from fathom.ground.images import read_labels, read_micrograph, write_labels
+from fathom.ground.images import read_micrograph, write_labels
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
 
 FOLDERS, NONE = "folders", "none"  # of --labels
@@ -200,7 +201,7 @@ def write(proposal: Proposal) -> None:
         raise FathomError(f"{there[0]} is there already, and nothing is overwritten")
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as made:
         for image, source in copies.items():
-            write_labels(labels_path(Path(made) / MASKS, image), read_labels(source))
+            write_labels(labels_path(Path(made) / MASKS, image), read_mask(source))
         if proposal.points:
             points = pd.DataFrame(proposal.points, columns=list(Point._fields))
             write_csv(Path(made) / ANNOTATIONS, points[["image", "x", "y", "label"]])
@@ -279,7 +280,7 @@ def _classified(files: Files, classes: Path) -> _Labels:
                 f"in {MASKS}/ or another folder by the image's name, or beside it with one of the "
                 f"ends {ends}"
             )
-        labels = read_labels(path)
+        labels = read_mask(path)
         points += label_image_points(labels, numbers, image, path)
         unlabelled += len(set(labels[labels > 0].tolist())) - len(numbers)
     notes = ["segmentation.method: masks uses these label images."]

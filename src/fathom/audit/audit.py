@@ -59,7 +59,6 @@ def audit(
     """
     kept = nuclei.kept
     pairs = near_duplicate_table(nuclei, crops, params, store)
-    positive = kept["positive"].to_numpy(dtype=bool)
     findings: list[Finding] = [
         *findings_of(images.findings),
         *audit_nuclei(nuclei, crops, params),
@@ -70,12 +69,8 @@ def audit(
         *audit_acquisition(kept, images.traits, params),
         *audit_patients(kept, params),
     ]
-    patients = kept["patient"].to_numpy(dtype=object)
-    scores = out_of_fold_scores(features, positive, patients, params.seed)
-    if scores is not None:
-        names = (kept.loc[~positive, "label"].iloc[0], kept.loc[positive, "label"].iloc[0])
-        errors = label_errors(scores, positive, names)
-        findings += audit_labels(kept["nucleus"], errors, scores, params)
+    of_labels = _label_findings(kept, features, params)
+    findings += of_labels or ()
     table = finding_table(findings, params)
     metrics = {
         **finding_metrics(table),
@@ -87,9 +82,23 @@ def audit(
         "near_duplicate_pairs_across_patients": int(
             (pairs["first_patient"] != pairs["second_patient"]).sum()
         ),
-        "labels_checked": len(kept) if scores is not None else 0,
+        "labels_checked": 0 if of_labels is None else len(kept),
     }
     return Audited(table, pairs, _counts(kept), metrics)
+
+
+def _label_findings(
+    kept: pd.DataFrame, features: pd.DataFrame, params: Audit
+) -> list[Finding] | None:
+    """Return what is found of the labels, None where they cannot be looked into."""
+    positive = kept["positive"].to_numpy(dtype=bool)
+    patients = kept["patient"].to_numpy(dtype=object)
+    scores = out_of_fold_scores(features, positive, patients, params.seed)
+    if scores is None:
+        return None
+    names = (kept.loc[~positive, "label"].iloc[0], kept.loc[positive, "label"].iloc[0])
+    errors = label_errors(scores, positive, names)
+    return list(audit_labels(kept["nucleus"], errors, scores, params))
 
 
 def write_audit(out: Path, audited: Audited, params: Audit) -> None:

@@ -54,16 +54,18 @@ def audit_scales(images: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _mixed(known: pd.DataFrame) -> Finding:
-    counts = known["scale"].value_counts()
+    # Files hold a scale as a fraction or in other units: what differs behind that is one scale.
+    written = known["scale"].map("{:.3g}".format)
+    counts = written.value_counts()
     usual = counts.index[0]
-    shown = in_words({f"{scale:g}": int(count) for scale, count in counts.sort_index().items()})
+    shown = in_words({scale: int(counts[scale]) for scale in sorted(counts.index, key=float)})
     return Finding(
         "mixed_scales",
         "images.csv",
         f"the images have {len(counts)} scales (um_per_px and count of images: {shown}); one "
         "nucleus is of several sizes in them. Resample the images to one scale",
         1.0,
-        tuple(known.loc[known["scale"] != usual, "image"]),
+        tuple(known.loc[written != usual, "image"]),
     )
 
 

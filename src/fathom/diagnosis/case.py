@@ -45,4 +45,4 @@ class Case:
     ladder: tuple[Evidence, ...]  # the base with one thing changed each, controls included
     crop_px: int
     faults: DataFaults = NO_FAULTS
-    cures: int = 1  # arms that the budget allowed before the first was trained
+    cures_allowed: int = 1  # arms that the budget allowed before the first was trained

@@ -108,14 +108,14 @@ class _Ladder:
         self.base = case.base
         self.rows = {row.name: row for row in case.ladder}
         self.plans = {row.name: row.plan for row in case.ladder} | {case.base.name: case.base.plan}
-        self.cures = cures_allowed(limits.budget)
+        self.cures_allowed = cures_allowed(limits.budget)
         self.spent = 0
         self.steps: list[Step] = []
 
     @property
     def case(self) -> Case:
         rows = tuple(self.rows.values())
-        return replace(self.given, base=self.base, ladder=rows, cures=self.cures)
+        return replace(self.given, base=self.base, ladder=rows, cures_allowed=self.cures_allowed)
 
     def climbed(self) -> Climbed:
         name = self.base.name
@@ -126,9 +126,9 @@ class _Ladder:
         trials = self._trials() if needs_cure(self.base, self.limits) else ()
         if not trials:
             self._say("all left and fit the training nuclei: no cure is tried")
-        waiting = trials[self.cures :]
-        for turn in sorted({trial.turn for trial in trials[: self.cures]}):
-            left_out = self._try([one for one in trials[: self.cures] if one.turn == turn])
+        waiting = trials[self.cures_allowed :]
+        for turn in sorted({trial.turn for trial in trials[: self.cures_allowed]}):
+            left_out = self._try([one for one in trials[: self.cures_allowed] if one.turn == turn])
             waiting = (*left_out, *waiting)
             if cured := self._cured():
                 self._say(f"cured by {', '.join(cured)}: no more is tried")
@@ -196,7 +196,7 @@ class _Ladder:
 
     def _open(self, arms: list[Trial]) -> dict[str, int]:
         outcomes = {one.name: self.rows[one.name].left for one in arms if one.name in self.rows}
-        return open_arms(self.base.left, outcomes, self.cures)
+        return open_arms(self.base.left, outcomes, self.cures_allowed)
 
     def _cured(self) -> list[str]:
         return [rung.name for rung in judged_rungs(self.case, self.limits) if rung.repairs]

@@ -60,7 +60,7 @@ def write_climbed(folder: Path, climbed: Climbed) -> None:
     rows = [climbed.case.base, *climbed.case.ladder]
     content = {
         "network": climbed.case.base.name,
-        "cures": climbed.case.cures,
+        "cures_allowed": climbed.case.cures_allowed,
         "rows": [_in_words(row) for row in rows],
         "told": asdict(told(climbed)),
     }
@@ -94,7 +94,9 @@ def read_climbed(
         else:
             found[name] = known[name]
     base = found.pop(content["network"])
-    case = replace(given, base=base, ladder=tuple(found.values()), cures=content["cures"])
+    case = replace(
+        given, base=base, ladder=tuple(found.values()), cures_allowed=content["cures_allowed"]
+    )
     said = content["told"]
     steps = tuple(Step(**step) for step in said["steps"])
     rows = tuple(NextRow(**row) for row in said["next_rows"])

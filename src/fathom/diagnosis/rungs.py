@@ -112,7 +112,7 @@ def judged_rungs(case: Case, limits: Diagnosis) -> tuple[Rung, ...]:
     rows = (*case.shallower, *case.ladder)
     priors = {measure: moderated(case.base, rows, measure) for measure in MEASURES}
     compared = [_Compared(case, row, priors, limits) for row in case.ladder]
-    cures = max(case.cures, sum(one.comparable for one in compared))
+    cures = max(case.cures_allowed, sum(one.comparable for one in compared))
     adjusted = _paired(compared, cures)
     arms = {one.row.name: one.row.left for one in compared if one.comparable}
     shown = freed(case.base.left, arms, cures)

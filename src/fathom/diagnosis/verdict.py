@@ -67,7 +67,7 @@ class Verdict:
     outcome: Outcome
     left: Tally
     left_interval: tuple[float, float]
-    cures: int  # arms that the budget allowed
+    cures_allowed: int  # arms that the budget allowed
     together: tuple[str, ...]  # all rungs that are cures; they are not told apart
     not_excluded: float | None  # the largest difference of their shares that is not excluded
     data_warnings: tuple[str, ...] = ()  # of the audit
@@ -108,7 +108,7 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
         outcome_of(case.base),
         case.base.tally,
         case.base.tally.interval(limits.confidence),
-        case.cures,
+        case.cures_allowed,
         tuple(rung.name for rung in rungs if rung.repairs),
         _not_excluded(rungs, limits),
         data_warnings=case.faults.warnings,

@@ -20,9 +20,7 @@ from fathom.diagnosis.verdict import (
     Verdict,
 )
 from fathom.ground.output import write_json, write_metrics, written_whole
-
-# Also in `fathom.reports.report`, which imports no SciPy: it prints what is written here.
-VERDICTS = "verdicts.json"
+from fathom.reports.report import VERDICTS
 
 
 @dataclass(frozen=True)
