@@ -67,6 +67,7 @@ def published(tmp_path_factory):
     return repository
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ARTIFACTS)
 def test_the_newest_version_is_got_by_the_artifacts_name(published, tmp_path, name):
     run(tmp_path, "dvc", "artifacts", "get", str(published), name)
@@ -74,6 +75,7 @@ def test_the_newest_version_is_got_by_the_artifacts_name(published, tmp_path, na
     assert (tmp_path / Path(path).name).read_text(encoding="utf-8") == f"v1.1.0 {path}\n"
 
 
+@pytest.mark.long
 def test_an_older_version_is_got_by_its_number(published, tmp_path):
     name = next(iter(ARTIFACTS))
     get = ("dvc", "artifacts", "get", str(published), name, "--rev", "v1.0.0", "--out", "old.onnx")

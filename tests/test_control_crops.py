@@ -177,6 +177,7 @@ def background_score(folder, alter):
     return balanced_accuracy_score(told["positive"], told["probability"] >= 0.5)
 
 
+@pytest.mark.long
 def test_a_planted_mark_makes_background_only_high(tmp_path):
     assert background_score(tmp_path, marked) > 0.8
 

@@ -293,6 +293,7 @@ def test_seeds_go_on_from_those_of_the_recipe():
     assert seeds_for(RECIPE.model_copy(update={"seeds": (5, 2)}), 4, 12) == (2, 5, 6)
 
 
+@pytest.mark.long
 def test_networks_beyond_the_recipes_own_seeds_end_when_they_left(trained, tmp_path):
     nuclei, folder = trained
     splits = make_splits(nuclei, Split(group="patient", folds=2, validation_share=0.3, seed=0))
@@ -312,6 +313,7 @@ def test_networks_beyond_the_recipes_own_seeds_end_when_they_left(trained, tmp_p
     assert {(a.fold, a.seed) for a, _ in paired(whole, short)} == {(0, 0), (1, 0)}
 
 
+@pytest.mark.long
 def test_a_ladder_is_trained_written_and_read_back(trained, tmp_path):
     """The real pool and store, and a task that is learned at once: a base and a control."""
     nuclei, folder = trained

@@ -153,6 +153,7 @@ print(len(set(kept)))
 """
 
 
+@pytest.mark.long
 @needs_avx2
 def test_a_cell_trained_alone_is_that_of_a_worker_though_numpy_was_imported_first(tmp_path):
     """Other bits under the key of portable ones would stay in the store for ever."""

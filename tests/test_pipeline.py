@@ -230,6 +230,7 @@ def test_a_new_run_is_one_row(branch):
     assert set(ran) == {"check", "train@small-no-dropout", "ladder", "compare", "diagnose"}
 
 
+@pytest.mark.long
 def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
     def rungs():
         verdicts = json.loads((branch / "verdicts" / "verdicts.json").read_text())
@@ -266,6 +267,7 @@ def test_a_truncated_image_stops_before_training_and_is_found(branch):
     assert "unreadable_image:images/field03.tif" in found
 
 
+@pytest.mark.long
 def test_an_edited_module_is_a_reason_to_run_the_stages_that_import_from_its_room(branch):
     def changed_by(module):
         path = branch / "src" / "fathom" / module
@@ -286,6 +288,7 @@ def test_an_edited_module_is_a_reason_to_run_the_stages_that_import_from_its_roo
     assert not {"segment", "train@small"} & changed_by("reports/report.py")
 
 
+@pytest.mark.long
 def test_what_python_leaves_in_a_room_is_no_reason_to_run_a_stage(branch):
     everything = """
 import fathom, importlib, pkgutil

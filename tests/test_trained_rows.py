@@ -145,6 +145,7 @@ def test_rows_see_their_own_nuclei(trained):
     assert not np.allclose(one["probability"], two["probability"])
 
 
+@pytest.mark.long
 def test_a_row_that_fails_leaves_no_output_and_what_was_finished_is_not_trained_again(
     nuclei, cells, tmp_path, capsys, one_core
 ):

@@ -4,12 +4,15 @@ import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 SOURCES = Path(__file__).parents[2]  # what holds the package `fathom`
+# Two threads that parse at once may fail in Python 3.11 (CPython issue 106905), and then all do.
+_PARSING = Lock()
 
 
 def fingerprint(*parts: str | npt.NDArray[Any]) -> str:
@@ -53,9 +56,14 @@ def closure(module: str) -> list[Path]:
     return sorted(found)
 
 
+def _tree(path: Path) -> ast.Module:
+    with _PARSING:
+        return ast.parse(path.read_text("utf-8"))
+
+
 def _imports(path: Path) -> list[str]:
     names = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -64,7 +72,7 @@ def _imports(path: Path) -> list[str]:
 
 
 def _without_words(path: Path) -> str:
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = _tree(path)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):

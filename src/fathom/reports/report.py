@@ -24,7 +24,7 @@ from fathom.study.run_names import baseline_name, names_in_order, short
 
 Numbers = dict[str, float]
 
-VERDICTS = "verdicts.json"  # written by `fathom.reports.verdict_text`, which imports SciPy
+VERDICTS = "verdicts.json"  # of `fathom.reports.verdict_text.write_verdicts`
 CHOSEN = Path("data/baseline/chosen.json")  # of the stage `baseline`
 
 LOOK_AT = (

@@ -20,7 +20,9 @@ from fathom.diagnosis.verdict import (
     Verdict,
 )
 from fathom.ground.output import write_json, write_metrics, written_whole
-from fathom.reports.report import VERDICTS
+
+# Also in `fathom.reports.report`, which imports no SciPy: it prints what is written here.
+VERDICTS = "verdicts.json"
 
 
 @dataclass(frozen=True)
