@@ -84,6 +84,17 @@ def test_the_floor(control):
     assert "the protocol leaks" in control_sentence(control, numbers(control, 0.6), "shallow")
 
 
+@pytest.mark.parametrize("control", ["shuffled-labels", "shuffled-classifier"])
+@pytest.mark.parametrize(("histogram", "said"), [(0.59, "the protocol leaks"), (1.0, "no leak")])
+def test_a_choice_on_own_labels_lifts_the_floor_to_what_a_simple_measure_tells(
+    control, histogram, said
+):
+    found = numbers(control, 0.6) | numbers("size", 0.52) | numbers("histogram", histogram)
+    sentence = control_sentence(control, found, "shallow")
+    assert said in sentence
+    assert ("the histogram alone has 1.000" in sentence) == (histogram == 1)
+
+
 def test_batch_effect():
     found = {
         "patient.recognised": 0.5,

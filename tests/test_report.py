@@ -319,6 +319,16 @@ def test_controls_stand_beside_the_networks_at_80_columns(controlled, capsys):
     assert "nobody is seen to use it" in text
 
 
+def test_a_terminal_that_is_too_narrow_gets_whole_numbers_all_the_same(
+    controlled, capsys, monkeypatch
+):
+    interval = r"\[\S+,\s+\S+\]"  # the notes may break between its two numbers
+    whole = re.findall(interval, printed(capsys))
+    monkeypatch.setenv("COLUMNS", "40")
+    assert [" ".join(one.split()) for one in re.findall(interval, printed(capsys))] == whole
+    assert len(whole) > 20
+
+
 def test_what_failed_is_marked_in_the_tables_of_the_controls_too(controlled, capsys):
     write(controlled, "res-20", {**numbers("res-20"), "diverged_cells": 1, "final_diverged": 1})
     file = controlled / "metrics" / "controls.json"

@@ -10,9 +10,12 @@ from fathom.controls.catalogue import (
     ACQUISITION,
     BACKGROUND,
     CONTROLS,
+    HISTOGRAM,
     LABEL_PIXELS,
+    SHAPE,
     SHUFFLED,
     SHUFFLED_CLASSIFIER,
+    SIZE,
 )
 from fathom.statistics.number_text import decimal, signed, with_interval
 from fathom.statistics.run_marks import failed
@@ -31,7 +34,7 @@ def control_sentence(control: str, numbers: Numbers, reference: str) -> str:
         return f"{subject} says nothing: {silent}. Its score, {score}, is none of the label."
     tells = numbers[f"{control}.{SCORE}_low"] > 0.5
     if control in (SHUFFLED, SHUFFLED_CLASSIFIER):
-        return _floor(subject, score, tells=tells)
+        return _floor(control, subject, numbers)
     if numbers[f"{control}.{SCORE}_high"] < 0.5:
         return (
             f"{subject} is below chance, {score}: what it tells in training and validation groups "
@@ -77,13 +80,27 @@ def _silent(control: str, numbers: Numbers) -> str:
     return ""
 
 
-def _floor(subject: str, score: str, *, tells: bool) -> str:
-    if tells:
+def _floor(control: str, subject: str, numbers: Numbers) -> str:
+    """Say whether who learned shuffled labels is at chance, and if not, what may have lifted it.
+
+    Epoch, threshold and classifier are chosen on the own labels of the validation part. Where a
+    simple measure tells the label, one of many chance answers that follow it is chosen there.
+    """
+    score = with_interval(numbers, f"{control}.{SCORE}")
+    said = f"{subject} that learned shuffled labels scores {score}"
+    if numbers[f"{control}.{SCORE}_low"] <= 0.5:
+        return f"{said}: the floor, as it should be."
+    known = {of: numbers.get(f"{of}.{SCORE}", 0.0) for of in (SIZE, SHAPE, HISTOGRAM)}
+    best = max(known, key=lambda of: known[of])
+    if known[best] >= numbers[f"{control}.{SCORE}"]:
         return (
-            f"{subject} that learned shuffled labels scores {score}, above chance: the protocol "
-            "leaks, and no score is to be trusted before it is found where."
+            f"{said}, above chance: what the validation part's own labels chose can lift it, for "
+            f"the {CONTROLS[best].shown} alone has {decimal(known[best])}; no leak is shown."
         )
-    return f"{subject} that learned shuffled labels scores {score}: the floor, as it should be."
+    return (
+        f"{said}, above chance: the protocol leaks, and no score is to be trusted before it is "
+        "found where."
+    )
 
 
 def _beyond(control: str, numbers: Numbers, reference: str) -> str:

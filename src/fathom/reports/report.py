@@ -25,6 +25,7 @@ from fathom.study.run_names import baseline_name, names_in_order, short
 Numbers = dict[str, float]
 
 VERDICTS = "verdicts.json"  # of `fathom.reports.verdict_text.write_verdicts`
+_FOLDED = 12  # columns at least, of what may fold
 CHOSEN = Path("data/baseline/chosen.json")  # of the stage `baseline`
 
 LOOK_AT = (
@@ -71,7 +72,7 @@ def print_comparison(metrics: Path, *, markdown: bool) -> None:
         return
     console = Console(highlight=False, markup=False)
     for columns in ((RUN, *MEASURES), (RUN, *RATES, *_differences(results))):
-        console.print(_table(results, columns), "")
+        _print_whole(_table(results, columns), console)
     for note in (*notes, *_chosen()):
         console.print(note)
     for controls in control_tables(metrics):
@@ -114,12 +115,11 @@ def _print_controls(controls: ControlTable, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in controls.headings:
         # Numbers stay whole; what a control sees may run over two lines.
-        whole = heading != "sees"
-        table.add_column(heading, overflow="fold", no_wrap=whole, vertical="bottom")
+        table.add_column(heading, overflow="fold", no_wrap=heading != "sees", vertical="bottom")
     for row in controls.rows:
         table.add_row(*row)
     if controls.rows:
-        console.print(table, "")
+        _print_whole(table, console)
     for note in controls.notes:
         console.print(note)
 
@@ -156,6 +156,17 @@ def _differences(results: Results) -> tuple[Column, Column]:
         )
 
     return column("first", results.first), column("baseline", results.baseline)
+
+
+def _print_whole(table: Table, console: Console) -> None:
+    """Print a table wider than the terminal if it must be: half a number is a wrong number."""
+    for column in table.columns:
+        if column.no_wrap:
+            lines = "\n".join(map(str, [column.header, *column.cells])).splitlines()
+            column.min_width = max(map(len, lines))
+    width = sum((column.min_width or _FOLDED) + 1 for column in table.columns)
+    wide = Console(width=max(console.width, width), file=console.file, highlight=False)
+    wide.print(table, "")
 
 
 def _table(results: Results, columns: Sequence[Column]) -> Table:
