@@ -1,13 +1,11 @@
-"""What one more image costs: the stages from micrographs to the audit, with and without a store.
+"""What one more image costs: the stages from micrographs to the audit, with what a store holds.
 
-    git worktree add ../before COMMIT
-    python benchmarks/one_more_image.py --before ../before
-    python benchmarks/one_more_image.py --before ../before --dataset data/micronuclei
+    python benchmarks/one_more_image.py [--dataset data/micronuclei]
 
 Without `--dataset`: 101 simulated fields of 800 px with 100 nuclei each, one a patient
 (`fathom.simulation`, seed 0). The last image of the data set is the one more. In turn, in each
-round: the code before, this code with an empty store ("from nothing"), with the store of all images
-but the last ("one more"), and with the store of all ("the same again"). What the stages write is
+round: with an empty store ("from nothing"), with the store of all images but the last ("one more"),
+and with the store of all ("the same again"). What the stages write is
 compared: every byte is the same. Writes benchmarks/results/one_more_image.json, a part a data set.
 """
 
@@ -42,7 +40,7 @@ STAGES = {
     "audit": ("set audit_images nuclei accounts.parquet features.parquet STORE audit audit.json"),
 }
 STORE = "images"
-WAYS = ("before", "from nothing", "one more", "the same again")
+WAYS = ("from nothing", "one more", "the same again")
 
 
 def write_simulated(folder: Path) -> str:
@@ -69,19 +67,18 @@ def without_last(folder: Path, out: Path) -> None:
         path.unlink()
 
 
-def run(checkout: Path, work: Path, dataset: Path, store: Path | None) -> dict[str, dict]:
+def run(work: Path, dataset: Path, store: Path) -> dict[str, dict]:
     """Run the stages in an empty folder; return CPU and clock seconds of each."""
     for path in work.iterdir():
         if path.name != "params.yaml":
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     (work / "set").symlink_to(dataset)
-    environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     seconds = {}
     for stage, words in STAGES.items():
         paths = [str(store) if word == "STORE" else word for word in words.split()]
-        paths = [path for path in paths if path != "None"]
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        command = [sys.executable, checkout / "stages" / f"{stage}.py", *paths]
+        command = [sys.executable, ROOT / "stages" / f"{stage}.py", *paths]
         subprocess.run(command, cwd=work, env=environment, check=True)
         clock, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -95,7 +92,7 @@ def written(work: Path) -> dict[str, bytes]:
     return {str(path.relative_to(work)): path.read_bytes() for path in files}
 
 
-def measure(before: Path, dataset: Path, positive: str | None, folder: Path, rounds: int) -> dict:
+def measure(dataset: Path, positive: str | None, folder: Path, rounds: int) -> dict:
     """Return the seconds of each way, stage and round, and the size of the store."""
     work, kept = folder / "work", folder / STORE
     work.mkdir()
@@ -104,21 +101,19 @@ def measure(before: Path, dataset: Path, positive: str | None, folder: Path, rou
         params["classes"]["positive"] = positive
     (work / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     without_last(dataset, folder / "fewer")
-    run(ROOT, work, folder / "fewer", kept)
-    stores: dict[str, Path | None] = {"before": None}
-    stores |= {way: folder / way.replace(" ", "-") for way in WAYS[1:]}
+    run(work, folder / "fewer", kept)
+    stores = {way: folder / way.replace(" ", "-") for way in WAYS}
     found: dict[str, list] = {way: [] for way in WAYS}
     expected = None
     for number in range(rounds):
         for way, store in stores.items():
-            if way in ("from nothing", "one more"):
+            if way != "the same again":
                 shutil.rmtree(store, ignore_errors=True)
             if way == "one more":
                 shutil.copytree(kept, store)
             if way == "the same again" and number == 0:
                 shutil.copytree(stores["one more"], store)
-            checkout = before if way == "before" else ROOT
-            found[way].append(run(checkout, work, dataset, store))
+            found[way].append(run(work, dataset, store))
             expected = expected or written(work)
             if written(work) != expected:
                 raise SystemExit(f"{way}: the stages wrote other bytes")
@@ -143,7 +138,6 @@ def table(results: dict) -> str:
 
 
 def main(
-    before: Annotated[Path, typer.Option(help="A checkout of the code before.")],
     dataset: Annotated[Path | None, typer.Option(help="In place of the simulated one.")] = None,
     rounds: Annotated[int, typer.Option()] = 5,
 ) -> None:
@@ -153,7 +147,7 @@ def main(
         folder = Path(temporary)
         positive = None if dataset else write_simulated(folder / "simulated")
         source = dataset.resolve() if dataset else folder / "simulated"
-        results = measure(before.resolve(), source, positive, folder, rounds)
+        results = measure(source, positive, folder, rounds)
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     known[name] = {"processor": processor_name(), "n": rounds, **results}
     RESULTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
