@@ -1,5 +1,6 @@
 """The command `fathom`. Imports what a command needs inside it, so that `--help` starts at once."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -233,10 +234,7 @@ def package(
     try:
         from fathom.packaging.package import write_package
     except ModuleNotFoundError as error:
-        raise FathomError(
-            f"`fathom package` needs {error.name}, which comes with the extra 'train': "
-            "pip install 'fathom[train]'"
-        ) from None
+        raise FathomError(_of_train("package", error)) from None
 
     section = read_section(Package, params)
     write_package(model, out, section, None if nuclei is None else read_nuclei(nuclei))
@@ -325,6 +323,32 @@ def why(
 
 
 @app.command()
+def report(
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path(
+        "report/index.html"
+    ),
+    show: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open it in the browser, where there is one.")
+    ] = True,
+) -> None:
+    """Write the study as one page, from the tables that git keeps, and open it."""
+    try:
+        from fathom.page.content import read_content
+        from fathom.page.page import write_page
+    except ModuleNotFoundError as error:
+        raise FathomError(_of_train("report", error)) from None
+
+    folders = ("metrics", "plots", "verdicts", "report/tables")
+    content = read_content(*map(Path, folders))
+    write_page(content, out)
+    print(out)
+    for what in content.absent:
+        print(f"absent: {what}", file=sys.stderr)
+    if show and (sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")):
+        typer.launch(str(out))
+
+
+@app.command()
 def runs(
     data: Annotated[Path, typer.Option(help="The folder of the pipeline's data.")] = Path("data"),
 ) -> None:
@@ -375,6 +399,14 @@ def verify(
 
     if not print_verification(revision, tolerance):
         raise typer.Exit(1)
+
+
+def _of_train(command: str, error: ModuleNotFoundError) -> str:
+    """Say which package a command lacks, and what brings it."""
+    return (
+        f"`fathom {command}` needs {error.name}, which comes with the extra 'train': "
+        "pip install 'fathom[train]'"
+    )
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ Every sentence follows from the numbers alone. A network *learned* if the interv
 accuracy lies above .5; a difference is *claimed* as in `fathom.statistics.claims`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,15 +48,19 @@ def _choice(content: Content) -> tuple[str, str]:
     reached = f"{_scored(content, best)} in balanced accuracy on {nuclei:,.0f} held-out nuclei"
     if not learned(numbers):
         rest = (
-            f"; the statistical classifier {_scored(content, other)} does better"
+            f"; the statistical classifier {_scored(content, other)} is"
             if other and learned(content.results[other])
-            else ", and no statistical classifier is shown to do better"
+            else f", nor is the statistical classifier {_scored(content, other)}"
             if other
             else ""
         )
-        return "None yet: no better than guessing.", (
-            f"The best network by validation, {reached}, is not shown to be better than guessing "
-            f"(.5){rest}."
+        beaten = numbers.get("difference_to_baseline_claim") == -1
+        return (
+            f"No network yet: {'a classifier does better' if beaten else 'all may be guessing'}.",
+            (
+                f"The best network by validation, {reached}, is not shown to be better than guessing "
+                f"(.5){rest}."
+            ),
         )
     if numbers.get("difference_to_baseline_claim") == -1:
         return f"A classifier, {short(content.baseline)}, before any network.", (
@@ -73,26 +77,55 @@ def _how_sure(content: Content) -> str:
     """Say in one sentence what the differences are worth, and what is not in the intervals."""
     numbers = content.results.get(content.best or "", {})
     groups = int(next(iter(content.results.values()))["groups"])
-    parts = []
-    if "difference_to_baseline" in numbers:
-        parts.append(_difference(numbers, "baseline", content.best, content.baseline))
-    if "difference_to_first" in numbers:
-        parts.append(_difference(numbers, "first", content.best, content.first))
-    said = "; ".join(parts)
+    compared = (("baseline", content.baseline), ("first", content.first))
+    said = " and ".join(
+        _difference(numbers, key, other)
+        for key, other in compared
+        if f"difference_to_{key}" in numbers
+    )
     seeds = (
         f"the intervals are over {groups} {content.group}s, and luck of the seed is not in them"
         if all(of["seeds"] == 1 for of in content.results.values())
         else f"the intervals are over {groups} {content.group}s and the seeds"
     )
-    return f"{said[:1].upper()}{said[1:]}; {seeds}." if said else f"{seeds.capitalize()}."
+    return f"It {said}; {seeds}." if said else f"{seeds[0].upper()}{seeds[1:]}."
 
 
-def _difference(numbers: Numbers, key: str, name: str | None, other: str) -> str:
+def _difference(numbers: Numbers, key: str, other: str) -> str:
     low, high = (signed(numbers[f"difference_to_{key}_{end}"]) for end in ("low", "high"))
     found = f"{signed(numbers[f'difference_to_{key}'])} [{low}, {high}]"
     claim = numbers[f"difference_to_{key}_claim"]
     verb = {1: "is better than", -1: "is worse than", 0: "is not told from"}[int(claim)]
-    return f"{short(name or '')} {verb} {short(other)} ({found})"
+    return f"{verb} {short(other)} ({found})"
+
+
+def depth_in_words(content: Content) -> str:
+    """Say which of the deeper networks are claimed to be better or worse than the first run."""
+    results, key = content.results, "difference_to_first"
+    layers = results.get(content.first, {}).get("weight_layers", 0)
+    deeper = [name for name in content.networks if results[name]["weight_layers"] > layers]
+    if not deeper:
+        return f"No network deeper than {content.first} was compared with it."
+    claims = {
+        claim: [
+            f"{name} ({signed(results[name][key])} "
+            f"[{signed(results[name][f'{key}_low'])}, {signed(results[name][f'{key}_high'])}])"
+            for name in deeper
+            if results[name][f"{key}_claim"] == claim
+        ]
+        for claim in (1, -1)
+    }
+    of = f"Of {len(deeper)} network{'s' * (len(deeper) != 1)} deeper than {content.first}"
+    said = " and ".join(
+        f"{_listed(claims[claim])} {word}" if claims[claim] else f"none is shown to be {word}"
+        for claim, word in ((1, "better"), (-1, "worse"))
+    )
+    return f"{of}, {said}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return `a is` or `a, b are`."""
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _best_classifier(content: Content) -> str | None:

@@ -13,17 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from fathom.controls.catalogue import ALL, reference_of
 from fathom.ground.errors import FathomError
-from fathom.ground.section import PARAMS_FILE
+from fathom.ground.section import PARAMS_FILE, value_at
 from fathom.models.best_run import best_run
 from fathom.page import files
 from fathom.study.rows import Run, read_controls, read_runs
 from fathom.study.run_names import baseline_name, names_in_order
 
 Numbers = Mapping[str, float]
+
+# What the page shows of params.yaml, or needs to say what it shows.
+SECTIONS = (
+    "dataset", "new_slides", "numerics", "classes", "segmentation", "crop", "audit", "split",
+    "abstention", "recipe", "architectures", "runs", "controls", "shortcuts", "comparison",
+    "diagnosis", "package",
+)  # fmt: skip
 
 # The files of each folder, and what the page lacks without them.
 METRICS = {
@@ -134,7 +140,7 @@ def read_content(metrics: Path, plots: Path, verdicts: Path, tables: Path) -> Co
 
     Raises `FathomError` where nothing was compared yet.
     """
-    params = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    params: dict[str, Any] = {key: value_at(PARAMS_FILE, key) for key in SECTIONS}
     runs = read_runs()
     absent: list[str] = []
     results = {
@@ -162,9 +168,7 @@ def read_content(metrics: Path, plots: Path, verdicts: Path, tables: Path) -> Co
         tables=_csvs(tables, TABLES, absent),
         study=_json_or_none(tables / files.STUDY, "counts, hashes and versions", absent),
         pictures=pictures,
-        images={
-            path.name: _data_uri(path.read_bytes()) for path in sorted(tables.glob("*.webp"))
-        },
+        images={path.name: _data_uri(path.read_bytes()) for path in sorted(tables.glob("*.webp"))},
         texture=_json(metrics / TEXTURE) if (metrics / TEXTURE).is_file() else {},
         metrics_folder=metrics,
         runs=runs,

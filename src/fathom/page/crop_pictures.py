@@ -1,4 +1,4 @@
-"""Crops as the networks see them, in one picture: some of each class, the surest hits and misses."""
+"""Crops as the networks see them, in one picture: some of each class, surest hits and misses."""
 
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -31,23 +31,21 @@ def write_crops(
     """
     ranked = {name: _ranked(path, everyone[name], nuclei) for name, path in predictions.items()}
     most = max(1, MOST_OF_RUNS // (len(KINDS) * max(1, len(ranked))))
-    crops = nuclei.crops()
+    crops, sample = nuclei.crops(), list(_sample(nuclei))
     for per_kind, exact in TRIES:
         surest = pd.concat(
-            [
-                _surest(name, table, min(per_kind, most))
-                for name, table in ranked.items()
-            ],
+            [_surest(name, table, min(per_kind, most)) for name, table in ranked.items()],
             ignore_index=True,
         )
-        places = list(dict.fromkeys([*_sample(nuclei), *surest["place"]]))
+        places = list(dict.fromkeys([*sample, *surest["place"]]))
         atlas = _atlas(crops[places], exact=exact)
         if len(atlas) <= MOST_BYTES:
             break
     cell_of = {place: cell for cell, place in enumerate(places)}
-    kept = nuclei.kept.loc[places, ["nucleus", "slide", "label"]].reset_index(names="place")
+    shown = nuclei.kept.loc[places, ["nucleus", "slide", "label"]]
+    sampled = [int(cell < len(sample)) for cell in range(len(places))]
     surest["cell"] = surest["place"].map(cell_of)
-    write_csv(folder / CROPS, kept.assign(cell=range(len(kept))).drop(columns="place"))
+    write_csv(folder / CROPS, shown.assign(cell=range(len(places)), sample=sampled))
     write_csv(folder / SUREST, surest[["run", "kind", "cell", "probability"]].round(4))
     with written_whole(folder / ATLAS) as part:
         part.write_bytes(atlas)
@@ -58,9 +56,7 @@ def _ranked(path: Path, cells: Cells, nuclei: Nuclei) -> pd.DataFrame:
 
     Networks that say the same of every nucleus are sure of none.
     """
-    threshold = {
-        (cell.fold, cell.seed): cell.threshold for cell in cells if not cell.test.constant
-    }
+    threshold = {(cell.fold, cell.seed): cell.threshold for cell in cells if not cell.test.constant}
     table = pd.read_parquet(path)
     table = table[table["part"] == "test"]
     keys = list(zip(table["fold"], table["seed"], strict=True))
@@ -99,7 +95,9 @@ def _sample(nuclei: Nuclei) -> Iterator[int]:
 def _atlas(crops: Crops, *, exact: bool) -> bytes:
     """Return the crops side by side, `ATLAS_ACROSS` in a row, as WebP."""
     count, side = crops.shape[:2]
-    sheet = np.zeros((-(-count // ATLAS_ACROSS) * side, ATLAS_ACROSS * side, crops.shape[3]), dtype=np.uint8)
+    sheet = np.zeros(
+        (-(-count // ATLAS_ACROSS) * side, ATLAS_ACROSS * side, crops.shape[3]), dtype=np.uint8
+    )
     for number, crop in enumerate(crops):
         top, left = side * (number // ATLAS_ACROSS), side * (number % ATLAS_ACROSS)
         sheet[top : top + side, left : left + side] = crop

@@ -1,4 +1,4 @@
-"""Pictures as SVG inside the page: Vega-Lite for charts, and intervals beside the numbers of a table.
+"""Pictures as SVG inside the page: charts by Vega-Lite, and intervals beside a table's numbers.
 
 Charts are drawn when the page is built, not by a script in the browser: the page needs no library,
 prints as it is seen, and opens at once. Colours are variables of the page's style sheet, so that
@@ -22,7 +22,7 @@ _VARIABLES = {INK: "ink", GREY: "grey", PALE: "pale", PAPER: "paper"}
 _RUN_INK = "#c0de{:02d}"
 
 _CONFIG = {
-    "font": "sans-serif",
+    "font": "Liberation Sans",  # vl-convert brings it: labels take the same room on every machine
     "background": None,
     "view": {"stroke": None},
     "axis": {
@@ -89,28 +89,28 @@ def chart(specification: Mapping[str, Any], said: str) -> Markup:
 
 
 def interval(
-    name: str, place: int, low: float, value: float, high: float, scale: tuple[float, float]
+    name: str, place: int | None, low: float, value: float, high: float, scale: tuple[float, float]
 ) -> Markup:
     """Return a number and its interval as a small picture; all of a table have one `scale`.
 
-    The number stands beside it in the table, so that it is hidden from screen readers.
+    `place` is that of a run in the order of everyone, None of what cannot be followed. The number
+    stands beside it in the table, so that it is hidden from screen readers.
     """
     left, centre, right, chance = (
         100 * min(1.0, max(0.0, (one - scale[0]) / (scale[1] - scale[0])))
         for one in (low, value, high, 0.5)
     )
+    ink = "grey" if place is None else f"run-{place % COLOURS}"
     return Markup(
         '<svg class="interval" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
         '<line class="chance" x1="{c:.1f}" x2="{c:.1f}" y1="0" y2="12"/>'
-        '<g data-run="{name}" stroke="var(--run-{place})">'
+        '<g data-run="{name}" stroke="var(--{ink})">'
         '<line x1="{l:.1f}" x2="{r:.1f}" y1="6" y2="6"/>'
         '<line class="dot" x1="{v:.1f}" x2="{v:.1f}" y1="2" y2="10"/></g></svg>'
-    ).format(c=chance, l=left, r=right, v=centre, name=name, place=place % COLOURS)
+    ).format(c=chance, l=left, r=right, v=centre, name=name, ink=ink)
 
 
-def share_bar(
-    name: str, place: int, left: int, networks: int, ends: Sequence[float]
-) -> Markup:
+def share_bar(name: str, place: int, left: int, networks: int, ends: Sequence[float]) -> Markup:
     """Return k of n as squares, the filled ones first, and the interval of the share beneath."""
     width = 100 / max(networks, 1)
     squares = Markup("").join(

@@ -20,8 +20,8 @@ from fathom.ground.output import write_json
 from fathom.networks.recipe import Recipe
 from fathom.page import network_tables
 from fathom.page.crop_pictures import write_crops
-from fathom.page.files import CALIBRATION, CURVES, LAYERS, NETWORKS, STUDY
 from fathom.page.field_pictures import write_pictures
+from fathom.page.files import CALIBRATION, CURVES, LAYERS, NETWORKS, STUDY
 from fathom.page.network_tables import Row
 from fathom.statistics.comparison import read_all_cells
 from fathom.statistics.scores import class_names, study_of
@@ -80,9 +80,7 @@ def gather(places: Places, asked: Asked, out: Path) -> None:
         write_csv(out / name, table)
     predictions = _predictions(places, asked)
     write_crops(out, nuclei, predictions, everyone)
-    write_pictures(
-        out, places.dataset, places.labels, nuclei, places.audit, places.new_slides
-    )
+    write_pictures(out, places.dataset, places.labels, nuclei, places.audit, places.new_slides)
     write_json(out / STUDY, _study(places, nuclei, predictions))
 
 

@@ -50,8 +50,8 @@ def _groups(content: Content) -> str:
     patients = content.study.get("patients")
     if patients and content.group != "patient" and patients < groups:
         said += (
-            f" They come from {patients} patients or days, of which one can stand on both sides: "
-            "split.group: patient asks more."
+            f" They come from {patients} patients or acquisitions, of which one can stand on both "
+            "sides: split.group: patient asks more."
         )
     return said
 

@@ -57,7 +57,7 @@ def hashes(content: Content) -> Iterator[tuple[str, str]]:
 
 
 def methods_paragraph(content: Content) -> str:
-    """Return the methods of the study as a paragraph for a paper, filled in from params and data."""
+    """Return the methods as a paragraph for a paper, filled in from params and data."""
     params, study = content.params, content.study
     recipe, split, crop = params["recipe"], params["split"], params["crop"]
     numbers = next(iter(content.results.values()))

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from fathom.diagnosis.looks import Tally
 from fathom.ground.output import written_whole
-from fathom.page import charts, files, shown_pictures
-from fathom.page.answers import Answer, next_steps, which_network, why
-from fathom.page.content import Content, read_content
+from fathom.page import files, score_charts, shown_pictures, training_charts
+from fathom.page.answers import depth_in_words, next_steps, which_network, why
+from fathom.page.content import Content
 from fathom.page.drawing import COLOURS, interval, run_dash, share_bar
 from fathom.page.limits import limits
 from fathom.page.methods import COMMANDS, bibtex, flat_params, hashes, methods_paragraph
@@ -46,12 +46,9 @@ NEVER_HERE = (
 )
 
 
-def write_page(metrics: Path, plots: Path, verdicts: Path, tables: Path, out: Path) -> None:
-    """Write the page from a study's small files, in the current folder's params.yaml.
-
-    Raises `FathomError` where nothing was compared yet.
-    """
-    text = page(read_content(metrics, plots, verdicts, tables))
+def write_page(content: Content, out: Path) -> None:
+    """Write the page of a study."""
+    text = page(content)
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
@@ -59,8 +56,9 @@ def write_page(metrics: Path, plots: Path, verdicts: Path, tables: Path, out: Pa
 
 def page(content: Content) -> str:
     """Return the page as HTML."""
+    loader = PackageLoader("fathom.page")
     environment = Environment(
-        loader=PackageLoader("fathom.page"),
+        loader=loader,
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -71,12 +69,9 @@ def page(content: Content) -> str:
     environment.globals.update(
         colours=COLOURS, dash_of=run_dash, place_of=lambda name: places.get(name, len(places))
     )
-    source = environment.loader
-    assert source is not None  # noqa: S101  given above
     shown = {
-        # Our own files; everything else on the page is escaped.
-        "style": Markup(source.get_source(environment, "style.css")[0]),
-        "script": Markup(source.get_source(environment, "page.js")[0]),
+        "style": _own(loader, environment, "style.css"),
+        "script": _own(loader, environment, "page.js"),
         **_head(content),
         **_answer(content),
         **_runs(content),
@@ -84,6 +79,11 @@ def page(content: Content) -> str:
         **_made(content),
     }
     return environment.get_template("index.html").render(shown)
+
+
+def _own(loader: PackageLoader, environment: Environment, name: str) -> Markup:
+    """Return a file of our own as it is; everything else on the page is escaped."""
+    return Markup(loader.get_source(environment, name)[0])
 
 
 def _head(content: Content) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _head(content: Content) -> dict[str, Any]:
         subtitle = (
             f"{study['nuclei']:,} nuclei, {100 * share:.0f} % {study['classes']['positive']}, the "
             f"rest {study['classes']['negative']}; {study['images']} images, {study['slides']} "
-            f"slides, {study['patients']} patients or days."
+            f"slides, {study['patients']} patients or acquisitions."
         )
     return {
         "title": Path(str(content.params["dataset"])).name,
@@ -115,6 +115,7 @@ def _answer(content: Content) -> dict[str, Any]:
     return {
         "which": which_network(content),
         "scale": [decimal(end, 1) for end in scale],
+        "depth": depth_in_words(content),
         "score_bars": [_score_bar(content, name, scale) for name in listed],
         "more_scores": len(content.results) if more else 0,
         "whys": [_why(content, network) for network in content.verdicts],
@@ -197,7 +198,7 @@ def _no_verdict(content: Content) -> dict[str, str]:
 
 
 def _deeper(content: Content) -> Table:
-    """Return each network with more layers than the first: its cause, its cures, what comes next."""
+    """Return each network deeper than the first run: its cause, its cures, what comes next."""
     depth = content.results[content.first].get("weight_layers", 0) if content.networks else 0
     rows = []
     rungs = {
@@ -241,8 +242,8 @@ def _cause_cures_next(
 
 
 def _runs(content: Content) -> dict[str, Any]:
-    depth = [charts.error_by_depth(content), *charts.error_by_epoch(content)]
-    scores = [charts.roc(content), charts.calibration(content)]
+    depth = [training_charts.error_by_depth(content), *training_charts.error_by_epoch(content)]
+    scores = [score_charts.roc(content), score_charts.calibration(content)]
     curves = content.tables.get(files.CURVES)
     confusion = content.plots.get("confusion.csv")
     return {
@@ -250,12 +251,12 @@ def _runs(content: Content) -> dict[str, Any]:
         "run_notes": list(_run_notes(content)),
         "controls": control_report_tables(content),
         "depth_charts": [chart for chart in depth if chart],
-        "curves": list(charts.curves(content)),
-        "networks": charts.networks_table(content),
+        "curves": list(training_charts.curves(content)),
+        "networks": training_charts.networks_table(content),
         "curves_csv": ""
         if curves is None
         else Table("curves", "", (), (), as_csv(curves)).download,
-        "layers": list(charts.signal_by_layer(content)),
+        "layers": list(training_charts.signal_by_layer(content)),
         "ladders": [
             {
                 "network": network,

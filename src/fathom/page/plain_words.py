@@ -45,8 +45,8 @@ GLOSSARY: dict[str, str] = {
         "So the share that leaves is told, not the mean of their accuracies."
     ),
     "control": (
-        "The same learning from something that should not tell the label, such as the silhouette or "
-        "shuffled labels. What it scores, a network's score does not prove."
+        "The same learning from something that should not tell the label, such as the "
+        "silhouette or shuffled labels. What it scores, a network's score does not prove."
     ),
     "classifier": (
         "A statistical method on measured features (shape, brightness, texture) in place of a "
@@ -65,8 +65,8 @@ GLOSSARY: dict[str, str] = {
         "the information gets."
     ),
     "calibration": (
-        "Of the nuclei that got a probability of about .7, are about 70 % positive? On the diagonal, "
-        "a probability can be taken at its word."
+        "Of the nuclei that got a probability of about .7, are about 70 % positive? On the "
+        "diagonal, a probability can be taken at its word."
     ),
     "ROC": (
         "Sensitivity against the share of false alarms, at every threshold. The diagonal is "
@@ -80,7 +80,7 @@ CAUSES: dict[str, str] = {
     "input scale": "Its inputs are numbers too large for its weights.",
     "no non-linearity": "Nothing bends between its layers, so that many layers act as one.",
     "saturating non-linearity": "Its units are stuck at their limits, where they hardly learn.",
-    "initial bias": "It starts with constants in its layers that drown what differs between nuclei.",
+    "initial bias": "It starts with constants that drown what differs between nuclei.",
     "no signal reaches the output at initialisation": (
         "At the start, before any training, what differs between nuclei fades from layer to layer, "
         "so that training has nothing to hold on to."

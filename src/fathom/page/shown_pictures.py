@@ -1,4 +1,4 @@
-"""The pictures of the page: which crop stands where in their common picture, and what is said of it."""
+"""The pictures of the page: where each crop stands in their common one, and what is said of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,9 +45,8 @@ def sample(content: Content) -> list[ShownCrop]:
     """Return the crops that are no run's choice: some of each class."""
     if not atlas(content):
         return []
-    chosen = set(content.tables.get(files.SUREST, {}).get("cell", ()))
-    cells = content.tables[files.CROPS]["cell"].tolist()
-    return [_shown(content, cell) for cell in cells if cell < min(chosen, default=len(cells))]
+    table = content.tables[files.CROPS]
+    return [_shown(content, cell) for cell in table[table["sample"] == 1]["cell"].tolist()]
 
 
 def surest(content: Content) -> Iterator[dict[str, Any]]:
@@ -74,7 +73,9 @@ def surest(content: Content) -> Iterator[dict[str, Any]]:
 def sure_of_none(content: Content) -> list[str]:
     """Return those whose networks all say the same of every nucleus."""
     table = content.tables.get(files.SUREST)
-    return [] if table is None else [name for name in content.results if name not in set(table["run"])]
+    return (
+        [] if table is None else [name for name in content.results if name not in set(table["run"])]
+    )
 
 
 def _shown(content: Content, cell: int, probability: float | None = None) -> ShownCrop:
@@ -124,6 +125,4 @@ def micrographs(content: Content) -> list[dict[str, Any]]:
 
 def with_uris(content: Content, kind: str) -> list[dict[str, Any]]:
     """Return the pictures of a kind (`new_slides`, `audit`) with their bytes."""
-    return [
-        {**one, "uri": content.images[one["file"]]} for one in content.pictures.get(kind, ())
-    ]
+    return [{**one, "uri": content.images[one["file"]]} for one in content.pictures.get(kind, ())]

@@ -6,7 +6,6 @@ from io import StringIO
 from urllib.parse import quote
 
 import pandas as pd
-from markupsafe import Markup
 
 from fathom.controls.catalogue import CONTROLS
 from fathom.diagnosis.looks import Tally
@@ -19,6 +18,7 @@ from fathom.statistics.run_marks import mark, marked
 from fathom.study.run_names import is_classifier, short
 
 SCORE = "balanced_accuracy"
+WHOLE = 36  # letters of a cell that stay on one line
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,18 @@ class Cell:
 
     text: str
     value: float | str | None = None
-    picture: Markup = Markup("")
+    picture: str = ""  # Markup
     run: str = ""  # a name that can be followed
 
     @property
     def is_number(self) -> bool:
         """Whether it is read as a number, in a column of such."""
         return isinstance(self.value, float)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it runs over several lines."""
+        return len(self.text) > WHOLE
 
     @property
     def sorts_by(self) -> str:
@@ -45,7 +50,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its name for files, its caption, headings, rows of cells, notes, and all of it as CSV."""
+    """A table: its name for files, caption, headings, rows, notes, and all of it as CSV."""
 
     name: str
     caption: str
@@ -92,14 +97,14 @@ def runs_table(content: Content) -> Table:
     """Return networks, classifiers, what ladders added, and controls, side by side."""
     scale = score_scale(content)
     rows = [_result_row(content, name, scale) for name in content.results]
-    rows += [_ladder_row(content, name, scale) for name in _ladder_names(content)]
+    rows += [_ladder_row(content, name, scale) for name in _ladder_rows(content)]
     rows += [_control_row(content, name, scale) for name in content.controls]
     headings = (
         "run",
-        "kind",
-        "layers",
         "balanced accuracy",
         f"{decimal(scale[0], 1)} to {decimal(scale[1], 1)}",
+        "kind",
+        "layers",
         f"minus {short(content.first)}",
         f"minus {short(content.baseline)}",
         "left the plateau",
@@ -121,8 +126,7 @@ def score_scale(content: Content) -> tuple[float, float]:
     ends += [
         controls[f"{name}.{SCORE}_{end}"] for name in content.controls for end in ("low", "high")
     ]
-    if content.rows is not None:
-        ends += content.rows[["low", "high"]].stack().dropna().tolist()
+    ends += [row[end] for row in _ladder_rows(content).values() for end in ("low", "high")]
     return min(4, int(min(ends) * 10)) / 10, max(6, -int(-max(ends) * 10 // 1)) / 10
 
 
@@ -131,11 +135,11 @@ def _result_row(content: Content, name: str, scale: tuple[float, float]) -> tupl
     layers = numbers.get("weight_layers")
     return (
         Cell(marked(name, numbers), short(name), run=name),
-        Cell("classifier" if is_classifier(name) else "network"),
-        Cell("" if layers is None else f"{layers:.0f}", layers and float(layers)),
         Cell(with_interval(numbers, SCORE), numbers[SCORE]),
         _interval_cell(content, name, [numbers[f"{SCORE}{end}"] for end in ("_low", "", "_high")],
                        scale),
+        Cell("classifier" if is_classifier(name) else "network"),
+        Cell("" if layers is None else f"{layers:.0f}", layers and float(layers)),
         _difference_cell(numbers, "first"),
         _difference_cell(numbers, "baseline"),
         left_cell(content, name),
@@ -161,33 +165,36 @@ def left_cell(content: Content, name: str) -> Cell:
 def _interval_cell(
     content: Content, name: str, ends: Sequence[float], scale: tuple[float, float]
 ) -> Cell:
-    place = content.everyone.index(name) if name in content.everyone else len(content.everyone)
+    place = content.everyone.index(name) if name in content.everyone else None
     return Cell("", ends[1], interval(name, place, ends[0], ends[1], ends[2], scale))
 
 
-def _ladder_names(content: Content) -> list[str]:
-    """Return the rows that ladders added and that were tested, in their order."""
+def _ladder_rows(content: Content) -> dict[str, dict[str, float]]:
+    """Return the numbers of the rows that ladders added and that were tested, in their order."""
     if content.rows is None:
-        return []
-    tested = content.rows[content.rows["balanced_accuracy"].notna()]["row"]
-    return [name for name in tested if name not in content.results]
+        return {}
+    tested = content.rows[content.rows[SCORE].notna()].set_index("row")
+    return {
+        str(name): {str(column): float(value) for column, value in row.items()}
+        for name, row in tested.iterrows()
+        if name not in content.results
+    }
 
 
 def _ladder_row(content: Content, name: str, scale: tuple[float, float]) -> tuple[Cell, ...]:
-    assert content.rows is not None  # noqa: S101  `_ladder_names` read it
-    row = content.rows.set_index("row").loc[name]
-    low, value, high = (float(row[of]) for of in ("low", SCORE, "high"))
+    row = _ladder_rows(content)[name]
+    low, value, high = (row[of] for of in ("low", SCORE, "high"))
     own = {SCORE: value, f"{SCORE}_low": low, f"{SCORE}_high": high}
     return (
         Cell(name, name, run=name),
-        Cell("tried by the ladder"),
-        Cell(str(int(row["layers"])), float(row["layers"])),
         Cell(with_interval(own, SCORE), value),
         _interval_cell(content, name, (low, value, high), scale),
+        Cell("tried by the ladder"),
+        Cell(f"{row['layers']:.0f}", row["layers"]),
         *(Cell(""), Cell("")),
         left_cell(content, name),
         Cell(""),
-        Cell(decimal(float(row["training_accuracy"])), float(row["training_accuracy"])),
+        Cell(decimal(row["training_accuracy"]), row["training_accuracy"]),
         *(Cell(""), Cell("")),
     )
 
@@ -196,11 +203,11 @@ def _control_row(content: Content, name: str, scale: tuple[float, float]) -> tup
     numbers = numbers_of(name, content.metrics["controls.json"])
     return (
         Cell(CONTROLS[name].shown + mark(numbers), CONTROLS[name].shown),
-        Cell("control"),
-        Cell(""),
         Cell(with_interval(numbers, SCORE), numbers[SCORE]),
         _interval_cell(content, f"control-{name}",
                        [numbers[f"{SCORE}{end}"] for end in ("_low", "", "_high")], scale),
+        Cell("control"),
+        Cell(""),
         *(Cell(""), Cell(""), Cell("")),
         Cell(with_interval(numbers, "auroc"), numbers["auroc"]),
         *(Cell(""), Cell(""), Cell("")),
