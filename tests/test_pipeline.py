@@ -95,7 +95,7 @@ def project(tmp_path_factory):
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file() and not name.startswith(
-            ("metrics/", "plots/", "docs/pictures/", "verdicts/")
+            ("metrics/", "plots/", "docs/pictures/", "verdicts/", "report/tables/")
         ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
@@ -114,7 +114,7 @@ def project(tmp_path_factory):
             for stage in ("train", "export")
             for name in ("small", "deep-batchnorm")
         ),
-        *("predict", "package", "ladder", "diagnose"),
+        *("predict", "package", "ladder", "diagnose", "report"),
         *("control_crops", "control_classifiers", "control_runs", "controls"),
     }
     committed(folder, "Run the pipeline")
@@ -128,7 +128,8 @@ def branch(project):
     yield project
     run(project, "git", "checkout", "--quiet", "--force", "main")
     run(project, "git", "branch", "--quiet", "-D", "change")
-    run(project, "git", "clean", "--quiet", "--force", "-d", "metrics", "plots", "docs", "verdicts")
+    run(project, "git", "clean", "--quiet", "--force", "-d", "metrics", "plots", "docs", "verdicts",
+        "report")  # fmt: skip
     # The default data were never fetched here: they are missing, and may be.
     run(project, "dvc", "checkout", "--quiet", "--force", "--allow-missing")
 
@@ -173,7 +174,7 @@ def test_a_second_repro_runs_nothing(project):
 
 @pytest.mark.long
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force")) == 22
+    assert len(repro(project, "--force")) == 23
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -239,7 +240,7 @@ def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
     assert len(before) == 2
     [row] = yaml.safe_load(run(branch, "fathom", "why", "--next"))
     edit(branch, lambda params: params["diagnosis"].update(budget=36))
-    assert repro(branch) == ["ladder", "diagnose"]
+    assert repro(branch) == ["ladder", "diagnose", "report"]
     assert rungs() - before == {row}
     assert len(finished_cells(branch) - cells) == 6
     told = run(branch, "fathom", "why", "deep-batchnorm")

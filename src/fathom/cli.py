@@ -1,6 +1,5 @@
 """The command `fathom`. Imports what a command needs inside it, so that `--help` starts at once."""
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -234,7 +233,10 @@ def package(
     try:
         from fathom.packaging.package import write_package
     except ModuleNotFoundError as error:
-        raise FathomError(_of_train("package", error)) from None
+        raise FathomError(
+            f"`fathom package` needs {error.name}, which comes with the extra 'train': "
+            "pip install 'fathom[train]'"
+        ) from None
 
     section = read_section(Package, params)
     write_package(model, out, section, None if nuclei is None else read_nuclei(nuclei))
@@ -324,28 +326,13 @@ def why(
 
 @app.command()
 def report(
-    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path(
-        "report/index.html"
-    ),
-    show: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open it in the browser, where there is one.")
-    ] = True,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report/index.html"),
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Show it in a browser.")] = True,
 ) -> None:
     """Write the study as one page, from the tables that git keeps, and open it."""
-    try:
-        from fathom.page.content import read_content
-        from fathom.page.page import write_page
-    except ModuleNotFoundError as error:
-        raise FathomError(_of_train("report", error)) from None
+    from fathom.page.opened import write_and_open
 
-    folders = ("metrics", "plots", "verdicts", "report/tables")
-    content = read_content(*map(Path, folders))
-    write_page(content, out)
-    print(out)
-    for what in content.absent:
-        print(f"absent: {what}", file=sys.stderr)
-    if show and (sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY")):
-        typer.launch(str(out))
+    write_and_open(out, show=show)
 
 
 @app.command()
@@ -360,9 +347,7 @@ def runs(
 
 @app.command()
 def cells(
-    store: Annotated[
-        Path, typer.Option("--store", help="The folder that cells are kept in.")
-    ] = Path(".cells"),
+    store: Annotated[Path, typer.Option(help="The folder of the cells.")] = Path(".cells"),
     prune: Annotated[
         bool,
         typer.Option(
@@ -399,14 +384,6 @@ def verify(
 
     if not print_verification(revision, tolerance):
         raise typer.Exit(1)
-
-
-def _of_train(command: str, error: ModuleNotFoundError) -> str:
-    """Say which package a command lacks, and what brings it."""
-    return (
-        f"`fathom {command}` needs {error.name}, which comes with the extra 'train': "
-        "pip install 'fathom[train]'"
-    )
 
 
 def main() -> None:

@@ -58,8 +58,8 @@ def _choice(content: Content) -> tuple[str, str]:
         return (
             f"No network yet: {'a classifier does better' if beaten else 'all may be guessing'}.",
             (
-                f"The best network by validation, {reached}, is not shown to be better than guessing "
-                f"(.5){rest}."
+                f"The best network by validation, {reached}, is not shown to be better than "
+                f"guessing (.5){rest}."
             ),
         )
     if numbers.get("difference_to_baseline_claim") == -1:

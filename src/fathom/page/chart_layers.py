@@ -43,7 +43,7 @@ def run_lines(
     dashes = [_dashes(content, name) for name in names]
     return {
         "transform": [{"calculate": "'run:' + datum.run", "as": "who"}],
-        "mark": {"type": "line", "strokeWidth": 1.6, "clip": True},
+        "mark": {"type": "line", "strokeWidth": 1.6},
         "encoding": {
             "x": {"field": x, "type": "quantitative", "title": x_title, "scale": {"nice": False}},
             "y": {"field": y, "type": "quantitative", "title": y_title, **scale},

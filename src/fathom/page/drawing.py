@@ -7,8 +7,9 @@ browser and no network.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import vl_convert
 from markupsafe import Markup, escape
@@ -17,9 +18,11 @@ COLOURS = 7  # of runs, in style.css: Okabe & Ito's without yellow and black
 DASHES = ("", "5 2", "2 2", "8 2 2 2", "1 3", "6 4", "3 1")  # one for every seven runs
 
 # Inks of a specification, and the variables of style.css that take their place.
-INK, GREY, PALE, PAPER = "#111111", "#666666", "#dddddd", "#fefefe"
-_VARIABLES = {INK: "ink", GREY: "grey", PALE: "pale", PAPER: "paper"}
-_RUN_INK = "#c0de{:02d}"
+INK, GREY, PALE = "#111111", "#666666", "#dddddd"
+_RUN_INKS = tuple(f"#c0de{place:02d}" for place in range(COLOURS))
+_VARIABLES = {INK: "ink", GREY: "grey", PALE: "pale"} | {
+    ink: f"run-{place}" for place, ink in enumerate(_RUN_INKS)
+}
 
 _CONFIG = {
     "font": "Liberation Sans",  # vl-convert brings it: labels take the same room on every machine
@@ -41,20 +44,19 @@ _CONFIG = {
     "text": {"color": INK, "fontSize": 11},
 }
 
-# What Vega writes for its own runtime or for readers of loose marks; the figure has its own name.
-_WASTE = re.compile(
-    r' (?:role|aria-roledescription|aria-hidden|pointer-events|class|opacity="1"|'
-    r'stroke-miterlimit|xmlns:xlink|version)(?:="[^"]*")?'
-)
-_EMPTY = re.compile(r'<path(?: [a-z-]+="[^"]*")*? d=""(?: [a-z-]+="[^"]*")*/>')
-_UNSEEN = re.compile(r'<path d="M0,0h[^"]*Z?"/>')
-_OF_RUN = re.compile(r' aria-label="run:([^"]*)"')
-_LABEL = re.compile(r' aria-label="[^"]*"')
+# Of Vega's own runtime, or what style.css says of all charts.
+_WASTE = {
+    *("class", "role", "aria-roledescription", "aria-hidden", "pointer-events", "version"),
+    *("font-family", "font-size", "font-weight", "stroke-miterlimit"),
+}
+_DEFAULTS = {"stroke-width": "1", "opacity": "1", "transform": "translate(0,0)"}
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}(?:e-?\d+)?")
+_OF_RUN = "run:"
 
 
 def run_ink(place: int) -> str:
     """Return the colour, in a specification, of the run at `place` in the order of everyone."""
-    return _RUN_INK.format(place % COLOURS)
+    return _RUN_INKS[place % COLOURS]
 
 
 def run_dash(place: int) -> str:
@@ -68,24 +70,40 @@ def chart(specification: Mapping[str, Any], said: str) -> Markup:
     A mark whose description is `run:<name>` carries `data-run`. `said` is what the picture shows,
     in words, for those who do not see it.
     """
-    drawn = vl_convert.vegalite_to_svg({"config": _CONFIG, **specification})
-    drawn = _OF_RUN.sub(r' data-run="\1"', drawn)
-    drawn = _LABEL.sub("", drawn)
-    drawn = _UNSEEN.sub("", _EMPTY.sub("", _WASTE.sub("", drawn)))
-    for ink, variable in _VARIABLES.items():
-        drawn = drawn.replace(f'"{ink}"', f'"var(--{variable})"')
-    for place in range(COLOURS):
-        drawn = drawn.replace(f'"{run_ink(place)}"', f'"var(--run-{place})"')
-    drawn = re.sub(
-        r'<svg xmlns="[^"]*" width="([\d.]+)" height="[\d.]+"',
-        lambda found: (
-            f'<svg class="chart" role="img" aria-label="{escape(said)}" '
-            f'style="max-width:{float(found[1]):.0f}px"'
-        ),
-        drawn,
-        count=1,
+    drawn = ElementTree.fromstring(vl_convert.vegalite_to_svg({"config": _CONFIG, **specification}))
+    width, height = drawn.attrib["width"], drawn.attrib["height"]
+    return Markup(
+        f'<svg class="chart" role="img" aria-label="{escape(said)}" '
+        f'viewBox="0 0 {width} {height}" style="max-width:{width}px">'
+        f"{''.join(map(_written, drawn))}</svg>"
     )
-    return Markup(drawn)
+
+
+def _written(element: ElementTree.Element) -> str:
+    """Return an element of Vega's as text, without what draws nothing: a third of its length."""
+    tag, kept = element.tag.rpartition("}")[2], dict(_kept(element))
+    attributes = "".join(f' {name}="{escape(value)}"' for name, value in kept.items())
+    inside = escape(element.text or "") + Markup("").join(Markup(_written(one)) for one in element)
+    if tag == "g" and not (kept and inside):
+        return inside
+    if tag == "path" and not (kept.get("d") and {"fill", "stroke"} & kept.keys()):
+        return ""
+    return f"<{tag}{attributes}>{inside}</{tag}>" if inside else f"<{tag}{attributes}/>"
+
+
+def _kept(element: ElementTree.Element) -> Iterator[tuple[str, str]]:
+    for name, value in element.attrib.items():
+        if name == "aria-label" and value.startswith(_OF_RUN):
+            yield "data-run", value.removeprefix(_OF_RUN)
+        elif name in ("fill", "stroke") and value in _VARIABLES:
+            yield name, f"var(--{_VARIABLES[value]})"
+        elif name not in {*_WASTE, "aria-label"} and _DEFAULTS.get(name) != value:
+            yield name, _LONG_NUMBER.sub(_rounded, value)
+
+
+def _rounded(number: re.Match[str]) -> str:
+    """Return a coordinate to a tenth of a pixel."""
+    return f"{round(float(number[0]), 1) + 0:g}"
 
 
 def interval(

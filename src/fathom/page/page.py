@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from fathom.diagnosis.looks import Tally
 from fathom.ground.output import written_whole
-from fathom.page import files, score_charts, shown_pictures, training_charts
+from fathom.page import score_charts, shown_pictures, training_charts
 from fathom.page.answers import depth_in_words, next_steps, which_network, why
 from fathom.page.content import Content
 from fathom.page.drawing import COLOURS, interval, run_dash, share_bar
@@ -37,6 +37,7 @@ from fathom.study.run_names import short
 MOST_BYTES = 3_000_000
 MOST_SCORES = 8  # on the first screen; the table has them all
 MOST_RUNGS = 5
+MOST_ROWS = 300  # of a table that nobody reads to its end; its CSV has them all
 
 # Said of every page: what a reader may look for in vain.
 NEVER_HERE = (
@@ -47,8 +48,12 @@ NEVER_HERE = (
 
 
 def write_page(content: Content, out: Path) -> None:
-    """Write the page of a study."""
+    """Write the page of a study; say so where it has more than it should."""
     text = page(content)
+    if (size := len(text.encode("utf-8"))) > MOST_BYTES:
+        print(
+            f"{out}: {size / 1e6:.1f} MB; of so many runs, {MOST_BYTES / 1e6:g} MB do not hold all"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
@@ -67,7 +72,10 @@ def page(content: Content) -> str:
     environment.filters["short"] = short
     places = {name: place for place, name in enumerate(content.everyone)}
     environment.globals.update(
-        colours=COLOURS, dash_of=run_dash, place_of=lambda name: places.get(name, len(places))
+        colours=COLOURS,
+        most_rows=MOST_ROWS,
+        dash_of=run_dash,
+        place_of=lambda name: places.get(name, len(places)),
     )
     shown = {
         "style": _own(loader, environment, "style.css"),
@@ -244,7 +252,7 @@ def _cause_cures_next(
 def _runs(content: Content) -> dict[str, Any]:
     depth = [training_charts.error_by_depth(content), *training_charts.error_by_epoch(content)]
     scores = [score_charts.roc(content), score_charts.calibration(content)]
-    curves = content.tables.get(files.CURVES)
+    curves_csv = training_charts.curves_csv(content)
     confusion = content.plots.get("confusion.csv")
     return {
         "runs": runs_table(content),
@@ -253,9 +261,8 @@ def _runs(content: Content) -> dict[str, Any]:
         "depth_charts": [chart for chart in depth if chart],
         "curves": list(training_charts.curves(content)),
         "networks": training_charts.networks_table(content),
-        "curves_csv": ""
-        if curves is None
-        else Table("curves", "", (), (), as_csv(curves)).download,
+        "curves_csv": curves_csv and Table("curves", "", (), (), curves_csv).download,
+        "layers_table": training_charts.layers_table(content),
         "layers": list(training_charts.signal_by_layer(content)),
         "ladders": [
             {

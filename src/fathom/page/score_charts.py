@@ -6,7 +6,7 @@ from fathom.page import files
 from fathom.page.chart_layers import Chart, diagonal, run_lines
 from fathom.page.content import Content
 from fathom.page.drawing import chart
-from fathom.page.tables import Table, plain
+from fathom.page.tables import Table, as_csv, plain
 from fathom.statistics.number_text import with_interval
 from fathom.study.run_names import short
 
@@ -16,6 +16,8 @@ def roc(content: Content) -> Chart | None:
     table = content.plots.get("roc.csv")
     if table is None:
         return None
+    wide = table.pivot(index="false_positive_rate", columns="run", values="true_positive_rate")
+    wide = wide[list(dict.fromkeys(table["run"]))].reset_index()
     areas = pd.DataFrame(
         [(short(name), with_interval(of, "auroc")) for name, of in content.results.items()],
         columns=["run", "AUROC"],
@@ -36,8 +38,9 @@ def roc(content: Content) -> Chart | None:
             },
             f"ROC curves; areas: {said}",
         ),
-        Table("auroc", "Area under the ROC curve", ("run", "AUROC"),
-              plain("auroc", "", areas).rows, plain("roc", "", table).csv),
+        Table(
+            "roc", "Area under the ROC curve", ("run", "AUROC"),
+              plain("auroc", "", areas).rows, as_csv(wide)),
     )  # fmt: skip
 
 

@@ -31,11 +31,6 @@ class Cell:
     run: str = ""  # a name that can be followed
 
     @property
-    def is_number(self) -> bool:
-        """Whether it is read as a number, in a column of such."""
-        return isinstance(self.value, float)
-
-    @property
     def is_long(self) -> bool:
         """Whether it runs over several lines."""
         return len(self.text) > WHOLE

@@ -20,7 +20,7 @@ from fathom.page.chart_layers import (
 )
 from fathom.page.content import Content
 from fathom.page.drawing import GREY, chart, run_ink
-from fathom.page.tables import Table, plain
+from fathom.page.tables import Table, as_csv, plain
 from fathom.statistics.number_text import decimal
 
 WIDTH, HEIGHT = 270, 190  # px of what is inside the axes
@@ -44,7 +44,8 @@ def curves(content: Content) -> Iterator[Chart]:
     table = table.merge(left[["run", "fold", "seed", "left"]], on=["run", "fold", "seed"])
     table["network"] = table["seed"].astype(str) + "/" + table["fold"].astype(str)
     # What lies high above the plateau, in first epochs or after a divergence, is cut off.
-    loss = ends_of(table["loss"].clip(upper=PLATEAU + ABOVE), PLATEAU)
+    table["loss"] = table["loss"].clip(upper=PLATEAU + ABOVE)
+    loss = ends_of(table["loss"], PLATEAU)
     accuracy = ends_of(table["validation"], 0.5)
     for run in dict.fromkeys(table["run"]):
         own, those = table[table["run"] == run], left[left["run"] == run]
@@ -90,7 +91,7 @@ def _thin_lines(
         "layer": [
             rule("y", level, ends),
             {
-                "mark": {"type": "line", "strokeWidth": 1.2, "clip": True},
+                "mark": {"type": "line", "strokeWidth": 1.2},
                 "encoding": {
                     "x": {
                         "field": "epoch",
@@ -232,20 +233,40 @@ def signal_by_layer(content: Content) -> Iterator[Chart]:
         lines = _layer_lines(content, own, "SD between nuclei")
         axis = {"tickCount": 4, "format": ".0e"}
         lines["encoding"]["y"] |= {"scale": logarithmic, "axis": axis}
-        yield _layer_chart(title, own, [lines], of)
+        yield _layer_chart(title, own, [lines])
     own = table[table["readability"].notna()].assign(value=table["readability"])
     ends = ends_of(own["value"], 0.5)
     lines = _layer_lines(content, own, "balanced accuracy")
     lines["encoding"]["y"]["scale"] = fixed(ends)
     title = "What a linear probe reads of each layer"
-    yield _layer_chart(title, own, [rule("y", 0.5, ends), lines], "readability")
+    yield _layer_chart(title, own, [rule("y", 0.5, ends), lines])
+
+
+def layers_table(content: Content) -> Table | None:
+    """Return the signal of every layer, before and after training, and what a probe reads of it."""
+    table = content.tables.get(files.LAYERS)
+    return None if table is None else plain("layers", "Signal by layer", table, sortable=True)
+
+
+def curves_csv(content: Content) -> str | None:
+    """Return the curves as CSV, a line a network and measure, an epoch a column."""
+    table = content.tables.get(files.CURVES)
+    if table is None:
+        return None
+    keys = ["run", "fold", "seed"]
+    wide = [
+        table.pivot(index=keys, columns="epoch", values=of).reset_index().assign(measure=of)
+        for of in ("loss", "validation")
+    ]
+    columns = [*keys, "measure", *sorted(table["epoch"].unique())]
+    return as_csv(pd.concat(wide)[columns])
 
 
 def _layer_lines(content: Content, own: pd.DataFrame, title: str) -> Specification:
     return run_lines(content, own["run"], "place", "value", None, "layer with weights", title)
 
 
-def _layer_chart(title: str, own: pd.DataFrame, layers: Sequence[Specification], of: str) -> Chart:
+def _layer_chart(title: str, own: pd.DataFrame, layers: Sequence[Specification]) -> Chart:
     last = own.groupby("run", sort=False)["value"].last()
     said = ", ".join(f"{run} {value:.2g}" for run, value in last.items())
     return Chart(
@@ -259,5 +280,4 @@ def _layer_chart(title: str, own: pd.DataFrame, layers: Sequence[Specification],
             },
             f"{title}, a line a run, medians over networks; in the last layer: {said}",
         ),
-        plain(f"layers-{of}", title, own[["run", "place", "layer", of]]),
     )

@@ -60,7 +60,10 @@ function compare(one, other) {
 
 function sort(table, column, descending) {
   const rows = [...table.tBodies[0].rows];
-  const value = (row) => row.cells[column].dataset.value;
+  const value = (row) => {
+    const cell = row.cells[column];
+    return cell.dataset.value ?? cell.textContent;
+  };
   rows.sort((one, other) => {
     const empty = value(one) === "" || value(other) === "";
     return compare(value(one), value(other)) * (descending && !empty ? -1 : 1);

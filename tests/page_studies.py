@@ -1,0 +1,92 @@
+"""The committed study as a folder of its own, to be changed, and its page."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from fathom.page.content import Content, read_content
+from fathom.page.opened import FOLDERS
+from fathom.page.page import page
+
+ROOT = Path(__file__).parents[1]
+
+
+def copied(folder: Path) -> Path:
+    """Copy params.yaml and the small folders of the committed study into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(ROOT / "params.yaml", folder / "params.yaml")
+    for one in FOLDERS:
+        shutil.copytree(ROOT / one, folder / one)
+    return folder
+
+
+def content_of(study: Path) -> Content:
+    """Read a study as `fathom report` does in its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(study)
+        return read_content(*FOLDERS)
+
+
+def page_of(study: Path) -> str:
+    """Return the page of a study."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(study)
+        return page(read_content(*FOLDERS))
+
+
+def edit_params(study: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    file = study / "params.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    change(params)
+    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def edit_json(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def rename_slide(study: Path, name: str) -> None:
+    """Call the slide, image and nuclei of the first micrograph, and its crops, `name`."""
+    tables = study / "report" / "tables"
+
+    def change(pictures: dict[str, Any]) -> None:
+        for kind in ("micrographs", "new_slides"):
+            pictures[kind][0] |= {"image": name, "slide": name}
+
+    edit_json(tables / "pictures.json", change)
+    crops = pd.read_csv(tables / "crops.csv")
+    crops["slide"] = name
+    crops["nucleus"] = [f"{name}#{number}" for number in crops["cell"]]
+    crops.to_csv(tables / "crops.csv", index=False)
+
+
+def with_runs(study: Path, names: list[str]) -> None:
+    """Make the study one of `names`: the committed runs again and again, or fewer of them."""
+    params = yaml.safe_load((study / "params.yaml").read_text(encoding="utf-8"))
+    own = list(params["runs"])
+    of = {name: own[place % len(own)] for place, name in enumerate(names)}
+    runs = {name: params["runs"][source] for name, source in of.items()}
+    edit_params(study, lambda params: params.update(runs=runs))
+    folder = study / "metrics" / "runs"
+    numbers = {name: (folder / f"{source}.json").read_text() for name, source in of.items()}
+    for name in own:
+        (folder / f"{name}.json").unlink()
+    for name, text in numbers.items():
+        (folder / f"{name}.json").write_text(text)
+    kept = {"baseline-logistic": "baseline-logistic", "baseline-svm": "baseline-svm"}
+    kept |= {"baseline-forest": "baseline-forest"}
+    for table in (*(study / "plots").glob("*.csv"), *(study / "report" / "tables").glob("*.csv")):
+        read = pd.read_csv(table)
+        if "run" in read:
+            parts = [
+                read[read["run"] == source].assign(run=name) for name, source in (of | kept).items()
+            ]
+            pd.concat(parts).to_csv(table, index=False)
