@@ -160,6 +160,20 @@ def test_everything_that_is_promised_is_there(project):
     assert {"curves.png", "depth.png", "roc.png", "confusion.png", "results.png"} <= pictures
 
 
+def test_the_report_is_one_page_and_a_clone_without_data_writes_the_same(project, tmp_path):
+    written = (project / "report" / "index.html").read_bytes()
+    assert 100_000 < len(written) <= 3_000_000
+    for name in ("small", "deep-batchnorm", "baseline-forest"):
+        assert f'data-follow="{name}"' in written.decode("utf-8")
+    small = sum(path.stat().st_size for path in (project / "report" / "tables").iterdir())
+    assert small <= 1_000_000
+    run(tmp_path, "git", "clone", "--quiet", str(project), "clone")
+    clone = tmp_path / "clone"
+    assert not (clone / "data" / "runs").exists()
+    assert run(clone, "fathom", "report", "--no-open") == "report/index.html\n"
+    assert (clone / "report" / "index.html").read_bytes() == written
+
+
 def test_the_table_is_printed_at_the_width_of_a_log(project):
     out = run(project, "fathom", "table")
     assert "small" in out
