@@ -3,12 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
+from vl_convert import vegalite_to_svg
 
 from fathom.page.content import Content, read_content
 from fathom.page.opened import FOLDERS
@@ -33,11 +35,22 @@ def content_of(study: Path) -> Content:
         return read_content(*FOLDERS)
 
 
-def page_of(study: Path) -> str:
-    """Return the page of a study."""
+def page_of(study: Path, *, fresh: bool = False) -> str:
+    """Return the page of a study; `fresh`: charts that were drawn before are drawn again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(study)
+        if not fresh:
+            patch.setattr(
+                "fathom.page.drawing.vl_convert.vegalite_to_svg",
+                lambda one: _drawn(json.dumps(one)),
+            )
         return page(read_content(*FOLDERS))
+
+
+@cache
+def _drawn(specification: str, draw: Callable[[object], str] = vegalite_to_svg) -> str:
+    """Draw a chart once: most are the same on all pages, and they take most of the time."""
+    return draw(json.loads(specification))
 
 
 def edit_params(study: Path, change: Callable[[dict[str, Any]], None]) -> None:

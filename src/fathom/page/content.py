@@ -74,6 +74,7 @@ class Content:
     texture: dict[str, Any]
     metrics_folder: Path
     runs: dict[str, Run]
+    control_runs: dict[str, Run]
     absent: list[str] = field(default_factory=list)
 
     @property
@@ -124,9 +125,8 @@ class Content:
 
     def control_reference(self, control: str) -> str:
         """Return who sees all that a control lacks."""
-        return reference_of(
-            control, read_controls(), self.runs, self.params["comparison"]["baseline"]
-        )
+        baseline = self.params["comparison"]["baseline"]
+        return reference_of(control, self.control_runs, self.runs, baseline)
 
     @property
     def controls(self) -> list[str]:
@@ -140,7 +140,7 @@ def read_content(metrics: Path, plots: Path, verdicts: Path, tables: Path) -> Co
 
     Raises `FathomError` where nothing was compared yet.
     """
-    params: dict[str, Any] = {key: value_at(PARAMS_FILE, key) for key in SECTIONS}
+    params = _params()
     runs = read_runs()
     absent: list[str] = []
     results = {
@@ -172,8 +172,20 @@ def read_content(metrics: Path, plots: Path, verdicts: Path, tables: Path) -> Co
         texture=_json(metrics / TEXTURE) if (metrics / TEXTURE).is_file() else {},
         metrics_folder=metrics,
         runs=runs,
+        control_runs=read_controls(),
         absent=absent,
     )
+
+
+def _params() -> dict[str, Any]:
+    """Return the sections of params.yaml that the page shows, read once: parsing it takes long."""
+    whole = value_at(PARAMS_FILE)
+    there = whole if isinstance(whole, dict) else {}
+    if missing := [key for key in SECTIONS if key not in there]:
+        raise FathomError(
+            f"{PARAMS_FILE}: '{missing[0]}' is missing; there is only: {', '.join(map(str, there))}"
+        )
+    return {key: there[key] for key in SECTIONS}
 
 
 def _json(path: Path) -> dict[str, Any]:
