@@ -79,27 +79,3 @@ def rename_slide(study: Path, name: str) -> None:
     crops["slide"] = name
     crops["nucleus"] = [f"{name}#{number}" for number in crops["cell"]]
     crops.to_csv(tables / "crops.csv", index=False)
-
-
-def with_runs(study: Path, names: list[str]) -> None:
-    """Make the study one of `names`: the committed runs again and again, or fewer of them."""
-    params = yaml.safe_load((study / "params.yaml").read_text(encoding="utf-8"))
-    own = list(params["runs"])
-    of = {name: own[place % len(own)] for place, name in enumerate(names)}
-    runs = {name: params["runs"][source] for name, source in of.items()}
-    edit_params(study, lambda params: params.update(runs=runs))
-    folder = study / "metrics" / "runs"
-    numbers = {name: (folder / f"{source}.json").read_text() for name, source in of.items()}
-    for name in own:
-        (folder / f"{name}.json").unlink()
-    for name, text in numbers.items():
-        (folder / f"{name}.json").write_text(text)
-    kept = {"baseline-logistic": "baseline-logistic", "baseline-svm": "baseline-svm"}
-    kept |= {"baseline-forest": "baseline-forest"}
-    for table in (*(study / "plots").glob("*.csv"), *(study / "report" / "tables").glob("*.csv")):
-        read = pd.read_csv(table)
-        if "run" in read:
-            parts = [
-                read[read["run"] == source].assign(run=name) for name, source in (of | kept).items()
-            ]
-            pd.concat(parts).to_csv(table, index=False)

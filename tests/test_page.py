@@ -15,8 +15,8 @@ from page_studies import (
     edit_params,
     page_of,
     rename_slide,
-    with_runs,
 )
+from report_size import with_runs
 
 from fathom.ground.errors import FathomError
 from fathom.page.drawing import COLOURS, DASHES, chart, interval, run_dash, run_ink

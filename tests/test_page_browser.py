@@ -7,7 +7,8 @@ import os
 import shutil
 
 import pytest
-from page_studies import copied, page_of, rename_slide, with_runs
+from page_studies import copied, page_of, rename_slide
+from report_size import with_runs
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
