@@ -13,7 +13,6 @@ from playwright.sync_api import sync_playwright
 PAGE, FOLDER = Path("report/index.html"), Path("docs/report")
 SIZES = ((375, 812), (768, 1024), (1280, 800))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-COLOURS = 64  # enough for letters and lines; a picture has 30 to 60 kB
 
 
 def main() -> None:
@@ -28,9 +27,8 @@ def main() -> None:
                 context = browser.new_context(viewport=size, color_scheme=scheme, offline=True)
                 page = context.new_page()
                 page.goto(PAGE.resolve().as_uri())
-                seen = Image.open(BytesIO(page.screenshot())).convert("RGB")
-                few = seen.quantize(COLOURS, dither=Image.Dither.NONE)
-                few.save(FOLDER / f"{width}-{scheme}.png", optimize=True)
+                with Image.open(BytesIO(page.screenshot())) as seen:
+                    seen.convert("RGB").save(FOLDER / f"{width}-{scheme}.webp", lossless=True)
                 context.close()
         browser.close()
 

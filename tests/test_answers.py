@@ -47,7 +47,7 @@ def content(tmp_path):
         }
         params = {"comparison": {"baseline": "forest"}, "split": {"group": "slide"}}
         empty = {"metrics": {}, "plots": {}, "verdicts": {}, "rows": None, "tables": {}}
-        empty |= {"study": {}, "pictures": {}, "images": {}, "texture": {}}
+        empty |= {"study": {}, "pictures": {}, "images": {}}
         return Content(
             params=params,
             results=results,

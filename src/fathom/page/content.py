@@ -39,6 +39,7 @@ METRICS = {
     "diagnosis.json": "how many networks left the plateau",
     "new_slides.json": "how well new slides are told",
     "segmentation.json": "how well nuclei are found",
+    "texture.json": "the smallest change of texture that the networks would have found",
 }
 PLOTS = {
     "curves.csv": "mean error by epoch",
@@ -54,7 +55,6 @@ TABLES = {
     files.CROPS: "crops",
     files.SUREST: "surest hits and misses",
 }
-TEXTURE = "texture.json"  # the positive control: the smallest texture that would have been found
 
 
 @dataclass
@@ -71,7 +71,6 @@ class Content:
     study: dict[str, Any]
     pictures: dict[str, Any]
     images: dict[str, str]  # data URIs by file name
-    texture: dict[str, Any]
     metrics_folder: Path
     runs: dict[str, Run]
     control_runs: dict[str, Run]
@@ -169,7 +168,6 @@ def read_content(metrics: Path, plots: Path, verdicts: Path, tables: Path) -> Co
         study=_json_or_none(tables / files.STUDY, "counts, hashes and versions", absent),
         pictures=pictures,
         images={path.name: _data_uri(path.read_bytes()) for path in sorted(tables.glob("*.webp"))},
-        texture=_json(metrics / TEXTURE) if (metrics / TEXTURE).is_file() else {},
         metrics_folder=metrics,
         runs=runs,
         control_runs=read_controls(),

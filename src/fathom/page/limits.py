@@ -73,8 +73,8 @@ def _leak(content: Content) -> str:
 
 
 def _texture(content: Content) -> str:
-    if said := content.texture.get("sentence"):
-        return str(said)
+    if "texture.json" in content.metrics:
+        return "Measured: metrics/texture.json."
     return (
         "Not measured here: the smallest change of texture that the networks would have found "
         "(metrics/texture.json). Without it, that they find nothing does not mean that there is "
