@@ -86,9 +86,9 @@ def with_runs(study: Path, names: Sequence[str]) -> Mapping[str, str]:
     rows = params["runs"]
     of = {name: list(rows)[place % len(rows)] for place, name in enumerate(names)}
     params["runs"] = {name: rows[source] for name, source in of.items()}
-    params["diagnosis"]["networks"] = [
-        name for name in params["diagnosis"]["networks"] if name in of
-    ]
+    named = params["diagnosis"]["networks"]
+    if named != "worse":
+        params["diagnosis"]["networks"] = [name for name in named if name in of]
     file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     folder = study / "metrics" / "runs"
     numbers = {name: (folder / f"{source}.json").read_bytes() for name, source in of.items()}

@@ -188,6 +188,7 @@ def test_whether_it_is_worse_at_all_is_said(depth, said):
         (("deep-norm", "deep-he"), (0.1, 0.2, 0.3),
          "Freed by norm (5 of 6) and he (5 of 6); it learned, too: +.200 [+.100, +.300] above"),
         (("deep-norm",), (-0.1, 0.0, 0.1), "freed is not taught: .000 [-.100, +.100] above"),
+        (("deep-norm",), (None, 0.1, None), "freed is not taught: +.100 above the same network"),
     ],
 )  # fmt: skip
 def test_what_freed_it_and_whether_it_learned(together, learned, said):

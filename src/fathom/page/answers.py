@@ -161,7 +161,7 @@ def _worse(verdict: Mapping[str, Any]) -> str:
     depth, other = verdict["depth"], verdict["compared_with"]
     if not depth or not other or depth["low"] is None:
         return f"{stayed}."
-    found = f"{signed(depth['estimate'])} [{signed(depth['low'])}, {signed(depth['high'])}]"
+    found = _effect(depth)
     if depth["high"] < 0:
         return f"It is worse than {other} ({found}), and {stayed}."
     if depth["low"] > 0:
@@ -182,9 +182,19 @@ def _cured(verdict: Mapping[str, Any]) -> str:
     gain = next((one["learned"] for one in verdict["causes"] if one["learned"]), None)
     if gain is None:
         return f"{said}."
-    found = f"{signed(gain['estimate'])} [{signed(gain['low'])}, {signed(gain['high'])}]"
-    taught = "it learned, too" if gain["low"] > 0 else "freed is not taught"
-    return f"{said}; {taught}: {found} above the same network on shuffled labels."
+    taught = "it learned, too" if _is_above(gain) else "freed is not taught"
+    return f"{said}; {taught}: {_effect(gain)} above the same network on shuffled labels."
+
+
+def _effect(effect: Mapping[str, Any]) -> str:
+    """Return a difference with its interval; one network alone has none."""
+    if effect["low"] is None or effect["high"] is None:
+        return signed(effect["estimate"])
+    return f"{signed(effect['estimate'])} [{signed(effect['low'])}, {signed(effect['high'])}]"
+
+
+def _is_above(effect: Mapping[str, Any]) -> bool:
+    return effect["low"] is not None and effect["low"] > 0
 
 
 def _change(verdict: Mapping[str, Any], rung: str) -> str:
@@ -202,7 +212,7 @@ def next_steps(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
         names = ", ".join(row["name"] for row in verdict["ladder"]["next_rows"])
         yield f"Raise diagnosis.budget: the ladder would go on with {names}."
     gains = [one["learned"] for one in verdict["causes"] if one["learned"]]
-    taught = any(gain["low"] > 0 for gain in gains)
+    taught = any(map(_is_above, gains))
     if cures and (taught or not gains):
         there = [name for name in cures if name in content.runs]
         yield (
