@@ -127,6 +127,11 @@ def test_a_study_without_gathered_tables_says_what_is_absent(study):
     assert "No network yet" in text
 
 
+def test_a_picture_that_is_not_there_is_left_out(study):
+    (study / "report" / "tables" / "micrograph-0.webp").unlink()
+    assert "5 of 23 images, made small." in page_of(study)
+
+
 def test_a_study_without_verdicts_says_so(study):
     for path in (study / "verdicts").iterdir():
         path.unlink()
@@ -228,7 +233,7 @@ def test_methods_and_bibtex_are_filled_in_from_the_run(committed, study):
 def test_the_limits_are_measured_or_said_not_to_be(study):
     told = dict(limits(content_of(ROOT)))
     assert "would be claimed in 80 % of studies of this size" in told["Differences"]
-    assert told["Groups"].startswith("23 groups (split.group: slide)")
+    assert told["Groups"].startswith("23 slides are kept whole (split.group).")
     assert "The outline alone tells the label" in told["Outline"]
     assert "Nothing was waived." in told["Audit"]
     waived = {"blurred_image:a.tif": "the only one of this day"}

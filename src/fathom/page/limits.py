@@ -19,7 +19,7 @@ def limits(content: Content) -> Iterator[Limit]:
     yield "Background", _controls(content, ("background",), "what the background tells")
     yield "The label itself", _leak(content)
     yield "Texture", _texture(content)
-    yield "Floor", _controls(content, ("shuffled-labels",), "what shuffled labels give")
+    yield "Shuffled labels", _controls(content, ("shuffled-labels",), "what shuffled labels give")
     yield "Audit", _audit(content)
     if accounts := " ".join(account_notes(content.metrics_folder)):
         yield "Nuclei", accounts
@@ -46,7 +46,10 @@ def _power(content: Content) -> str:
 
 def _groups(content: Content) -> str:
     groups = int(next(iter(content.results.values()))["groups"])
-    said = f"{groups} groups (split.group: {content.group}) are kept whole, and chance is of these."
+    said = (
+        f"{groups} {content.group}s are kept whole (split.group). The intervals are over these: "
+        f"more nuclei of the same {content.group}s would hardly narrow them."
+    )
     patients = content.study.get("patients")
     if patients and content.group != "patient" and patients < groups:
         said += (

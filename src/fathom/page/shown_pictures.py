@@ -97,7 +97,7 @@ def _shown(content: Content, cell: int, probability: float | None = None) -> Sho
 def micrographs(content: Content) -> list[dict[str, Any]]:
     """Return the micrographs with their outlines, each nucleus by its kind."""
     shown = []
-    for one in content.pictures.get("micrographs", ()):
+    for one in _there(content, "micrographs"):
         nuclei = [
             {
                 "points": nucleus["points"],
@@ -125,4 +125,10 @@ def micrographs(content: Content) -> list[dict[str, Any]]:
 
 def with_uris(content: Content, kind: str) -> list[dict[str, Any]]:
     """Return the pictures of a kind (`new_slides`, `audit`) with their bytes."""
-    return [{**one, "uri": content.images[one["file"]]} for one in content.pictures.get(kind, ())]
+    return [{**one, "uri": content.images[one["file"]]} for one in _there(content, kind)]
+
+
+def _there(content: Content, kind: str) -> list[dict[str, Any]]:
+    """Return the pictures of a kind whose files are there."""
+    listed = content.pictures.get(kind, ())
+    return [one for one in listed if one["file"] in content.images]

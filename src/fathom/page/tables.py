@@ -238,7 +238,7 @@ def ladder_table(content: Content, network: str) -> Table:
         for rung in verdict["rungs"]
     ]  # fmt: skip
     headings = ("one change", "left the plateau", "median epoch", "training accuracy",
-                "validation accuracy", "")  # fmt: skip
+                "validation accuracy", "came to")  # fmt: skip
     flat = pd.json_normalize([{"row": network, "left": verdict["left"]}, *verdict["rungs"]])
     return Table(f"ladder-{network}", f"Changes tried on {network}, one at a time", headings,
                  tuple(rows), as_csv(flat))  # fmt: skip
