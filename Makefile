@@ -1,4 +1,4 @@
-# make repro   set up, run the whole pipeline, print the comparison and the verdict
+# make repro   set up, run the whole pipeline, print the comparison, the verdict, where the report is
 # make verify  run the pipeline, and compare what it wrote with what was committed
 # make test    set up, run the tests but the heavy ones
 # make test-fast, make test-long   the quick ones of them; the heavy ones alone
@@ -23,6 +23,7 @@ repro: $(STAMP)
 	dvc repro
 	@fathom table
 	@fathom why
+	@echo "The report, all of this on one page: report/index.html"
 
 verify: $(STAMP)
 	dvc repro

@@ -20,6 +20,7 @@ settings.load_profile("fathom")
 LONGEST = (
     "test_pipeline",
     "test_pool",
+    "test_page_browser",
     "test_predict_bad_input",
     "test_numerics",
     "test_scorer",
@@ -45,6 +46,7 @@ LONGEST = (
     "test_slide_files",
     "test_interruption",
     "test_architecture_cost",
+    "test_page",
     "test_find_nuclei",
     "test_feature_controls",
     "test_overlay",

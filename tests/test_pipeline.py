@@ -95,7 +95,7 @@ def project(tmp_path_factory):
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file() and not name.startswith(
-            ("metrics/", "plots/", "docs/pictures/", "verdicts/")
+            ("metrics/", "plots/", "docs/pictures/", "verdicts/", "report/tables/")
         ):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
@@ -114,7 +114,7 @@ def project(tmp_path_factory):
             for stage in ("train", "export")
             for name in ("small", "deep-batchnorm")
         ),
-        *("predict", "package", "ladder", "diagnose"),
+        *("predict", "package", "ladder", "diagnose", "report"),
         *("control_crops", "control_classifiers", "control_runs", "controls"),
     }
     committed(folder, "Run the pipeline")
@@ -128,7 +128,8 @@ def branch(project):
     yield project
     run(project, "git", "checkout", "--quiet", "--force", "main")
     run(project, "git", "branch", "--quiet", "-D", "change")
-    run(project, "git", "clean", "--quiet", "--force", "-d", "metrics", "plots", "docs", "verdicts")
+    run(project, "git", "clean", "--quiet", "--force", "-d", "metrics", "plots", "docs", "verdicts",
+        "report")  # fmt: skip
     # The default data were never fetched here: they are missing, and may be.
     run(project, "dvc", "checkout", "--quiet", "--force", "--allow-missing")
 
@@ -159,6 +160,20 @@ def test_everything_that_is_promised_is_there(project):
     assert {"curves.png", "depth.png", "roc.png", "confusion.png", "results.png"} <= pictures
 
 
+def test_the_report_is_one_page_and_a_clone_without_data_writes_the_same(project, tmp_path):
+    written = (project / "report" / "index.html").read_bytes()
+    assert 100_000 < len(written) <= 3_000_000
+    for name in ("small", "deep-batchnorm", "baseline-forest"):
+        assert f'data-follow="{name}"' in written.decode("utf-8")
+    small = sum(path.stat().st_size for path in (project / "report" / "tables").iterdir())
+    assert small <= 1_000_000
+    run(tmp_path, "git", "clone", "--quiet", str(project), "clone")
+    clone = tmp_path / "clone"
+    assert not (clone / "data" / "runs").exists()
+    assert run(clone, "fathom", "report", "--no-open") == "report/index.html\n"
+    assert (clone / "report" / "index.html").read_bytes() == written
+
+
 def test_the_table_is_printed_at_the_width_of_a_log(project):
     out = run(project, "fathom", "table")
     assert "small" in out
@@ -173,7 +188,7 @@ def test_a_second_repro_runs_nothing(project):
 
 @pytest.mark.long
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force")) == 22
+    assert len(repro(project, "--force")) == 23
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -240,7 +255,7 @@ def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
     assert len(before) == 2
     [row] = yaml.safe_load(run(branch, "fathom", "why", "--next"))
     edit(branch, lambda params: params["diagnosis"].update(budget=36))
-    assert repro(branch) == ["ladder", "diagnose"]
+    assert repro(branch) == ["ladder", "diagnose", "report"]
     assert rungs() - before == {row}
     assert len(finished_cells(branch) - cells) == 6
     told = run(branch, "fathom", "why", "deep-batchnorm")

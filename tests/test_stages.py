@@ -14,6 +14,7 @@ from dvc.repo import Repo
 
 from fathom.ground.section import Section
 from fathom.ground.stage import arguments
+from fathom.page.content import SECTIONS as SHOWN
 
 ROOT = Path(__file__).parents[1]
 STAGES = {
@@ -42,6 +43,7 @@ READERS = {
     "read_architectures": {"architectures"},
     "read_segmentation": {"segmentation"},
     "read_numerics": {"numerics"},
+    "read_content": set(SHOWN),
 }
 TABLES = ("runs", "controls")
 # From the top down: a package imports those below it, and the modules that lie beside them.
@@ -49,6 +51,7 @@ PACKAGES = (
     "scoring",
     "results",
     "packaging",
+    "page",
     "reports",
     "models",
     "diagnosis",
@@ -70,7 +73,8 @@ PACKAGES = (
 )
 # A dep that orders two stages: nothing of it is read.
 ORDER = {"audit_images": {"data/checked.txt"}, "segment": {"data/audit_images"}}
-HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript"}
+HEAVY = {"torch", "sklearn", "joblib", "matplotlib", "dvc", "onnx", "onnxscript", "vl_convert"}
+HEAVY |= {"jinja2", "markupsafe"}
 
 
 def definition(stage):
@@ -158,7 +162,15 @@ def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").rglob("*.py"):
         readers_themselves = ("rows", "params", "numerics", "section")
-        commands = ("cli", "line_table", "report", "control_report", "run_table")
+        commands = (
+            "cli",
+            "line_table",
+            "report",
+            "control_report",
+            "run_table",
+            "content",
+            "opened",
+        )
         if path.stem not in (*readers_themselves, *commands):
             used = {
                 node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")
@@ -271,8 +283,8 @@ def test_the_bottom_imports_only_the_errors(module):
 )
 def test_images_and_inference_need_none_of_the_training_packages(module):
     path = source(f"fathom.{module}")
-    # `fathom package` imports onnx, of the extra `train`, once it is called.
-    allowed = {"onnx"} if module == "cli" else set()
+    # `fathom package` and `fathom report` import these, of the extra `train`, once they are called.
+    allowed = {"onnx", "vl_convert", "jinja2", "markupsafe"} if module == "cli" else set()
     assert packages([path, *closure(path)]) & HEAVY <= allowed
 
 

@@ -325,6 +325,17 @@ def why(
 
 
 @app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report/index.html"),
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Show it in a browser.")] = True,
+) -> None:
+    """Write the study as one page, from the tables that git keeps, and open it."""
+    from fathom.page.opened import write_and_open
+
+    write_and_open(out, show=show)
+
+
+@app.command()
 def runs(
     data: Annotated[Path, typer.Option(help="The folder of the pipeline's data.")] = Path("data"),
 ) -> None:
@@ -336,9 +347,7 @@ def runs(
 
 @app.command()
 def cells(
-    store: Annotated[
-        Path, typer.Option("--store", help="The folder that cells are kept in.")
-    ] = Path(".cells"),
+    store: Annotated[Path, typer.Option(help="The folder of the cells.")] = Path(".cells"),
     prune: Annotated[
         bool,
         typer.Option(

@@ -29,6 +29,7 @@ _FOLDED = 12  # columns at least, of what may fold
 CHOSEN = Path("data/baseline/chosen.json")  # of the stage `baseline`
 
 LOOK_AT = (
+    ("report/index.html", "all of this as one page, to open and to send on"),
     ("docs/pictures/", "the comparison in pictures, as README shows them"),
     ("metrics/", "every number; between branches: dvc metrics diff main"),
     ("verdicts/", "why a network is worse, with the evidence: fathom why"),

@@ -1,0 +1,291 @@
+"""The page as text: of the committed study, and of studies that lack or have more than it does."""
+
+import json
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import pandas as pd
+import pytest
+from page_studies import (
+    ROOT,
+    content_of,
+    copied,
+    edit_json,
+    edit_params,
+    page_of,
+    rename_slide,
+)
+from report_size import with_runs
+
+from fathom.ground.errors import FathomError
+from fathom.page.drawing import COLOURS, DASHES, chart, interval, run_dash, run_ink
+from fathom.page.limits import limits
+from fathom.page.opened import FOLDERS, write_and_open
+
+VOID = {"meta", "link", "img", "br", "input", "path", "line", "rect", "polygon", "circle"}
+
+
+class Outline(HTMLParser):
+    """What a page is made of: its tags in balance, its ids, what it links to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.headings = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        own = dict(attributes)
+        self.ids += [own["id"]] if "id" in own else []
+        self.links += [own[name] for name in ("href", "src") if name in own]
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """Return the page of the committed study, written in the project's own folder."""
+    return page_of(ROOT)
+
+
+@pytest.fixture
+def study(tmp_path):
+    return copied(tmp_path / "study")
+
+
+def test_the_committed_study_has_its_page_in_three_megabytes(committed):
+    assert len(committed.encode("utf-8")) <= 3_000_000
+    tables = ROOT / "report" / "tables"
+    assert sum(path.stat().st_size for path in tables.iterdir()) <= 1_000_000
+
+
+def test_the_same_tables_give_the_same_bytes(committed, study):
+    assert page_of(study, fresh=True) == committed
+
+
+def test_it_is_sound_html_and_loads_nothing(committed):
+    outline = Outline(committed)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    for link in outline.links:
+        assert link.startswith(("#", "data:")), link
+        assert link[0] != "#" or link[1:] in outline.ids
+    for link in re.findall(r"url\(([^)]{0,40})", committed):
+        assert link.startswith("data:"), link
+    # No level of headings is skipped.
+    assert outline.headings[0] == 1
+    steps = zip(outline.headings, outline.headings[1:], strict=False)
+    assert all(after - before <= 1 for before, after in steps)
+
+
+def test_nothing_of_this_machine_and_no_time_is_in_it(committed):
+    assert str(ROOT) not in committed
+    assert not re.search(r"\b\d\d:\d\d:\d\d\b", committed)
+
+
+def test_every_run_is_followed_in_tables_charts_and_pictures(committed):
+    content = content_of(ROOT)
+    for name in content.runs:
+        for start in ("<tr", '<figure class="panel"', "<path", "<g"):
+            assert re.search(f'{start} data-run="{name}"', committed), (name, start)
+        assert f'<option value="{name}">' in committed
+
+
+def test_text_of_a_slide_stays_text(study):
+    rename_slide(study, "<script>alert(1)</script>")
+    text = page_of(study)
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert Outline(text).open == []
+
+
+def test_a_name_in_params_stays_text(study):
+    edit_params(study, lambda params: params.update(dataset='data/<b>"x"</b>&amp;'))
+    text = page_of(study)
+    assert "<b>" not in text
+    assert "&lt;b&gt;" in text
+
+
+def test_a_study_without_gathered_tables_says_what_is_absent(study):
+    for path in (study / "report" / "tables").iterdir():
+        path.unlink()
+    text = page_of(study)
+    for what in ("micrographs", "crops", "calibration", "the signal by layer", "versions"):
+        assert re.search(f"Absent: [^<]*{what}", text), what
+    assert 'class="crop"' not in text
+    assert "No network yet" in text
+
+
+def test_a_picture_that_is_not_there_is_left_out(study):
+    (study / "report" / "tables" / "micrograph-0.webp").unlink()
+    assert "5 of 23 images, made small." in page_of(study)
+
+
+def test_a_study_without_verdicts_says_so(study):
+    for path in (study / "verdicts").iterdir():
+        path.unlink()
+    assert "No verdict was made yet" in page_of(study)
+
+
+def test_a_study_in_which_nothing_was_diagnosed(study):
+    (study / "verdicts" / "verdicts.json").write_text("{}\n")
+    assert "Absent: why a network fails" not in page_of(study)
+    assert "No network was diagnosed." in page_of(study)
+
+
+def test_a_study_without_new_slides_and_controls(study):
+    (study / "metrics" / "new_slides.json").write_text("{}")
+    (study / "metrics" / "controls.json").unlink()
+    edit_json(
+        study / "report" / "tables" / "pictures.json",
+        lambda pictures: pictures.update(new_slides=[], audit=[], new_images=0),
+    )
+    text = page_of(study)
+    assert "New slides, scored" not in text
+    assert "Not measured here: what the outline alone tells." in text
+
+
+def test_what_was_never_compared_has_no_page(study):
+    for path in (study / "metrics" / "runs").iterdir():
+        path.unlink()
+    with pytest.raises(FathomError, match="no results yet: run 'make repro' first"):
+        page_of(study)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_run_and_two(study, count):
+    (study / "verdicts" / "verdicts.json").write_text("{}\n")
+    with_runs(study, [f"run{number}" for number in range(count)])
+    text = page_of(study)
+    assert Outline(text).open == []
+    assert ("No network deeper than run0" in text) == (count == 1)
+
+
+def test_of_many_runs_the_first_screen_shows_those_that_matter(study):
+    with_runs(study, [f"run{number:02d}" for number in range(20)])
+    text = page_of(study)
+    first = text[: text.index("Each deeper network")]
+    assert 'data-follow="run00"' in first
+    assert 'data-follow="run19"' not in first
+    assert "All 23 rows" in first
+    assert "The first 300 of 320 rows; all are in the CSV file." not in text
+    assert len(text) <= 3_000_000
+
+
+def test_bright_field_and_other_classes(study):
+    edit_json(
+        study / "report" / "tables" / "study.json",
+        lambda told: told.update(classes={"negative": "normal", "positive": "mitotic"}, channels=3),
+    )
+    edit_params(study, lambda params: params["segmentation"].update(stain="haematoxylin"))
+    text = page_of(study)
+    assert "54 % mitotic, the rest normal" in text
+    assert "Nuclei were found by a local threshold (haematoxylin)" in text
+
+
+def test_failed_runs_are_marked_and_are_sure_of_none(study):
+    edit_json(
+        study / "metrics" / "runs" / "shallow.json",
+        lambda numbers: numbers.update(constant_cells=3, final_constant=1),
+    )
+    table = study / "report" / "tables" / "surest.csv"
+    surest = pd.read_csv(table)
+    surest[surest["run"] != "shallow"].to_csv(table, index=False)
+    text = page_of(study)
+    assert "shallow†‡</button>" in text
+    assert "† shallow: 3 of 3 networks say the same of every nucleus." in text
+    assert "shallow: its networks say the same of every nucleus, and are sure of none." in text
+
+
+def test_csv_files_hold_the_tables(committed):
+    links = re.findall(r'href="data:text/csv;charset=utf-8,([^"]*)" download="([^"]*)"', committed)
+    files = {name: unquote(content) for content, name in links}
+    rows = files["runs.csv"].splitlines()
+    assert len(rows) == 1 + len(content_of(ROOT).results)
+    numbers = json.loads((ROOT / "metrics" / "runs" / "shallow.json").read_text())
+    shallow = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
+    assert float(shallow["balanced_accuracy"]) == numbers["balanced_accuracy"]
+    curves = files["curves.csv"].splitlines()
+    networks = files["networks.csv"].splitlines()
+    assert len(curves) - 1 == 2 * (len(networks) - 1)
+
+
+def test_methods_and_bibtex_are_filled_in_from_the_run(committed, study):
+    assert "for 40 epochs with rmsprop (learning rate 0.001, batch size 64)" in committed
+    assert "The study holds 2,170 nuclei" in committed
+    assert "title = {MNFinder 1.2.3, micrographs and masks}" in committed
+    edit_params(study, lambda params: params["recipe"].update(epochs=7, weights="last"))
+    assert "for 7 epochs" in page_of(study)
+    assert "the last epoch was kept" in page_of(study)
+
+
+def test_the_limits_are_measured_or_said_not_to_be(study):
+    told = dict(limits(content_of(ROOT)))
+    assert "would be claimed in 80 % of studies of this size" in told["Differences"]
+    assert told["Groups"].startswith("23 slides are kept whole (split.group).")
+    assert "The outline alone tells the label" in told["Outline"]
+    assert "Nothing was waived." in told["Audit"]
+    waived = {"blurred_image:a.tif": "the only one of this day"}
+    edit_params(study, lambda params: params["audit"].update(waivers=waived))
+    assert "blurred_image:a.tif (the only one of this day)" in page_of(study)
+
+
+def test_fathom_report_writes_it_and_says_what_is_absent(study, monkeypatch, capsys):
+    (study / "plots" / "roc.csv").unlink()
+    monkeypatch.chdir(study)
+    shown = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+    write_and_open(FOLDERS[-1].parent / "page.html", show=True)
+    said = capsys.readouterr()
+    assert said.out == "report/page.html\n"
+    assert "absent: ROC curves (plots/roc.csv)\n" in said.err
+    assert shown == [(study / "report" / "page.html").as_uri()]
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    write_and_open(FOLDERS[-1].parent / "page.html", show=True)
+    assert len(shown) == 1
+
+
+def test_colour_and_dashes_tell_49_runs_apart():
+    looks = {(run_ink(place), run_dash(place)) for place in range(COLOURS * len(DASHES))}
+    assert len(looks) == 49
+
+
+def test_a_chart_has_words_a_colour_of_the_page_and_whom_to_follow():
+    drawn = chart(
+        {
+            "data": {"values": [{"x": 0, "y": 0.123456}, {"x": 1, "y": 1}]},
+            "mark": "line",
+            "encoding": {
+                "x": {"field": "x", "type": "quantitative"},
+                "y": {"field": "y", "type": "quantitative"},
+                "color": {"value": run_ink(3)},
+                "description": {"value": "run:a"},
+            },
+        },
+        'said <of> "it"',
+    )
+    assert 'aria-label="said &lt;of&gt; &#34;it&#34;"' in drawn
+    assert re.search(r'<path data-run="a" d="M0,[\d.]+L300,0" stroke="var\(--run-3\)"', drawn)
+    assert not re.search(r"\d\.\d\d", drawn)
+    assert "<g></g>" not in drawn
+
+
+def test_an_interval_stays_within_its_picture():
+    drawn = interval("a", 1, 0.1, 0.5, 0.9, (0.4, 0.8))
+    assert 'x1="0.0" x2="100.0"' in drawn
+    assert 'stroke="var(--run-1)"' in drawn
+    assert 'stroke="var(--grey)"' in interval("a", None, 0.1, 0.5, 0.9, (0.4, 0.8))
