@@ -46,6 +46,7 @@ READERS = {
 TABLES = ("runs", "controls")
 # From the top down: a package imports those below it, and the modules that lie beside them.
 PACKAGES = (
+    "commands",
     "scoring",
     "results",
     "packaging",
@@ -158,7 +159,7 @@ def test_params_are_read_in_stage_scripts_only():
     readers = {"read_section", *READERS}
     for path in (ROOT / "src" / "fathom").rglob("*.py"):
         readers_themselves = ("rows", "params", "numerics", "section")
-        commands = ("cli", "line_table", "report", "control_report", "run_table")
+        commands = ("networks", "slides", "line_table", "report", "control_report", "run_table")
         if path.stem not in (*readers_themselves, *commands):
             used = {
                 node.id for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "id")
