@@ -252,6 +252,8 @@ def _notes(before: Revision, after: Revision) -> Iterator[str]:
     """Yield what a reader must know about these two commits."""
     if before.commit == after.commit:
         yield f"{before.name} and {after.name} are one commit."
+    for revision in dict.fromkeys((before, after)):
+        yield from _stale(revision)
     runs = [revision.json(name) for revision in (before, after) for name in revision.names(RUNS)]
     levels = sorted({run["confidence"] for run in runs if "confidence" in run})
     if len(levels) > 1:
@@ -265,6 +267,32 @@ def _notes(before: Revision, after: Revision) -> Iterator[str]:
     left = not_committed("metrics", "verdicts", LOCK, str(PARAMS_FILE))
     if after.name == "HEAD" and left:
         yield f"Not committed, and not compared: {', '.join(sorted(left))}."
+
+
+def _stale(revision: Revision) -> Iterator[str]:
+    """Yield a sentence where results were computed with other params than the commit has."""
+    params = revision.yaml(PARAMS_FILE)
+    stated, rows = _flat(params), params.get("runs", {})
+    used: dict[str, Any] = {}
+    for name, stage in revision.yaml(LOCK).get("stages", {}).items():
+        row = name.partition("@")[2]
+        if not row or row in rows:  # of a row that is gone DVC keeps what it was
+            used |= _flat(stage.get("params", {}).get(str(PARAMS_FILE), {}))
+    both = stated.keys() & used.keys()
+    other = sorted(key for key in both if _number(stated[key]) != _number(used[key]))
+    if other:
+        yield (
+            f"The results of {revision.name} were computed with other params than it has "
+            f"({', '.join(other)}): run 'make repro' there, and commit."
+        )
+
+
+def _number(value: object) -> object:
+    """Return a number that DVC wrote without a point, 1e-07, as one: YAML 1.1 takes it for text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _no_results(revision: Revision) -> FathomError:
