@@ -121,7 +121,7 @@ def allowed(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     for kind, (told, inside) in CONTAINERS.items():
         if field.get("type") == kind:
             return f"{told}: {allowed(field.get(inside) or {}, schema)}"
-    return f"{KINDS.get(str(field.get('type')), 'anything')}{_bounds(field)}"
+    return f"{KINDS[field['type']]}{_bounds(field)}"
 
 
 CONTAINERS = {
