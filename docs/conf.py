@@ -1,5 +1,8 @@
 """The docs as a site: `make docs` builds it into site/, without a network, warnings as errors."""
 
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+
 project = "fathom"
 author = "The fathom developers"
 copyright = "the fathom developers, MIT licence"
@@ -20,3 +23,8 @@ html_static_path: list[str] = []
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None
+
+
+def setup(app: Sphinx) -> None:
+    """Show the graph of stages as its text: GitHub draws it, by a script from the network."""
+    app.add_lexer("mermaid", TextLexer)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from fathom import cli
 from fathom.ground.errors import FathomError
 from fathom.reports.changes import Interval, compare_revisions, difference_of
-from fathom.statistics.measures import wilson_interval
+from fathom.statistics.metrics import wilson_interval
 
 VERDICT = {
     "main": "no signal reaches the output at initialisation",

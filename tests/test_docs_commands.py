@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import tifffile
+import yaml
 from conftest import draw_field
 from model_cards import ROOT, abstention_of
 from pylibCZIrw import czi
@@ -152,6 +153,24 @@ def test_every_example_runs_and_stands_in_the_help(clone, command, example):
         json.loads(printed)
     told = run_in(clone, f"COLUMNS=200 fathom {command} --help")
     assert example in told
+
+
+def test_the_example_for_ci_writes_what_changed_and_the_diff_of_dvc(clone):
+    text = (ROOT / "docs" / "ci-example.yml").read_text(encoding="utf-8")
+    [script] = [
+        step["run"]
+        for step in yaml.safe_load(text)["jobs"]["compare"]["steps"]
+        if step.get("name") == "What changed"
+    ]
+    headline = clone / "metrics" / "headline.json"
+    run_in(clone, "git update-ref refs/remotes/origin/main main")
+    headline.write_text(json.dumps(json.loads(headline.read_text()) | {"test_nuclei": 7}))
+    committed(clone, "Change")
+    run_in(clone, f"export BASE=main RUN=RUN GITHUB_STEP_SUMMARY=summary.md\n{script}")
+    comment = (clone / "comment.md").read_text(encoding="utf-8")
+    assert comment.startswith("### What changed from origin/main (")
+    assert re.search(r"\| metrics/headline.json +\| test_nuclei +\| \d+ +\| 7 ", comment)
+    assert comment == (clone / "summary.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
