@@ -3,6 +3,8 @@
 # make test    set up, run the tests but the heavy ones
 # make test-fast, make test-long   the quick ones of them; the heavy ones alone
 # make check   set up, lint, format check, types
+# make docs    set up, write the pages that come from the code, build the site in site/
+# make experiments   branches and experiments of DVC side by side, in few columns
 PYTHON ?= python3
 VENV   := .venv
 STAMP  := $(VENV)/.installed
@@ -14,7 +16,10 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro verify test test-fast test-long check setup
+# The columns of metrics/headline.json: shown always, the params where they differ.
+HEADLINE := best_network|classifier|failed_networks|first_network|test_nuclei
+
+.PHONY: repro verify test test-fast test-long check docs experiments setup
 .DELETE_ON_ERROR:
 
 # A row of params.yaml that no stage could be made of is said before any work.
@@ -42,6 +47,14 @@ check: $(STAMP)
 	ruff check
 	ruff format --check
 	mypy
+
+docs: $(STAMP)
+	python docs/reference.py
+	sphinx-build --quiet --fail-on-warning --nitpicky docs site
+	@echo "site/index.html"
+
+experiments: $(STAMP)
+	@dvc exp show --all-branches --only-changed --drop 'Created|State|Executor' --keep '$(HEADLINE)'
 
 setup: $(STAMP)
 

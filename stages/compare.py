@@ -7,6 +7,7 @@ from fathom.ground.numerics import read_numerics
 from fathom.ground.section import read_section
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import weight_layers
+from fathom.reports.headline import write_headline
 from fathom.reports.plot_tables import tables, write_tables
 from fathom.reports.plots import draw_all
 from fathom.statistics import comparison, final_network
@@ -23,20 +24,20 @@ def compare(
     runs: Path,
     metrics: Path,
     summary: Path,
+    headline: Path,
     plots: Path,
     pictures: Path,
 ) -> None:
     """Write one JSON a run, the summary of all, tables of plots, pictures."""
-    networks, params = read_runs(), read_section(Comparison)
+    networks, lines, params = read_runs(), read_architectures(), read_section(Comparison)
     study = study_of(read_nuclei(nuclei), read_section(Split).group)
     everyone = comparison.read_all_cells(networks, runs, baseline, study)
-    lines = read_architectures()
     depths = {name: weight_layers(parse(lines[of.architecture])) for name, of in networks.items()}
-    found = comparison.compare(everyone, study, depths, params, read_numerics())
-    results = final_network.with_final_networks(found, networks, runs, study)
+    results = comparison.compare(everyone, study, depths, params, read_numerics())
+    results = final_network.with_final_networks(results, networks, runs, study)
     comparison.write_comparison(metrics, summary, results)
-    drawn = tables(everyone, study, results, networks, runs)
-    write_tables(plots, drawn)
+    write_headline(headline, results, networks, params)
+    write_tables(plots, drawn := tables(everyone, study, results, networks, runs))
     draw_all(drawn, results, params.confidence, pictures)
 
 

@@ -1,11 +1,19 @@
+import json
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
 from fathom import cli
+from fathom.commands.examples import EXAMPLES
+from fathom.commands.words import Exit, print_json
 from fathom.networks.families import reduced_vgg
+
+COMMANDS = typer.main.get_command(cli.app).commands
 
 
 def fathom(monkeypatch, *arguments):
@@ -21,20 +29,20 @@ def test_a_sound_data_set_has_no_fault(monkeypatch, capsys, simulated_dataset):
     assert "no fault found" in capsys.readouterr().out
 
 
-def test_every_fault_is_printed_and_the_exit_code_is_2(monkeypatch, capsys, tmp_path):
+def test_every_fault_is_printed_and_the_exit_code_is_1(monkeypatch, capsys, tmp_path):
     rows = [{"image": name, "slide": "s", "patient": "p"} for name in ("images/a.tif", "../b.tif")]
     pd.DataFrame(rows).to_csv(tmp_path / "images.csv", index=False)
-    assert fathom(monkeypatch, "check", tmp_path) == 2
+    assert fathom(monkeypatch, "check", tmp_path) == 1
     printed = capsys.readouterr()
     assert "images.csv, row 2, column 'image'" in printed.out
     assert "images.csv, row 3, column 'image': '../b.tif' leaves the folder" in printed.out
-    assert "faults; docs/own-data.md" in printed.err
-    assert "Traceback" not in printed.err
+    assert "faults; docs/own-data.md" in printed.out
+    assert printed.err == ""
 
 
 def test_new_slides_need_no_label(monkeypatch, tmp_path):
     (tmp_path / "images.csv").write_text("image,slide,patient\n", encoding="utf-8")
-    assert fathom(monkeypatch, "check", tmp_path) == 2
+    assert fathom(monkeypatch, "check", tmp_path) == 1
     assert fathom(monkeypatch, "check", tmp_path, "--new-slides") == 0
 
 
@@ -113,6 +121,64 @@ def test_a_mistake_is_one_sentence_and_the_exit_code_2(monkeypatch, capsys, tmp_
     assert fathom(monkeypatch, *arguments) == 2
     assert capsys.readouterr().err.startswith("fathom: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_the_packages(monkeypatch, capsys):
+    assert fathom(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"fathom {version('fathom')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_help_has_its_examples_a_paragraph_each(monkeypatch, capsys, command):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert fathom(monkeypatch, command, "--help") == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "Examples:" in lines
+    assert set(EXAMPLES[command]) <= set(lines)
+
+
+def test_words_that_commands_share_mean_the_same():
+    """An option of one name has one help, but where it names another thing by design."""
+    told = {}
+    for name, command in COMMANDS.items():
+        for param in command.params:
+            if param.param_type_name == "option":
+                told.setdefault(param.opts[-1], {}).setdefault(param.help, []).append(name)
+    by_design = {"--out", "--um-per-px"}  # a folder or a zip; of a set or of a slide
+    assert {option for option, helps in told.items() if len(helps) > 1} <= by_design
+
+
+@pytest.mark.parametrize(
+    "arguments", [("lines", "fc1 - o", "--crop-px", "8"), ("cells",), ("cells", "--prune")]
+)
+def test_json_is_all_that_is_printed(monkeypatch, capsys, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert fathom(monkeypatch, *arguments, "--json") == 0
+    assert isinstance(json.loads(capsys.readouterr().out), list)
+
+
+def test_faults_as_json_have_file_row_and_column_and_the_exit_code_1(monkeypatch, capsys, tmp_path):
+    (tmp_path / "images.csv").write_text("image,slide,patient\n../b.tif,s,p\n", encoding="utf-8")
+    assert fathom(monkeypatch, "check", tmp_path, "--new-slides", "--json") == 1
+    faults = json.loads(capsys.readouterr().out)["faults"]
+    assert {"file", "row", "column", "what"} == set(faults[0])
+    assert (faults[0]["file"], faults[0]["row"], faults[0]["column"]) == ("images.csv", 2, "image")
+
+
+def test_numbers_that_json_has_no_word_for_are_null(capsys):
+    print_json({"far": float("inf"), "none": [float("nan"), 1.5], "where": Path("a")})
+    assert json.loads(capsys.readouterr().out) == {"far": None, "none": [None, 1.5], "where": "a"}
+
+
+def test_a_fault_of_fathom_itself_has_its_traceback_and_a_code_of_its_own(monkeypatch, capsys):
+    monkeypatch.setattr("fathom.reports.cell_table.kept_cells", lambda store: 1 / 0)
+    assert fathom(monkeypatch, "cells") == Exit.FAULT
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_word_that_no_command_has_is_a_mistake(monkeypatch):
+    assert fathom(monkeypatch, "cells", "--nonsense") == Exit.MISTAKE
+    assert fathom(monkeypatch, "nonsense") == Exit.MISTAKE
 
 
 @pytest.mark.parametrize(

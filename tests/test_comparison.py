@@ -300,6 +300,7 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path, monkeypatch):
             Path("runs"),
             out / "metrics" / "runs",
             out / "metrics" / "summary.json",
+            out / "metrics" / "headline.json",
             out / "plots",
             out / "pictures",
         )
@@ -310,6 +311,7 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path, monkeypatch):
     pictures = ("confusion", "curves", "depth", "results", "roc")
     assert set(written[0]) == {
         "metrics/summary.json",
+        "metrics/headline.json",
         *(f"metrics/runs/{run}.json" for run in runs),
         *(f"plots/{table}.csv" for table in ("confusion", "curves", "depth", "roc")),
         *(f"pictures/{picture}.png" for picture in pictures),

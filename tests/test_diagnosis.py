@@ -35,7 +35,7 @@ from fathom.ground.section import read_section
 from fathom.networks.interventions import Plan
 from fathom.networks.recipe import Probes, Recipe
 from fathom.reports.diagnosis_report import next_lines
-from fathom.reports.report import print_next_row
+from fathom.reports.report import next_rows, print_next_rows
 from fathom.reports.verdict_text import (
     Explained,
     numbers,
@@ -276,15 +276,15 @@ def test_the_page_says_when_networks_left_and_the_p_value_where_epochs_may_be_co
 
 def test_the_next_row_can_be_pasted_into_params(tmp_path, capsys):
     write_verdicts(tmp_path, tmp_path / "m.json", [explained(next_rows=(NEXT,))], SHARES, 0.95)
-    print_next_row(tmp_path, None)
+    print_next_rows(next_rows(tmp_path, None))
     [name, found] = yaml.safe_load(capsys.readouterr().out).popitem()
     assert name == "deep-batchnorm"
     assert Run.model_validate(found).interventions == {"batchnorm": {"norm": "batch"}}
     write_verdicts(tmp_path, tmp_path / "m.json", [explained()], SHARES, 0.95)
-    print_next_row(tmp_path, "deep")
+    print_next_rows(next_rows(tmp_path, "deep"))
     assert capsys.readouterr().out == "# deep: no row is left that the ladder would train\n"
     with pytest.raises(FathomError, match="there is no verdict on 'other', only on: deep"):
-        print_next_row(tmp_path, "other")
+        next_rows(tmp_path, "other")
 
 
 def test_seeds_go_on_from_those_of_the_recipe():

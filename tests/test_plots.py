@@ -71,14 +71,28 @@ def test_one_run_and_many_runs_can_be_drawn(made, tmp_path, runs):
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_curves_are_means_over_cells_within_their_extremes(made):
+def test_every_network_has_a_curve_of_its_own(made):
     curves = made[0]["curves"]
-    row = curves.query("run == 'deep' and part == 'training' and epoch == 2").iloc[0]
+    rows = curves.query("run == 'deep' and part == 'training' and epoch == 2")
     # folds 0, 1 and 2 of the simulated history; the final model's fold is not shown
-    ends = (row["accuracy_low"], row["accuracy"], row["accuracy_high"])
-    assert ends == pytest.approx((0.60, 0.61, 0.62))
-    assert row["loss"] == pytest.approx(0.6)
-    assert len(curves) == len(RUNS) * 2 * 4
+    assert list(rows["network"]) == [f"fold {fold} seed 0" for fold in range(3)]
+    assert rows["accuracy"].to_numpy() == pytest.approx([0.60, 0.61, 0.62])
+    assert rows["loss"].to_numpy() == pytest.approx(0.6)
+    assert len(curves) == len(RUNS) * 3 * 2 * 4
+
+
+def test_of_many_epochs_a_hundred_are_kept_the_first_and_the_last_among_them(tmp_path):
+    epochs = range(1, 301)
+    history = pd.DataFrame({"fold": 0, "seed": 1, "epoch": epochs})
+    for part in ("train", "validation"):
+        history[f"{part}_accuracy"] = 0.5
+        history[f"{part}_loss"] = [1 / epoch for epoch in epochs]
+    write_table(tmp_path / "history.parquet", history)
+    curves = plot_tables.curves({"deep": tmp_path / "history.parquet"})
+    training = curves[curves["part"] == "training"]
+    assert len(training) == 100
+    assert list(training["epoch"].iloc[[0, -1]]) == [1, 300]
+    assert training["loss"].to_numpy() == pytest.approx(1 / training["epoch"].to_numpy())
 
 
 def test_errors_by_depth_mirror_the_results(made):

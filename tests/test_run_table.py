@@ -9,7 +9,7 @@ from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.interventions import Plan
 from fathom.networks.recipe import Recipe
-from fathom.reports.run_table import price_of, print_runs
+from fathom.reports.run_table import listed_rows, price_of, print_rows
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 PARAMS = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -24,7 +24,7 @@ def test_every_row_is_listed_with_its_changes_cost_and_whether_it_is_done(
     done = tmp_path / "runs" / "vgg-13-batchnorm"
     done.mkdir(parents=True)
     (done / "predictions.parquet").touch()
-    print_runs(tmp_path, FILE)
+    print_rows(listed_rows(tmp_path, FILE))
     out = capsys.readouterr().out
     for table in ("runs", "controls"):
         for name in PARAMS[table]:

@@ -156,7 +156,7 @@ def test_a_lock_that_is_missing_is_named(project):
     (project[0] / "dvc.lock").unlink()
     with pytest.raises(FathomError, match=r"dvc\.lock is missing: run 'dvc repro' first"):
         list(verify("HEAD", 0.001))
-    with pytest.raises(FathomError, match=r"dvc\.lock of nowhere cannot be read"):
+    with pytest.raises(FathomError, match=r"'nowhere' is no commit here\. The branches are: "):
         list(verify("nowhere", 0.001))
 
 

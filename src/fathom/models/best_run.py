@@ -13,23 +13,30 @@ def best_run(metrics: Path, runs: Sequence[str]) -> str:
     `metrics` is the folder of `<run>.json`. Test parts have no say: they report, they never choose.
     A run whose final network failed (`failure`) is not chosen; raises `FathomError` where all did.
     """
-    measured: dict[str, float] = {}
-    failed: list[str] = []
+    results: dict[str, dict[str, float]] = {}
     for run in runs:
         path = metrics / f"{run}.json"
         if not path.is_file():
             raise FathomError(f"{path} is missing: run the stage 'compare' first")
-        numbers = json.loads(path.read_text(encoding="utf-8"))
-        if why := failure(numbers):
-            failed.append(f"{run} {why}")
-        else:
-            measured[run] = float(numbers["validation_balanced_accuracy"])
-    if not measured:
+        results[run] = json.loads(path.read_text(encoding="utf-8"))
+    best = best_of(results)
+    if best is None:
+        failed = (f"{run} {failure(numbers)}" for run, numbers in results.items())
         raise FathomError(
             f"no run has a final network that can be used: {'; '.join(failed)}. `fathom why` says "
             "why; a lower recipe.learning_rate is the first thing to try"
         )
-    return max(measured, key=lambda run: measured[run])
+    return best
+
+
+def best_of(results: Mapping[str, Mapping[str, float]]) -> str | None:
+    """Return the best of runs by their metrics, as `best_run` does; None where all failed."""
+    usable = {
+        run: numbers["validation_balanced_accuracy"]
+        for run, numbers in results.items()
+        if failure(numbers) is None
+    }
+    return max(usable, key=lambda run: usable[run]) if usable else None
 
 
 def failure(numbers: Mapping[str, float]) -> str | None:

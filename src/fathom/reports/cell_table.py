@@ -11,10 +11,14 @@ from fathom.ground.errors import FathomError
 from fathom.training.store import DAYS_KEPT, Entry, Store
 
 
-def print_cells(folder: Path) -> None:
-    """Print every file of the store, those of a cell together, and what all of them take."""
+def kept_cells(folder: Path) -> list[Entry]:
+    """Return every file of the store, those of a cell together."""
     store = _store(folder)
-    entries = list(store.entries()) if store else []
+    return _in_order(store.entries()) if store else []
+
+
+def print_cells(folder: Path, entries: Sequence[Entry]) -> None:
+    """Print the files of the store in `folder`, and what all of them take."""
     console = Console(highlight=False, markup=False)
     if not entries:
         console.print(f"no cells are kept in {folder}: none was trained yet, or they were deleted")
@@ -23,13 +27,17 @@ def print_cells(folder: Path) -> None:
     console.print(f"{_files(entries)}, {_size(entries)} in {folder}", soft_wrap=True)
 
 
-def prune_cells(folder: Path, days: float | None) -> None:
-    """Delete what is damaged and what was not used for `days` days (`DAYS_KEPT`); print what."""
+def prune_cells(folder: Path, days: float | None) -> list[Entry]:
+    """Delete what is damaged or was not used for `days` days (`DAYS_KEPT`); return what it was."""
     store = _store(folder)
-    days = DAYS_KEPT if days is None else days
-    gone = store.prune(days) if store else []
+    return _in_order(store.prune(DAYS_KEPT if days is None else days)) if store else []
+
+
+def print_pruned(folder: Path, gone: Sequence[Entry], days: float | None) -> None:
+    """Print what was deleted of the store in `folder`, and what that freed."""
     console = Console(highlight=False, markup=False)
     if not gone:
+        days = DAYS_KEPT if days is None else days
         console.print(
             f"{folder}: nothing to delete, no file is damaged or was unused for {days:g} days"
         )
@@ -50,8 +58,7 @@ def _table(entries: Iterable[Entry]) -> Table:
     for heading in ("what", "cell", "epochs", "size", "days unused"):
         left = heading in ("what", "cell")
         table.add_column(heading, justify="left" if left else "right", overflow="fold")
-    # A file that does not tell its cell is shown by its name, after the others.
-    for entry in sorted(entries, key=lambda entry: (not entry.cell, entry.cell, entry.days)):
+    for entry in entries:
         table.add_row(
             entry.what,
             entry.cell or entry.path.name,
@@ -60,6 +67,11 @@ def _table(entries: Iterable[Entry]) -> Table:
             f"{entry.days:.1f}",
         )
     return table
+
+
+def _in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Sort by cell; a file that does not tell its cell is shown by its name, after the others."""
+    return sorted(entries, key=lambda entry: (not entry.cell, entry.cell, entry.days))
 
 
 def _files(entries: Sequence[Entry]) -> str:

@@ -17,6 +17,7 @@ from fathom.study.trained import HISTORY
 
 FALSE_POSITIVE_RATES = np.linspace(0, 1, 51)
 HISTORY_PARTS = ("training", "validation")
+MOST_EPOCHS = 100  # of a curve; git keeps these tables
 
 
 def tables(
@@ -36,11 +37,12 @@ def tables(
 
 
 def curves(histories: Mapping[str, Path]) -> pd.DataFrame:
-    """Return accuracy and loss by epoch: the mean over a run's folds and seeds, and the extremes.
+    """Return accuracy and loss by epoch of each network of the folds.
 
-    Columns: run, part (training or validation), epoch, accuracy, accuracy_low, accuracy_high, loss.
-    The training figures are running means over the epoch's batches, with dropout and augmentation,
-    as Keras prints them.
+    Columns: run, network (its fold and seed), part (training or validation), epoch, accuracy, loss.
+    A mean over networks would hide that some learn and some do not. Of more than `MOST_EPOCHS`
+    epochs so many are there, evenly spaced, the first and the last among them. The training figures
+    are running means over the epoch's batches, with dropout and augmentation, as Keras prints them.
     """
     return pd.concat([_curves(run, path) for run, path in histories.items()], ignore_index=True)
 
@@ -49,24 +51,24 @@ def _curves(run: str, path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise FathomError(f"{path} is missing: run 'dvc repro' to make it")
     history = pd.read_parquet(path)
-    epochs = history[history["fold"] >= 0].groupby("epoch")
     tables = []
-    for part, prefix in zip(HISTORY_PARTS, ("train", "validation"), strict=True):
-        accuracy = epochs[f"{prefix}_accuracy"]
-        table = pd.DataFrame(
-            {
-                "run": run,
-                "part": part,
-                "accuracy": accuracy.mean(),
-                "accuracy_low": accuracy.min(),
-                "accuracy_high": accuracy.max(),
-                "loss": epochs[f"{prefix}_loss"].mean(),
-            }
-        )
-        tables.append(table.reset_index())
-    return pd.concat(tables)[
-        ["run", "part", "epoch", "accuracy", "accuracy_low", "accuracy_high", "loss"]
-    ]
+    for (fold, seed), cell in history[history["fold"] >= 0].groupby(["fold", "seed"]):
+        places = np.linspace(0, len(cell) - 1, min(len(cell), MOST_EPOCHS)).round().astype(int)
+        epochs = cell.sort_values("epoch").iloc[places]
+        tables += [
+            pd.DataFrame(
+                {
+                    "run": run,
+                    "network": f"fold {fold} seed {seed}",
+                    "part": part,
+                    "epoch": epochs["epoch"],
+                    "accuracy": epochs[f"{prefix}_accuracy"],
+                    "loss": epochs[f"{prefix}_loss"],
+                }
+            )
+            for part, prefix in zip(HISTORY_PARTS, ("train", "validation"), strict=True)
+        ]
+    return pd.concat(tables)
 
 
 def depth(results: Mapping[str, Numbers], runs: Mapping[str, Run]) -> pd.DataFrame:

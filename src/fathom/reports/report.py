@@ -1,7 +1,7 @@
 """The comparison and the verdicts, for a terminal or README: reads files, imports little."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ CHOSEN = Path("data/baseline/chosen.json")  # of the stage `baseline`
 LOOK_AT = (
     ("report/index.html", "all of this as one page, to open and to send on"),
     ("docs/pictures/", "the comparison in pictures, as README shows them"),
-    ("metrics/", "every number; between branches: dvc metrics diff main"),
+    ("metrics/", "every number; between branches: fathom compare main"),
     ("verdicts/", "why a network is worse, with the evidence: fathom why"),
     ("models/", "one ONNX model a network, for fathom predict"),
     ("data/new_slides/", "the new slides, scored by the best network"),
@@ -83,6 +83,22 @@ def print_comparison(metrics: Path, *, markdown: bool) -> None:
         console.print("\nLook at")
     for place, what in places:
         console.print(f"  {place:<17} {what}")
+
+
+def comparison_numbers(metrics: Path) -> dict[str, Any]:
+    """Return what `print_comparison` prints, as numbers: runs, controls, what is not compared yet.
+
+    `controls` is metrics/controls.json as it is, None where the controls are not scored yet.
+    """
+    results = _read_results(metrics / "runs")
+    controls = metrics / "controls.json"
+    return {
+        "runs": results.numbers,
+        "not_compared": results.missing,
+        "controls": json.loads(controls.read_text(encoding="utf-8"))
+        if controls.is_file()
+        else None,
+    }
 
 
 def _read_results(folder: Path) -> Results:
@@ -227,7 +243,7 @@ def print_verdicts(folder: Path, network: str | None) -> None:
 
     Raises `FathomError` where nothing was diagnosed yet, or not this network.
     """
-    there = _verdicts(folder, network)
+    there = read_verdicts(folder, network)
     console = Console(highlight=False)
     if not there:
         console.print("No network was diagnosed: none is worse than a shallower one.")
@@ -235,14 +251,23 @@ def print_verdicts(folder: Path, network: str | None) -> None:
         console.print(Markdown((folder / f"{name}.md").read_text(encoding="utf-8")), "")
 
 
-def print_next_row(folder: Path, network: str | None) -> None:
-    """Print the first row of `runs` that each ladder did not come to, or that there is none."""
-    for name, verdict in _verdicts(folder, network).items():
-        rows = verdict["next"]
-        print(rows[0] if rows else f"# {name}: no row is left that the ladder would train")
+def next_rows(folder: Path, network: str | None) -> dict[str, str | None]:
+    """Return the first row of `runs` that each ladder did not come to, None where none is left."""
+    there = read_verdicts(folder, network)
+    return {name: next(iter(verdict["next"]), None) for name, verdict in there.items()}
 
 
-def _verdicts(folder: Path, network: str | None) -> dict[str, Any]:
+def print_next_rows(rows: Mapping[str, str | None]) -> None:
+    """Print the rows as params.yaml has them, a comment where there is none."""
+    for name, row in rows.items():
+        print(row or f"# {name}: no row is left that the ladder would train")
+
+
+def read_verdicts(folder: Path, network: str | None) -> dict[str, Any]:
+    """Return what verdicts.json of `folder` says of each network, or of this one.
+
+    Raises `FathomError` where nothing was diagnosed yet, or not this network.
+    """
     path = folder / VERDICTS
     if not path.is_file():
         raise FathomError(f"{path} is missing: run 'make repro' to make it")

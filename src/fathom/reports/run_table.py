@@ -1,7 +1,8 @@
 """The rows of params.yaml as a table: what each trains, what that costs, and what is done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -27,25 +28,57 @@ from fathom.study.trained import HISTORY, PREDICTIONS
 PASSES = 3
 
 
-def print_runs(data: Path, params: Path = PARAMS_FILE) -> None:
-    """Print every row: its line's depth, its changes, its epochs, its cost, whether it is done."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("row", "layers", "changes", "epochs x cells", "cost", "done"):
-        left = heading in ("row", "changes")
-        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+class Row(NamedTuple):
+    """A row of params.yaml as `fathom runs` lists it."""
+
+    table: str  # runs or controls
+    row: str
+    weight_layers: int
+    changes: tuple[str, ...]
+    epochs: int
+    cells: int
+    cost: float  # multiply-adds of the whole training, in those of the first row
+    done: str  # "", "yes", or how many of its networks failed
+
+
+def listed_rows(data: Path, params: Path = PARAMS_FILE) -> list[Row]:
+    """Return every row: its line's depth, its changes, its epochs, its cost, whether it is done."""
     crop_px, folds = read_section(Crop, params).crop_px, read_section(Split, params).folds
+    rows: list[Row] = []
     first: float | None = None
     for name, run, plan, folder in _rows(params, crop_px):
         cells = folds * len(plan.recipe.seeds) + (folder == "runs")
         price = price_of(plan, cells, crop_px)
         first = first or price
+        rows.append(
+            Row(
+                "runs" if folder == "runs" else "controls",
+                name,
+                cost(parse(plan.line), 1, crop_px).weight_layers,
+                tuple(run.interventions),
+                plan.recipe.epochs,
+                cells,
+                price / first,
+                _done(data / folder / name),
+            )
+        )
+    return rows
+
+
+def print_rows(rows: Iterable[Row]) -> None:
+    """Print the rows as a table."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("row", "layers", "changes", "epochs x cells", "cost", "done"):
+        left = heading in ("row", "changes")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold")
+    for row in rows:
         table.add_row(
-            name,
-            str(cost(parse(plan.line), 1, crop_px).weight_layers),
-            ", ".join(run.interventions),
-            f"{plan.recipe.epochs} x {cells}",
-            f"{price / first:.1f}",
-            _done(data / folder / name),
+            row.row,
+            str(row.weight_layers),
+            ", ".join(row.changes),
+            f"{row.epochs} x {row.cells}",
+            f"{row.cost:.1f}",
+            row.done,
         )
     console = Console(highlight=False, markup=False)
     console.print(table)

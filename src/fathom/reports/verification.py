@@ -9,7 +9,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, isnan
@@ -21,6 +21,7 @@ import yaml
 
 from fathom.ground.errors import FathomError
 from fathom.ground.processor import processor_name
+from fathom.reports.revision import Revision, revision_of
 
 LOCK = Path("dvc.lock")
 FETCH_LOCK = Path("data/dvc.lock")  # of the stage that downloads the default data
@@ -39,10 +40,9 @@ class Stage(NamedTuple):
     first: str  # the first output that differs, and what is known of it
 
 
-def print_verification(revision: str, tolerance: float) -> bool:
-    """Print how each stage compares with its lock in `revision`; return whether none differs."""
+def print_verification(stages: Sequence[Stage], revision: str) -> None:
+    """Print how each stage compares with its lock in `revision`, and how many do in each way."""
     print(f"This processor: {processor_name()}.")
-    stages = list(verify(revision, tolerance))
     width = max(len(stage.name) for stage in stages)
     for stage in stages:
         far = f", by {stage.distance:.2g}" if 0 < stage.distance < inf else ""
@@ -51,7 +51,6 @@ def print_verification(revision: str, tolerance: float) -> bool:
     counts = {outcome: sum(stage.outcome == outcome for stage in stages) for outcome in SAMENESSES}
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     print(f"{len(stages)} stages beside {LOCK} of {revision}: {told}.")
-    return not counts["different"]
 
 
 SAMENESSES: tuple[Sameness, ...] = ("exact", "within tolerance", "different", "not run")
@@ -59,15 +58,19 @@ SAMENESSES: tuple[Sameness, ...] = ("exact", "within tolerance", "different", "n
 
 def verify(revision: str, tolerance: float) -> Iterator[Stage]:
     """Yield each stage of the committed lock. Raises `FathomError` outside a repository."""
-    stages = _stages(_committed_bytes(revision, LOCK))
-    if _git("ls-tree", "--name-only", revision, "--", str(FETCH_LOCK)):
-        stages |= _stages(_committed_bytes(revision, FETCH_LOCK))
+    commit = revision_of(revision)
+    lock = commit.read(LOCK)
+    if lock is None:
+        raise FathomError(f"{LOCK} is not in {commit}: nothing was run and committed there")
+    stages = _stages(lock)
+    if fetched := commit.read(FETCH_LOCK):
+        stages |= _stages(fetched)
     if not LOCK.is_file():
         raise FathomError(f"{LOCK} is missing: run 'dvc repro' first, in the project's folder")
     present = _stages(LOCK.read_bytes())
     if FETCH_LOCK.is_file():
         present |= _stages(FETCH_LOCK.read_bytes())
-    copies = _Copies(revision)
+    copies = _Copies(commit)
     for name, stage in stages.items():
         outputs = _outputs(stage)
         here = _outputs(present[name]) if _ran(present.get(name, {})) else None
@@ -114,7 +117,7 @@ def _compared(
 class _Copies:
     """Where the committed bytes may still be: in git, or in DVC's cache."""
 
-    revision: str
+    revision: Revision
 
     @cached_property
     def cache(self) -> Path:
@@ -136,10 +139,10 @@ class _Copies:
                 yield file, distance, "" if distance < inf else "has other content"
 
     def _files(self, path: str, md5: str) -> Iterator[tuple[str, bytes | None]]:
-        tracked = _git("ls-tree", "-r", "--name-only", self.revision, "--", path).splitlines()
+        tracked = self.revision.names(path)
         if tracked:
             for name in tracked:
-                yield name, _committed_bytes(self.revision, name)
+                yield name, self.revision.read(name)
         elif md5.endswith(".dir"):
             listing = self._cached(md5)
             if listing is None:
@@ -184,14 +187,3 @@ def _apart(one: object, other: object) -> float:
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return max(map(_apart, one, other), default=0.0)
     return inf
-
-
-def _committed_bytes(revision: str, name: str | Path) -> bytes:
-    done = subprocess.run(["git", "show", f"{revision}:{name}"], capture_output=True, check=False)
-    if done.returncode:
-        raise FathomError(f"{name} of {revision} cannot be read: {done.stderr.decode().strip()}")
-    return done.stdout
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout
