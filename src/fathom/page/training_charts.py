@@ -127,7 +127,7 @@ def error_by_epoch(content: Content) -> Iterator[Chart]:
     table = content.plots.get("curves.csv")
     if table is None:
         return
-    table = table.assign(error=1 - table["accuracy"])
+    table = _over_networks(table)
     ends = ends_of(table["error"], 0.5)
     for part in dict.fromkeys(table["part"]):
         own = table[table["part"] == part]
@@ -154,6 +154,18 @@ def error_by_epoch(content: Content) -> Iterator[Chart]:
             ),
             plain(f"error-{part}", f"{part.capitalize()} error in the last epoch", numbers),
         )  # fmt: skip
+
+
+def _over_networks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean error and loss of a run's networks by part and epoch, and their extremes."""
+    by_epoch = table.groupby(["run", "part", "epoch"], sort=False)
+    found = by_epoch.agg(
+        accuracy=("accuracy", "mean"),
+        accuracy_low=("accuracy", "min"),
+        accuracy_high=("accuracy", "max"),
+        loss=("loss", "mean"),
+    ).reset_index()
+    return found.assign(error=1 - found["accuracy"])
 
 
 def error_by_depth(content: Content) -> Chart | None:
