@@ -40,7 +40,7 @@ def git(*words):
 def write(name, value):
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value) if path.suffix == ".json" else yaml.safe_dump(value)
+    text = json.dumps(value) if path.suffix == ".json" else yaml.safe_dump(value, sort_keys=False)
     path.write_text(text, encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ import yaml
 from conftest import draw_field
 from model_cards import ROOT, abstention_of
 from pylibCZIrw import czi
-from slide_files import write_pyramid_ome, write_svs
+from slide_files import write_pyramid_ome
 from test_pipeline import ENVIRONMENT, committed, run
 from tiny_model import write_model
 
@@ -89,9 +89,9 @@ def write_slides(folder):
     grey = (field >> 8).astype("uint8")
     (folder / "slides").mkdir()
     tifffile.imwrite(folder / "slides" / "a.tif", grey)
-    colour = grey[..., None].repeat(3, axis=2)
+    text = "Aperio Image Library v11\r\n160x160 |AppMag = 20|MPP = 0.5"
     for name in ("slides/b.svs", "slide1.svs"):
-        write_svs(folder / name, [colour])
+        tifffile.imwrite(folder / name, grey, description=text, metadata=None)
     write_pyramid_ome(folder / "slide2.ome.tif", [grey])
     with czi.create_czi(str(folder / "slide3.czi")) as document:
         document.write(data=grey[..., None], plane={"C": 0})
