@@ -123,16 +123,21 @@ def _thin_lines(
 
 
 def error_by_epoch(content: Content) -> Iterator[Chart]:
-    """Yield training and validation error by epoch, as in figure 1 of He et al. 2015."""
+    """Yield training and validation error by epoch, as in figure 1 of He et al. 2015.
+
+    A line is the mean of a run's networks; `curves` has each of them.
+    """
     table = content.plots.get("curves.csv")
     if table is None:
         return
     table = table.assign(error=1 - table["accuracy"])
+    errors = table.groupby(["part", "run", "epoch"], sort=False)[["error", "loss"]]
+    table = errors.mean().reset_index()
     ends = ends_of(table["error"], 0.5)
     for part in dict.fromkeys(table["part"]):
         own = table[table["part"] == part]
         last = own[own["epoch"] == own.groupby("run")["epoch"].transform("max")]
-        numbers = last[["run", "epoch", "error", "accuracy_low", "accuracy_high", "loss"]]
+        numbers = last[["run", "epoch", "error", "loss"]]
         named = ", ".join(
             f"{run} {decimal(error)}" for run, error in zip(last["run"], last["error"], strict=True)
         )
