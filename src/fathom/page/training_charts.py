@@ -170,6 +170,24 @@ def error_by_depth(content: Content) -> Chart | None:
     values = table.assign(
         line=table["run"] + " · " + table["weight_layers"].astype(int).astype(str)
     )
+    values = values.assign(who="run:" + values["run"])
+    return Chart(
+        "Error by depth (run · layers): circle training, square held-out",
+        chart(
+            {
+                "data": {"values": values.to_dict("records")},
+                "width": 150,
+                "height": {"step": 15},
+                "layer": _error_layers(content, values),
+            },
+            "training and test error of each run, from the shallowest to the deepest",
+        ),
+        plain("depth", "Training and test error by depth, as in figure 1 of He et al. 2015", table),
+    )
+
+
+def _error_layers(content: Content, values: pd.DataFrame) -> list[Specification]:
+    """Return chance, the intervals and the errors themselves, a line a run."""
     order = list(dict.fromkeys(values["line"]))
     y = {
         "field": "line",
@@ -179,10 +197,10 @@ def error_by_depth(content: Content) -> Chart | None:
         "axis": {"ticks": False, "domain": False, "labelLimit": 170, "minExtent": 170},
     }
     aside = {"field": "part", "sort": ["training", "test"]}
-    ends = ends_of(pd.concat([table["low"], table["high"]]), 0.5)
+    ends = ends_of(pd.concat([values["low"], values["high"]]), 0.5)
     x = {"type": "quantitative", "scale": fixed(ends)}
     common = {"y": y, "yOffset": aside, "description": {"field": "who"}, **own_colour(content)}
-    layers = [
+    return [
         rule("x", 0.5, ends),
         {
             "mark": {"type": "rule", "strokeWidth": 2},
@@ -204,20 +222,6 @@ def error_by_depth(content: Content) -> Chart | None:
             },
         },
     ]
-    values = values.assign(who="run:" + values["run"])
-    return Chart(
-        "Error by depth (run · layers): circle training, square held-out",
-        chart(
-            {
-                "data": {"values": values.to_dict("records")},
-                "width": 150,
-                "height": {"step": 15},
-                "layer": layers,
-            },
-            "training and test error of each run, from the shallowest to the deepest",
-        ),
-        plain("depth", "Training and test error by depth, as in figure 1 of He et al. 2015", table),
-    )
 
 
 def signal_by_layer(content: Content) -> Iterator[Chart]:
