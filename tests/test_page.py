@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from typing import get_args
 from urllib.parse import unquote
 
 import pandas as pd
@@ -19,8 +20,11 @@ from page_studies import (
 from report_size import with_runs
 
 from fathom.ground.errors import FathomError
+from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
+from fathom.networks.recipe import Recipe
 from fathom.page.drawing import COLOURS, DASHES, chart, interval, run_dash, run_ink
 from fathom.page.limits import limits
+from fathom.page.methods import FOUND, KEPT, SCALED
 from fathom.page.opened import FOLDERS, write_and_open
 
 VOID = {"meta", "link", "img", "br", "input", "path", "line", "rect", "polygon", "circle"}
@@ -222,12 +226,25 @@ def test_csv_files_hold_the_tables(committed):
 
 
 def test_methods_and_bibtex_are_filled_in_from_the_run(committed, study):
-    assert "for 40 epochs with rmsprop (learning rate 0.001, batch size 64)" in committed
+    assert "was 40 epochs with rmsprop (learning rate 0.001, batch size 64)" in committed
+    assert "vgg-13-batchnorm (vgg-13 with batchnorm)" in committed
+    assert "scaled to 0 to 255 within each slide. The study" in committed
     assert "The study holds 2,170 nuclei" in committed
     assert "title = {MNFinder 1.2.3, micrographs and masks}" in committed
     edit_params(study, lambda params: params["recipe"].update(epochs=7, weights="last"))
-    assert "for 7 epochs" in page_of(study)
+    assert "was 7 epochs" in page_of(study)
     assert "the last epoch was kept" in page_of(study)
+
+
+def test_every_way_to_find_scale_and_keep_has_words():
+    methods = [
+        value
+        for one in (Segmentation, NetworkSegmentation)
+        for value in get_args(one.model_fields["method"].annotation)
+    ]
+    assert set(FOUND) == set(methods)
+    assert set(SCALED) == set(get_args(Crop.model_fields["normalisation"].annotation))
+    assert set(KEPT) == set(get_args(Recipe.model_fields["weights"].annotation))
 
 
 def test_the_limits_are_measured_or_said_not_to_be(study):

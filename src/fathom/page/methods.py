@@ -12,6 +12,16 @@ from fathom.study.run_names import short
 SECTIONS = ("dataset", "new_slides", "numerics", "classes", "segmentation", "crop", "split",
             "recipe", "architectures", "runs", "comparison", "diagnosis", "abstention")  # fmt: skip
 
+FOUND = {
+    "threshold": "Nuclei were found by a local threshold ({stain})",
+    "masks": "Nuclei were taken from label images",
+    "onnx": "Nuclei were found by a segmentation network ({stain})",
+}
+SCALED = {
+    "none": "scaled by the images' bit depth",
+    "slide": "scaled to 0 to 255 within each slide",
+    "nucleus": "scaled to 0 to 255 within each nucleus",
+}
 KEPT = {"best": "the epoch with the lowest validation loss", "last": "the last epoch"}
 
 COMMANDS = (
@@ -58,60 +68,77 @@ def hashes(content: Content) -> Iterator[tuple[str, str]]:
 
 def methods_paragraph(content: Content) -> str:
     """Return the methods as a paragraph for a paper, filled in from params and data."""
+    parts = (_nuclei, _division, _training, _measures, _versions)
+    return " ".join(filter(None, (part(content) for part in parts)))
+
+
+def _nuclei(content: Content) -> str:
     params, study = content.params, content.study
-    recipe, split, crop = params["recipe"], params["split"], params["crop"]
+    stain, crop = params["segmentation"]["stain"], params["crop"]
+    found = FOUND[params["segmentation"]["method"]].format(stain=stain)
     numbers = next(iter(content.results.values()))
-    versions = study.get("versions", {})
-    named = study.get("classes", {})
-    of_class = (
-        f", {study['positive']:,} of them {named['positive']} and "
-        f"{study['nuclei'] - study['positive']:,} {named['negative']}"
-        if study
-        else ""
-    )
-    from_where = (
-        f" from {study['images']} images of {study['slides']} slides and {study['patients']} "
-        "patients"
-        if study
-        else ""
-    )
-    nuclei = (
-        "Nuclei were taken from label images"
-        if params["segmentation"]["method"] == "masks"
-        else f"Nuclei were found by a local threshold ({params['segmentation']['stain']})"
-    )
-    seeds = len(recipe["seeds"])
-    rates = f"learning rate {recipe['learning_rate']:g}, batch size {recipe['batch_size']}"
+    held = f"The study holds {numbers['nuclei']:,.0f} nuclei"
+    if study:
+        classes, negative = study["classes"], study["nuclei"] - study["positive"]
+        held += (
+            f", {study['positive']:,} of them {classes['positive']} and {negative:,} "
+            f"{classes['negative']}, from {study['images']} images of {study['slides']} slides and "
+            f"{study['patients']} patients or acquisitions"
+        )
     return (
-        f"{nuclei}, cut out as squares of {crop['crop_px']} px with the background set to 0, and "
-        f"scaled to 0 to 255 by {crop['normalisation']}. The study holds {numbers['nuclei']:,.0f} "
-        f"nuclei{of_class}{from_where}. They were divided into {split['folds']} folds that keep "
-        f"each {split['group']} whole; of the groups that were not tested, "
-        f"{100 * split['validation_share']:g} % were set aside for validation, and both classes "
-        "were balanced in training and validation. "
-        f"{_listed(content)} were trained for {recipe['epochs']} epochs with "
-        f"{recipe['optimiser']} ({rates}), {recipe['initialisation']} initialisation and dropout "
-        f"{recipe['dropout']:g}, from {seeds} seed{'s' * (seeds != 1)}, where a run's name says no "
-        f"other; {KEPT[recipe['weights']]} was kept. "
+        f"{found}, cut out as squares of {crop['crop_px']} px with the background set to 0, and "
+        f"{SCALED[crop['normalisation']]}. {held}."
+    )
+
+
+def _division(content: Content) -> str:
+    split = content.params["split"]
+    return (
+        f"They were divided into {split['folds']} folds that keep each {split['group']} whole; of "
+        f"those that were not tested, {100 * split['validation_share']:g} % were set aside for "
+        "validation. Both classes were balanced in training and validation."
+    )
+
+
+def _training(content: Content) -> str:
+    recipe = content.params["recipe"]
+    seeds = len(recipe["seeds"])
+    runs = [
+        f"{name} ({' with '.join([of.architecture, *of.interventions])})"
+        for name, of in content.runs.items()
+    ]
+    return (
+        f"{len(runs)} network{'s' * (len(runs) != 1)} were trained: {', '.join(runs)}. Where an "
+        f"intervention says no other, the recipe was {recipe['epochs']} epochs with "
+        f"{recipe['optimiser']} (learning rate {recipe['learning_rate']:g}, batch size "
+        f"{recipe['batch_size']}), {recipe['initialisation']} initialisation and dropout "
+        f"{recipe['dropout']:g}, from {seeds} seed{'s' * (seeds != 1)}; "
+        f"{KEPT[recipe['weights']]} was kept."
+    )
+
+
+def _measures(content: Content) -> str:
+    numbers = next(iter(content.results.values()))
+    reached = [
+        f"{short(name)} {with_interval(of, 'balanced_accuracy')}"
+        for name, of in content.results.items()
+    ]
+    return (
         "Balanced accuracy was measured on held-out nuclei at a threshold chosen on validation "
         f"nuclei, with {100 * numbers['confidence']:g} % intervals over {numbers['groups']:.0f} "
-        f"groups; differences are paired and claimed after Holm's correction. "
-        + " ".join(
-            f"{short(name)} reached {with_interval(of, 'balanced_accuracy')}."
-            for name, of in content.results.items()
-        )
-        + (
-            f" fathom {versions['fathom']} was used, with PyTorch {versions['torch']} and "
-            f"scikit-learn {versions['scikit-learn']}."
-            if versions
-            else ""
-        )
+        f"{content.group}s; differences are paired, and claimed after Holm's correction. It was: "
+        f"{', '.join(reached)}."
     )
 
 
-def _listed(content: Content) -> str:
-    runs = [f"{name} ({of.architecture})" for name, of in content.runs.items()]
-    return f"{len(runs)} network{'s' * (len(runs) != 1)}, {', '.join(runs)},"
+def _versions(content: Content) -> str:
+    versions = content.study.get("versions")
+    if not versions:
+        return ""
+    return (
+        f"fathom {versions['fathom']} was used, with PyTorch {versions['torch']} and scikit-learn "
+        f"{versions['scikit-learn']}."
+    )
 
 
 def bibtex(content: Content) -> str:

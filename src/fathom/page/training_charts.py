@@ -123,16 +123,21 @@ def _thin_lines(
 
 
 def error_by_epoch(content: Content) -> Iterator[Chart]:
-    """Yield training and validation error by epoch, as in figure 1 of He et al. 2015."""
+    """Yield training and validation error by epoch, as in figure 1 of He et al. 2015.
+
+    A line is the mean of a run's networks; `curves` has each of them.
+    """
     table = content.plots.get("curves.csv")
     if table is None:
         return
-    table = _over_networks(table)
+    table = table.assign(error=1 - table["accuracy"])
+    errors = table.groupby(["part", "run", "epoch"], sort=False)[["error", "loss"]]
+    table = errors.mean().reset_index()
     ends = ends_of(table["error"], 0.5)
     for part in dict.fromkeys(table["part"]):
         own = table[table["part"] == part]
         last = own[own["epoch"] == own.groupby("run")["epoch"].transform("max")]
-        numbers = last[["run", "epoch", "error", "accuracy_low", "accuracy_high", "loss"]]
+        numbers = last[["run", "epoch", "error", "loss"]]
         named = ", ".join(
             f"{run} {decimal(error)}" for run, error in zip(last["run"], last["error"], strict=True)
         )
@@ -156,18 +161,6 @@ def error_by_epoch(content: Content) -> Iterator[Chart]:
         )  # fmt: skip
 
 
-def _over_networks(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean error and loss of a run's networks by part and epoch, and their extremes."""
-    by_epoch = table.groupby(["run", "part", "epoch"], sort=False)
-    found = by_epoch.agg(
-        accuracy=("accuracy", "mean"),
-        accuracy_low=("accuracy", "min"),
-        accuracy_high=("accuracy", "max"),
-        loss=("loss", "mean"),
-    ).reset_index()
-    return found.assign(error=1 - found["accuracy"])
-
-
 def error_by_depth(content: Content) -> Chart | None:
     """Return training and test error of each run by its depth, with intervals."""
     table = content.plots.get("depth.csv")
@@ -177,6 +170,24 @@ def error_by_depth(content: Content) -> Chart | None:
     values = table.assign(
         line=table["run"] + " · " + table["weight_layers"].astype(int).astype(str)
     )
+    values = values.assign(who="run:" + values["run"])
+    return Chart(
+        "Error by depth (run · layers): circle training, square held-out",
+        chart(
+            {
+                "data": {"values": values.to_dict("records")},
+                "width": 150,
+                "height": {"step": 15},
+                "layer": _error_layers(content, values),
+            },
+            "training and test error of each run, from the shallowest to the deepest",
+        ),
+        plain("depth", "Training and test error by depth, as in figure 1 of He et al. 2015", table),
+    )
+
+
+def _error_layers(content: Content, values: pd.DataFrame) -> list[Specification]:
+    """Return chance, the intervals and the errors themselves, a line a run."""
     order = list(dict.fromkeys(values["line"]))
     y = {
         "field": "line",
@@ -186,10 +197,10 @@ def error_by_depth(content: Content) -> Chart | None:
         "axis": {"ticks": False, "domain": False, "labelLimit": 170, "minExtent": 170},
     }
     aside = {"field": "part", "sort": ["training", "test"]}
-    ends = ends_of(pd.concat([table["low"], table["high"]]), 0.5)
+    ends = ends_of(pd.concat([values["low"], values["high"]]), 0.5)
     x = {"type": "quantitative", "scale": fixed(ends)}
     common = {"y": y, "yOffset": aside, "description": {"field": "who"}, **own_colour(content)}
-    layers = [
+    return [
         rule("x", 0.5, ends),
         {
             "mark": {"type": "rule", "strokeWidth": 2},
@@ -211,20 +222,6 @@ def error_by_depth(content: Content) -> Chart | None:
             },
         },
     ]
-    values = values.assign(who="run:" + values["run"])
-    return Chart(
-        "Error by depth (run · layers): circle training, square held-out",
-        chart(
-            {
-                "data": {"values": values.to_dict("records")},
-                "width": 150,
-                "height": {"step": 15},
-                "layer": layers,
-            },
-            "training and test error of each run, from the shallowest to the deepest",
-        ),
-        plain("depth", "Training and test error by depth, as in figure 1 of He et al. 2015", table),
-    )
 
 
 def signal_by_layer(content: Content) -> Iterator[Chart]:
