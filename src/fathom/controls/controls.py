@@ -30,13 +30,11 @@ from fathom.ground.errors import FathomError
 from fathom.statistics.comparison import read_all_cells
 from fathom.statistics.final_network import networks
 from fathom.statistics.intervals import Design, Numbers, design_of
-from fathom.statistics.measures import seeds_of
+from fathom.statistics.measures import seeds_of, stratified
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import Cells, Study, read_cells, study_of
-from fathom.statistics.stratified_counts import stratified
 from fathom.study.nuclei import Nuclei
-from fathom.study.rows import Run
-from fathom.study.run_names import CLASSIFIERS, baseline_name
+from fathom.study.rows import CLASSIFIERS, Run, baseline_name
 from fathom.study.trained import PREDICTIONS
 
 

@@ -14,7 +14,7 @@ from fathom.baselines.params import Baseline
 from fathom.controls.catalogue import HISTOGRAM, SHAPE, SHUFFLED_CLASSIFIER, SIZE
 from fathom.ground.errors import FathomError
 from fathom.study.nuclei import Nuclei
-from fathom.study.run_names import CLASSIFIERS, Classifier
+from fathom.study.rows import CLASSIFIERS, Classifier
 from fathom.study.splits import FINAL, part_rows
 
 _SHAPE = (
