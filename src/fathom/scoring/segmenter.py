@@ -24,8 +24,7 @@ from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
-from fathom.slides.overview import overview
-from fathom.slides.slide import Slide
+from fathom.slides.slide import Slide, overview
 
 # A nucleus is not wider than that many typical ones are; what is is a fold, dirt or an artefact,
 # and a window's margin need not hold it.
