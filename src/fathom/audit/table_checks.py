@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from fathom.audit.findings import Finding, in_words
-from fathom.datasets.label_pieces import largest_pieces
 from fathom.datasets.layout import mask_paths
-from fathom.datasets.masks import read_mask
+from fathom.datasets.masks import largest_pieces, read_mask
 from fathom.datasets.tables import one_scale
 from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
