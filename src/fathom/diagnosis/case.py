@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import pandas as pd
 from pydantic import Field
 
-from fathom.audit.checks import ON_LABELS
+from fathom.audit.params import ON_LABELS
 from fathom.diagnosis.evidence import Evidence
 from fathom.ground.section import NonNegative, Positive, Section, Share
 
@@ -45,7 +45,7 @@ class DataFaults:
     """Findings of the audit, one sentence each, with the reason of those that were waived."""
 
     errors: tuple[str, ...] = ()  # waived, or the pipeline would have stopped
-    warnings: tuple[str, ...] = ()  # of the checks in `fathom.audit.checks.ON_LABELS`
+    warnings: tuple[str, ...] = ()  # of the checks in `fathom.audit.params.ON_LABELS`
 
 
 NO_FAULTS = DataFaults()
