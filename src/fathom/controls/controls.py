@@ -24,7 +24,6 @@ from fathom.controls.control_scores import (
     recognition,
 )
 from fathom.controls.params import Shortcuts
-from fathom.controls.threshold_controls import read_label_pixels
 from fathom.ground.arrays import Ints
 from fathom.ground.errors import FathomError
 from fathom.statistics.comparison import read_all_cells
@@ -156,7 +155,7 @@ def _leak(
     confidence: float,
 ) -> Numbers:
     """Return what the label's own pixels in the crops add to the scores, if they are known."""
-    counts = read_label_pixels(paths.label_pixels)
+    counts = pd.read_parquet(paths.label_pixels)  # of `fathom.controls.control_crops`
     strata, numbers = label_strata(counts, study, shortcuts.least_label_px)
     if not numbers["label_pixels.nuclei"]:
         return numbers
