@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from fault_copies import Slides, copied, jpeg
 
-from fathom.audit.checks import Check
+from fathom.audit.params import Check
 from fathom.ground.images import read_micrograph
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slide
 from fathom.simulation.simulation import Simulation

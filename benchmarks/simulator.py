@@ -37,7 +37,7 @@ from fathom.imaging.segmentation_score import score
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, simulate_slides
 from fathom.simulation.simulation import CUES, DEFAULT, Cue, ideal_balanced_accuracy
-from fathom.statistics.number_text import decimal
+from fathom.statistics.row_text import decimal
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 SEEDS = (0, 1, 2)

@@ -27,7 +27,7 @@ import zarr
 from fathom.ground.images import Micrograph, read_micrograph
 from fathom.ground.progress import track
 from fathom.slides.opening import open_slide
-from fathom.slides.overview import pieces
+from fathom.slides.slide import pieces
 from fathom.slides.tissue import tissue
 
 SIDES = (5_000, 30_000)

@@ -18,8 +18,7 @@ from scipy import ndimage
 from fathom.ground.images import Labels, Micrograph, read_labels, read_micrograph
 from fathom.ground.progress import track
 from fathom.slides.opening import slide_of
-from fathom.slides.overview import pieces
-from fathom.slides.slide import ArrayReader
+from fathom.slides.slide import ArrayReader, pieces
 from fathom.slides.tissue import tissue
 
 

@@ -6,9 +6,8 @@ import fathom.ground.stage
 from fathom.baselines.features import read_features
 from fathom.baselines.params import Baseline
 from fathom.controls.acquisition import read_pairs
-from fathom.controls.control_classifiers import write_control_classifiers
+from fathom.controls.control_classifiers import read_label_pixels, write_control_classifiers
 from fathom.controls.params import Shortcuts
-from fathom.controls.threshold_controls import read_label_pixels
 from fathom.ground.section import read_section
 from fathom.study.nuclei import read_nuclei
 from fathom.study.splits import Split, read_splits

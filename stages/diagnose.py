@@ -4,8 +4,7 @@ from pathlib import Path
 
 import fathom.ground.stage
 from fathom.audit.findings import read_findings
-from fathom.diagnosis.case import Diagnosis
-from fathom.diagnosis.data_faults import data_faults
+from fathom.diagnosis.case import Diagnosis, data_faults
 from fathom.diagnosis.diagnosis import read_trained_rows
 from fathom.ground.section import read_section
 from fathom.networks.recipe import Recipe

@@ -48,7 +48,7 @@ LONGEST = (
     "test_architecture_cost",
     "test_page",
     "test_find_nuclei",
-    "test_feature_controls",
+    "test_control_classifiers",
     "test_overlay",
     "test_audit",
     "test_slides_tissue",

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pandas as pd
 
-from fathom.results.nuclei_batch import NucleiBatch
+from fathom.results.nuclei_writer import NucleiBatch
 
 NUMBERS = ("y", "x", "focus", "logit", "probability")
 

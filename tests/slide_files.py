@@ -8,7 +8,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from fathom.slides.resampled_slide import ResampledSlide
+from fathom.slides.resampling import ResampledSlide
 from fathom.slides.slide import ArrayReader
 from fathom.slides.stated_resolution import Resolution
 

@@ -22,7 +22,7 @@ from fathom.baselines.params import Baseline, ForestGrid, LogisticGrid, SvmGrid
 from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
 from fathom.study.nuclei import Nuclei
-from fathom.study.run_names import CLASSIFIERS
+from fathom.study.rows import CLASSIFIERS
 from fathom.study.splits import FINAL
 
 PARAMS = Baseline(

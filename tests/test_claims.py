@@ -4,8 +4,8 @@ from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from fathom.statistics.claims import claims, detectable, holm
-from fathom.statistics.intervals import Spread
+from fathom.statistics.claims import claimed_differences, claims, detectable, holm
+from fathom.statistics.intervals import Design, Spread, leave_out
 
 
 @pytest.mark.parametrize("tests", [1, 2, 9])
@@ -67,3 +67,26 @@ def test_the_widest_error_decides_what_can_be_detected():
     assert (
         both == detectable(Spread(0.0, (seeds,)), 0.95) > detectable(Spread(0.0, (groups,)), 0.95)
     )
+
+
+def test_differences_are_named_and_none_is_to_itself():
+    rng = np.random.default_rng(0)
+    design = Design(20, (0,), 20.0)
+    mean = leave_out(design).groups
+    mean = mean / mean.sum(axis=1, keepdims=True)
+    hard = rng.normal(0.6, 0.1, 20)
+    measured = {
+        name: mean @ (hard + advantage + rng.normal(0, 0.02, 20))
+        for name, advantage in (("a", 0.0), ("b", 0.1), ("c", -0.1), ("d", 0.0))
+    }
+    found = claimed_differences(measured, "a", "gap", design, 0.95)
+    assert {name: numbers["gap_claim"] for name, numbers in found.items()} == {
+        "b": 1,
+        "c": -1,
+        "d": 0,
+    }
+    for name, numbers in found.items():
+        assert numbers["gap"] == pytest.approx(measured[name][0] - measured["a"][0])
+        assert numbers["gap_low"] < numbers["gap"] < numbers["gap_high"]
+        assert numbers["gap_p"] <= numbers["gap_p_holm"]
+    assert claimed_differences({"a": measured["a"]}, "a", "gap", design, 0.95) == {}

@@ -3,7 +3,13 @@ import pandas as pd
 import pytest
 from audit_params import audit_params, kept_of
 
-from fathom.audit.class_checks import audit_acquisition, audit_brightness, audit_marks
+from fathom.audit.class_checks import (
+    audit_acquisition,
+    audit_brightness,
+    audit_marks,
+    audit_patients,
+    class_counts,
+)
 from fathom.audit.image_traits import MARKS
 
 SLIDES, EACH = 12, 30
@@ -82,3 +88,33 @@ def test_a_trait_that_tells_the_class(trait):
     is_mark = trait in MARKS
     assert found.check == ("class_told_by_mark" if is_mark else "class_told_by_acquisition")
     assert trait.replace("_", " ") in found.what
+
+
+def labels(n, share, seed=0):
+    return np.where(np.random.default_rng(seed).random(n) < share, "ill", "well").tolist()
+
+
+def test_a_patient_of_one_class_among_others_with_both():
+    kept = kept_of(labels(90, 0.5) + ["ill"] * 30, patients=[f"p{i // 30}" for i in range(120)])
+    (found,) = audit_patients(kept, audit_params())
+    assert (found.check, found.where, len(found.rows)) == ("one_class_patient", "patient p3", 30)
+    assert found.confidence > 0.999
+
+
+def test_few_nuclei_of_one_class_are_chance():
+    kept = kept_of(labels(90, 0.5) + ["ill"] * 5, patients=["a"] * 45 + ["b"] * 45 + ["c"] * 5)
+    assert list(audit_patients(kept, audit_params())) == []
+
+
+def test_where_the_label_is_one_of_patients_that_is_the_study():
+    patients = [f"p{i // 30}" for i in range(120)]
+    kept = kept_of((["ill"] * 30 + ["well"] * 30) * 2, patients=patients)
+    assert list(audit_patients(kept, audit_params())) == []
+
+
+def test_counts_by_patient():
+    kept = kept_of(["ill", "well", "ill", "ill"], patients=["a", "a", "b", "b"])
+    assert class_counts(kept, "patient").to_dict("index") == {
+        "a": {"ill": 1, "well": 1},
+        "b": {"ill": 2, "well": 0},
+    }

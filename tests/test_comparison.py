@@ -24,8 +24,7 @@ from fathom.statistics.intervals import (
 from fathom.statistics.measures import measures_of
 from fathom.statistics.metrics import choose_threshold
 from fathom.statistics.scores import read_cells
-from fathom.study.rows import read_architectures
-from fathom.study.run_names import names_in_order
+from fathom.study.rows import names_in_order, read_architectures
 
 STUDY = simulated.study()
 AS_IT_IS = GroupWeights(np.ones((1, STUDY.groups)), {0: np.ones(1)})

@@ -21,9 +21,9 @@ from fathom.controls.params import Shortcuts
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table
 from fathom.statistics.intervals import design_of, leave_out
+from fathom.statistics.measures import stratified
 from fathom.statistics.metrics import balanced_accuracy
 from fathom.statistics.scores import read_cells
-from fathom.statistics.stratified_counts import stratified
 from fathom.study.rows import Run
 from fathom.study.trained import HISTORY
 

@@ -5,7 +5,6 @@ import pytest
 from audit_params import PARAMS, audit_params
 from pydantic import ValidationError
 
-from fathom.audit.checks import CHECKS
 from fathom.audit.findings import (
     FINDING_COLUMNS,
     Finding,
@@ -15,6 +14,7 @@ from fathom.audit.findings import (
     refuse_errors,
     write_findings,
 )
+from fathom.audit.params import CHECKS
 from fathom.ground.errors import FathomError
 
 BLURRED = Finding("blurred_image", "images/a.tif", "it is blurred", 0.9, ("images/a.tif",))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_verdict import FALLING
 
-from fathom.diagnosis.learning_curve import extrapolated
+from fathom.diagnosis.findings import extrapolated
 
 
 def test_a_power_law_is_extrapolated_exactly():

@@ -10,7 +10,9 @@ from fathom.diagnosis.looks import (
     LAST,
     LOOKS,
     Tally,
+    earlier_p_value,
     freed,
+    median_epoch,
     newcombe_interval,
     next_look,
     open_arms,
@@ -126,3 +128,33 @@ def test_the_open_arms_are_those_that_are_not_shown_and_could_be():
     assert open_arms(NONE[:6], {"all": ALL[:6]}, 5) == {}
     # The base has to keep pace before more is decided.
     assert open_arms(outcomes(1, 6), {"all": ALL[:9]}, 5) == {"all": 9}
+
+
+def test_the_median_epoch_counts_those_that_never_left():
+    assert median_epoch([4, 8, None]) == 8
+    assert median_epoch([4, None, None]) == np.inf
+    assert median_epoch([4, 6]) == 5
+
+
+def test_epochs_are_permuted_within_folds():
+    """Two folds of two networks an arm: 6 x 6 permutations, of which one is as extreme."""
+    base, arm = [30, 31, 60, 61], [10, 11, 40, 41]
+    folds = [0, 0, 1, 1]
+    assert earlier_p_value(base, folds, arm, folds) == pytest.approx(1 / 36)
+    assert earlier_p_value(arm, folds, base, folds) == 1
+    # Without regard to folds the arms overlap: the stratified test sees more.
+    assert earlier_p_value([None, None], [0, 0], [5, 6], [0, 0]) == pytest.approx(1 / 6)
+    assert earlier_p_value([None], [0], [None], [0]) == 1
+    assert earlier_p_value([5], [0], [1], [1]) == 1
+
+
+def test_epochs_of_arms_that_do_not_differ_are_seldom_called_earlier():
+    rng = np.random.default_rng(0)
+    folds = [0, 1, 2] * 4
+    found = [
+        earlier_p_value(
+            rng.integers(10, 30, 12).tolist(), folds, rng.integers(10, 30, 12).tolist(), folds
+        )
+        for _ in range(300)
+    ]
+    assert np.mean(np.array(found) <= 0.1) <= 0.14

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fathom.models.onnx_model import NOT_SCORED
 from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
+from fathom.results.nuclei_writer import NucleiBatch
 from fathom.results.overlay import (
     ENLARGED_PX,
     LONGEST_PX,

@@ -11,7 +11,7 @@ from audit_params import PARAMS
 
 from fathom.ground.errors import FathomError
 from fathom.reports.report import print_comparison, print_verdicts
-from fathom.statistics.number_text import decimal, difference, signed
+from fathom.statistics.row_text import decimal, difference, signed
 
 LONGEST = "vgg-13-batchnorm"
 NAMES = ["shallow", LONGEST, "res-20", "baseline-logistic", "baseline-svm", "baseline-forest"]

@@ -17,9 +17,8 @@ from slide_files import (
 )
 
 from fathom.slides.opening import open_slide
-from fathom.slides.overview import overview
 from fathom.slides.reader import levels_of
-from fathom.slides.slide import Slide
+from fathom.slides.slide import Slide, overview
 
 LEVELS = halves(picture(421, 307), 3)
 
@@ -180,5 +179,5 @@ def test_an_overview_does_not_hang_on_the_pyramid(tmp_path, monkeypatch):
         small, _ = overview(slide, 160)
         np.testing.assert_array_equal(small, overview(array_slide(pixels), 160)[0])
         assert (overview(slide, 160, by_pyramid=True)[0] == 7).all()
-        monkeypatch.setattr("fathom.slides.overview._READ_WHOLE_PX", 1000)
+        monkeypatch.setattr("fathom.slides.slide._READ_WHOLE_PX", 1000)
         assert (overview(slide, 160)[0] == 7).all()

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from fathom.diagnosis.case import Case, Diagnosis
+from fathom.diagnosis.case import NO_FAULTS, Case, DataFaults, Diagnosis
 from fathom.diagnosis.causes import CAUSES
 from fathom.diagnosis.cures import CURES, is_cure, trials
-from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
 from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.findings import STEP
 from fathom.diagnosis.ladder_file import Told

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fathom.imaging.background import background, local_mean
+from fathom.imaging.levels import background, local_mean
 from fathom.imaging.window import Rectangle, Window
 
 SLIDE = Rectangle(0, 0, 300, 400)

@@ -29,8 +29,7 @@ from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.params import Classes, Crop, Segmentation
 from fathom.imaging.segment_dataset import segment_dataset
 from fathom.models.best_run import best_run
-from fathom.scoring.patients import read_patients
-from fathom.scoring.predict import predict_slides
+from fathom.scoring.predict import predict_slides, read_patients
 from fathom.study.nuclei import read_nuclei
 from fathom.study.rows import read_runs
 

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.draw import polygon
 
-from fathom.datasets.label_pieces import largest_pieces
 from fathom.datasets.layout import stem
+from fathom.datasets.masks import largest_pieces
 from fathom.datasets.tables import CsvRow, one_form, read_number, read_sound_rows
 from fathom.ground.arrays import Bools, Floats
 from fathom.ground.errors import FathomError

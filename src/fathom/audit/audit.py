@@ -7,7 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from fathom.audit.account_checks import audit_accounts
-from fathom.audit.class_checks import audit_acquisition, audit_brightness, audit_marks
+from fathom.audit.class_checks import (
+    audit_acquisition,
+    audit_brightness,
+    audit_marks,
+    audit_patients,
+    class_counts,
+)
 from fathom.audit.findings import (
     Finding,
     finding_metrics,
@@ -15,7 +21,6 @@ from fathom.audit.findings import (
     findings_of,
     write_findings,
 )
-from fathom.audit.group_checks import audit_patients, class_counts
 from fathom.audit.image_audit import AuditedImages
 from fathom.audit.label_checks import audit_labels, label_errors, out_of_fold_scores
 from fathom.audit.nucleus_checks import (

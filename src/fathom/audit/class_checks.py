@@ -1,4 +1,7 @@
-"""What gives a class away without a look at the chromatin: brightness, a mark, the acquisition."""
+"""What gives a class away without a look at the chromatin.
+
+That is brightness, a mark, the acquisition, or the patient.
+"""
 
 from collections.abc import Iterator
 
@@ -8,7 +11,7 @@ import pandas as pd
 from scipy.stats import fisher_exact, norm, t
 from sklearn.metrics import roc_auc_score
 
-from fathom.audit.findings import Finding
+from fathom.audit.findings import Finding, in_words
 from fathom.audit.image_traits import MARKS
 from fathom.audit.params import Audit
 from fathom.ground.arrays import Bools
@@ -130,3 +133,35 @@ def _correlation(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tupl
         return 0.0, 1.0
     r = float(np.clip(np.corrcoef(x, y)[0, 1], -1 + 1e-12, 1 - 1e-12))
     return r, float(2 * t.sf(abs(r) * np.sqrt((n - 2) / (1 - r**2)), n - 2))
+
+
+def audit_patients(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:
+    """Yield patients with one class only, where chance is no reason and others have both.
+
+    Where most patients have one class, the label is one of patients, and that is the study.
+    """
+    counts = class_counts(kept, "patient")
+    single = (counts > 0).sum(axis=1) == 1
+    if single.mean() > 0.5:
+        return
+    shares = kept["label"].value_counts(normalize=True)
+    for patient in counts.index[single]:
+        label, n = counts.loc[patient].idxmax(), int(counts.loc[patient].max())
+        chance = float(shares[label] ** n)
+        if chance < params.chance:
+            yield Finding(
+                "one_class_patient",
+                f"patient {patient}",
+                f"all {n} nuclei are '{label}'; in the whole set: {in_words(_totals(counts))}",
+                1 - chance,
+                tuple(kept.loc[kept["patient"] == patient, "nucleus"]),
+            )
+
+
+def class_counts(kept: pd.DataFrame, group: str) -> pd.DataFrame:
+    """Return the nuclei by patient, slide or image: a row a group, a column a class."""
+    return kept.groupby([group, "label"]).size().unstack(fill_value=0)
+
+
+def _totals(counts: pd.DataFrame) -> dict[str, int]:
+    return {str(label): int(total) for label, total in counts.sum().items()}

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fathom.audit.checks import CHECKS, Check, check_grades
-from fathom.audit.params import Audit
+from fathom.audit.params import CHECKS, Audit, Check, check_grades
 from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table, written_whole

@@ -10,12 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from fathom.audit.findings import finding_table, write_findings
-from fathom.audit.group_checks import audit_spellings
 from fathom.audit.image_checks import audit_images
 from fathom.audit.image_traits import image_traits
 from fathom.audit.params import Audit
 from fathom.audit.pictures import draw_images
-from fathom.audit.table_checks import audit_label_images, audit_scales
+from fathom.audit.table_checks import audit_label_images, audit_scales, audit_spellings
 from fathom.datasets.layout import IMAGE_COLUMNS, IMAGES, OPTIONAL_IMAGE_COLUMNS, on_disk
 from fathom.datasets.tables import read_number, read_rows
 from fathom.ground.errors import FathomError

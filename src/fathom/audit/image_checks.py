@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fathom.audit.checks import Check
 from fathom.audit.findings import Finding
 from fathom.audit.image_traits import ImageTraits
 from fathom.audit.near_duplicate_images import near_duplicate_images
-from fathom.audit.params import Audit
+from fathom.audit.params import Audit, Check
 from fathom.datasets.modality import GREY_BRIGHT_FIELD
 
 _FEWEST = 4  # images: of fewer there is no rest of the set to differ from

@@ -1,4 +1,4 @@
-"""What the table of images says of them, and their label images: scales, and nuclei in pieces."""
+"""What the table of images says of them: scales, names of patients and slides, label images."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from fathom.audit.findings import Finding, in_words
-from fathom.datasets.label_pieces import largest_pieces
+from fathom.audit.params import Check
 from fathom.datasets.layout import mask_paths
-from fathom.datasets.masks import read_mask
+from fathom.datasets.masks import largest_pieces, read_mask
+from fathom.datasets.spellings import alike, rounded
 from fathom.datasets.tables import one_scale
 from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
@@ -94,3 +95,26 @@ def _pieces(path: Path) -> Made:
     """Return how many px of a label image lie in nuclei's largest pieces, and how many apart."""
     whole, lost = largest_pieces(read_mask(path))
     return Made({}, {"lost": lost, "whole": int((whole > 0).sum())})
+
+
+def audit_spellings(images: pd.DataFrame) -> Iterator[Finding]:
+    """Yield names of patients, and of slides, that differ as careless typing makes them differ.
+
+    Or as a spreadsheet does. `images` has image, slide and patient, as they stand in the table. A
+    slide belongs to one patient: only the slides of one are compared.
+    """
+    yield from _spellings(images, "patient", "patient_spellings")
+    for _, of_patient in images.groupby("patient", sort=True):
+        yield from _spellings(of_patient, "slide", "slide_spellings")
+
+
+def _spellings(images: pd.DataFrame, column: str, check: Check) -> Iterator[Finding]:
+    for names in alike(images[column]):
+        rows = images.loc[images[column].isin(names), "image"]
+        quoted = " and ".join(map(repr, names))
+        what = f"{quoted} may be one {column}: a split by {column} would set them apart"
+        yield Finding(check, "|".join(names), what, 1.0, tuple(rows))
+    for name in sorted({name for name in images[column] if rounded(name)}):
+        rows = images.loc[images[column] == name, "image"]
+        what = f"'{name}' is a number that a spreadsheet rounded: several {column}s may be in it"
+        yield Finding(check, name, what, 1.0, tuple(rows))

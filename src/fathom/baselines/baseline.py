@@ -29,7 +29,7 @@ from fathom.baselines.params import Baseline
 from fathom.ground.output import write_json, write_table
 from fathom.ground.progress import track
 from fathom.study.nuclei import Nuclei
-from fathom.study.run_names import CLASSIFIERS, Classifier
+from fathom.study.rows import CLASSIFIERS, Classifier
 from fathom.study.splits import FINAL, PARTS, part_rows
 
 Matrix = npt.NDArray[np.float64]  # (nuclei, features)

@@ -23,7 +23,7 @@ from fathom.splitting.folds import make_folds
 from fathom.study.certificate import DUPLICATES
 from fathom.study.duplicates import bind
 from fathom.study.nuclei import Nuclei
-from fathom.study.run_names import Classifier
+from fathom.study.rows import Classifier
 from fathom.study.splits import Split
 
 FEWEST = 3  # acquisitions: one to test on, and one each to train and to validate on

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fathom.study.rows import Run
-from fathom.study.run_names import Classifier, baseline_name
+from fathom.study.rows import Classifier, Run, baseline_name
 
 SILHOUETTE, BACKGROUND, SHUFFLED = "silhouette", "background", "shuffled-labels"
 SIZE, SHAPE, HISTOGRAM = "size", "shape", "histogram"

@@ -19,10 +19,9 @@ from fathom.statistics.intervals import (
     share_interval,
     spread,
 )
-from fathom.statistics.measures import measures_of
+from fathom.statistics.measures import Strata, measures_of, stratified
 from fathom.statistics.metrics import balanced_accuracy, share
 from fathom.statistics.scores import Cells, Study
-from fathom.statistics.stratified_counts import Strata, stratified
 from fathom.study.nuclei import Nuclei
 
 

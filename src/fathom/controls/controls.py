@@ -24,19 +24,16 @@ from fathom.controls.control_scores import (
     recognition,
 )
 from fathom.controls.params import Shortcuts
-from fathom.controls.threshold_controls import read_label_pixels
 from fathom.ground.arrays import Ints
 from fathom.ground.errors import FathomError
 from fathom.statistics.comparison import read_all_cells
 from fathom.statistics.final_network import networks
 from fathom.statistics.intervals import Design, Numbers, design_of
-from fathom.statistics.measures import seeds_of
+from fathom.statistics.measures import seeds_of, stratified
 from fathom.statistics.params import Comparison
 from fathom.statistics.scores import Cells, Study, read_cells, study_of
-from fathom.statistics.stratified_counts import stratified
 from fathom.study.nuclei import Nuclei
-from fathom.study.rows import Run
-from fathom.study.run_names import CLASSIFIERS, baseline_name
+from fathom.study.rows import CLASSIFIERS, Run, baseline_name
 from fathom.study.trained import PREDICTIONS
 
 
@@ -158,7 +155,7 @@ def _leak(
     confidence: float,
 ) -> Numbers:
     """Return what the label's own pixels in the crops add to the scores, if they are known."""
-    counts = read_label_pixels(paths.label_pixels)
+    counts = pd.read_parquet(paths.label_pixels)  # of `fathom.controls.control_crops`
     strata, numbers = label_strata(counts, study, shortcuts.least_label_px)
     if not numbers["label_pixels.nuclei"]:
         return numbers

@@ -1,6 +1,7 @@
-"""A label image of a user's: which file it is, and whether it is one.
+"""A label image of a user's: which file it is, whether it is one, and which pixels of it count.
 
-`fathom check`, the stages of a study and `fathom predict` read them here, by one rule.
+`fathom check`, the stages of a study and `fathom predict` read them here, by one rule. Of a nucleus
+in several pieces the largest counts: a stray pixel of the brush is no nucleus.
 """
 
 from pathlib import Path
@@ -8,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import label
 
-from fathom.datasets.label_pieces import largest_pieces
 from fathom.datasets.layout import masks_named
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Labels, labels_of, read_labels
@@ -68,3 +68,20 @@ def _numbered(labels: Labels, where: Path) -> Labels:
         f"{where}: holds {what} in {pieces} separate pieces: that is a {kind}; a label image has a "
         "number of its own for each nucleus"
     )
+
+
+def largest_pieces(labels: Labels) -> tuple[Labels, int]:
+    """Return the label image with the largest piece of each nucleus alone, and the px left out.
+
+    Pixels that touch at a corner are of one piece; of equal pieces the first, row by row, counts.
+    """
+    pieces = label(labels, background=0, connectivity=2)
+    sizes = np.bincount(pieces.ravel())
+    number = np.zeros(len(sizes), dtype=np.int64)
+    number[pieces.ravel()] = labels.ravel()
+    largest_first = np.lexsort((-sizes, number))
+    _, first = np.unique(number[largest_first], return_index=True)
+    kept = np.zeros(len(sizes), dtype=bool)
+    kept[largest_first[first]] = True
+    whole = np.where(kept[pieces], labels, 0).astype(np.int32)
+    return whole, int((labels > 0).sum() - (whole > 0).sum())

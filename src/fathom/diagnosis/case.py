@@ -1,11 +1,15 @@
-"""What a diagnosis looks at, and the limits that params.yaml sets it."""
+"""What a diagnosis looks at: networks, faults of the data, and the limits of params.yaml.
+
+Of what the audit found, a waived error is a cause, and a warning that bears on the labels is said.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+import pandas as pd
 from pydantic import Field
 
-from fathom.diagnosis.data_faults import NO_FAULTS, DataFaults
+from fathom.audit.params import ON_LABELS
 from fathom.diagnosis.evidence import Evidence
 from fathom.ground.section import NonNegative, Positive, Section, Share
 
@@ -37,6 +41,17 @@ class Diagnosis(Section):
 
 
 @dataclass(frozen=True)
+class DataFaults:
+    """Findings of the audit, one sentence each, with the reason of those that were waived."""
+
+    errors: tuple[str, ...] = ()  # waived, or the pipeline would have stopped
+    warnings: tuple[str, ...] = ()  # of the checks in `fathom.audit.params.ON_LABELS`
+
+
+NO_FAULTS = DataFaults()
+
+
+@dataclass(frozen=True)
 class Case:
     """A network, and all that was trained to understand it, on the same folds and seeds."""
 
@@ -46,3 +61,17 @@ class Case:
     crop_px: int
     faults: DataFaults = NO_FAULTS
     cures_allowed: int = 1  # arms that the budget allowed before the first was trained
+
+
+def data_faults(findings: pd.DataFrame) -> DataFaults:
+    """Return what `fathom.audit.findings.read_findings` read, so far as a verdict must say it."""
+    errors = findings[findings["severity"] == "error"]
+    warnings = findings[(findings["severity"] != "error") & findings["check"].isin(ON_LABELS)]
+    return DataFaults(_sentences(errors), _sentences(warnings))
+
+
+def _sentences(findings: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(
+        f"{row['name']}: {row['what']}" + (f" (waived: {row['waived']})" if row["waived"] else "")
+        for row in findings.to_dict("records")
+    )

@@ -17,8 +17,7 @@ from fathom.diagnosis.case import Case, Diagnosis
 from fathom.diagnosis.cures import changes, is_control, is_smaller_task
 from fathom.diagnosis.effects import Effect, Prior, effect, moderated
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.leaving_epochs import earlier_p_value, median_epoch
-from fathom.diagnosis.looks import LAST, Tally, freed, next_look
+from fathom.diagnosis.looks import LAST, Tally, earlier_p_value, freed, median_epoch, next_look
 from fathom.statistics.claims import holm
 
 MEASURES = ("log_train_loss", "train_accuracy", "validation")

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Protocol
 
 from fathom.ground.images import Labels, Micrograph
-from fathom.imaging.map_instances import nuclei_of_maps
 from fathom.imaging.params import NetworkSegmentation, Segmentation
-from fathom.imaging.probability_map import InputScale, ProbabilityMap
+from fathom.imaging.probability_map import InputScale, ProbabilityMap, nuclei_of_maps
 from fathom.imaging.segmentation import segment
 from fathom.imaging.segmenter_network import SegmenterNetwork
 

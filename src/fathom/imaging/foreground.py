@@ -14,16 +14,17 @@ import numpy as np
 from skimage.filters import threshold_otsu
 
 from fathom.ground.arrays import Floats
-from fathom.imaging.background import background, local_mean
 from fathom.imaging.levels import (
     BINS,
     LARGEST_STEP,
     WHITE,
     Levels,
     Mask,
+    background,
     blurred,
     grid_step,
     histogram,
+    local_mean,
     scaled,
     shrunk,
     to_power,

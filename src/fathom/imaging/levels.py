@@ -3,7 +3,8 @@
 OpenCV chooses its kernels by processor. On 16-bit levels its Gaussian is in fixed point, and on
 grids whose steps are powers of two, at most 8, its means and interpolations have no bit to round
 before the last: whatever kernel it takes, the levels are the same. What would give others is
-switched off: its threads, by which pieces are numbered, and Intel's IPP (`without_ipp`).
+switched off: its threads, by which pieces are numbered, and Intel's IPP (`without_ipp`). What
+changes slowly, the background and the local mean, is found on a coarse grid, hence fast.
 """
 
 from functools import cache
@@ -27,6 +28,9 @@ LARGEST_STEP = 8
 
 BINS = 256  # of a histogram
 _TO_BINS = (np.arange(WHITE + 1) // ((WHITE + 1) // BINS)).astype(np.uint8)
+
+# Grid points that describe them well enough: a background's window, a mean's sigma.
+_WINDOW_POINTS, _SIGMA_POINTS = 8, 1.5
 
 
 def without_ipp() -> None:
@@ -146,3 +150,23 @@ def opened(mask: Mask, radius: int) -> Mask:
     """Return the mask without what no disc of the radius fits in."""
     wide: Mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc(radius))
     return wide
+
+
+def background(levels: Levels, window_px: float) -> Levels:
+    """Return what is left of (H, W) once everything bright and narrower than the window is gone.
+
+    A grey opening (the largest square window that fits under the intensities), smoothed: uneven
+    illumination, camera offset and haze wider than the window remain, nuclei do not. It follows
+    from what lies within 2.25 times the window's width.
+    """
+    step = grid_step(window_px, _WINDOW_POINTS)
+    side = max(3, int(window_px / step) | 1)
+    coarse = shrunk(levels, step)
+    open_ = cv2.morphologyEx(coarse, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    return enlarged(blurred(open_, side / 4), step, levels.shape)
+
+
+def local_mean(levels: Levels, sigma_px: float) -> Levels:
+    """Return the Gaussian-weighted mean around each pixel of (H, W), within 5 sigma."""
+    step = grid_step(sigma_px, _SIGMA_POINTS)
+    return enlarged(blurred(shrunk(levels, step), sigma_px / step), step, levels.shape)

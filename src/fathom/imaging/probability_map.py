@@ -1,8 +1,12 @@
-"""The probability maps of a whole slide, read and computed by region.
+"""The probability maps of a whole slide, read and computed by region, and the nuclei in them.
 
 The network is always run on the same windows: squares of `window_px` on one grid, which starts at
 the slide's corner, each used without its halo. So a pixel's probability depends on the slide alone,
 not on the region that was asked for, whatever the network's steps and padding.
+
+From maps to nuclei it is a threshold, seeds, and a watershed between them. Every length is in px
+and every rule is local: what becomes of a nucleus hangs on the map around it, not on how much of
+the slide is looked at.
 """
 
 from collections.abc import Callable
@@ -10,17 +14,23 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy import ndimage
+from skimage.measure import label as label_pieces
+from skimage.morphology import local_maxima, reconstruction, remove_small_holes
+from skimage.segmentation import relabel_sequential, watershed
 
 from fathom.ground.errors import SlideError
-from fathom.ground.images import Micrograph
+from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.params import NetworkSegmentation
 from fathom.imaging.segmenter_network import Maps, Planes, SegmenterNetwork
-from fathom.imaging.stain import nuclear_stain
+from fathom.imaging.stain import Plane, nuclear_stain
 
 # Of (top, left, height, width), px, wholly inside the slide: `fathom.slides.slide.Slide.read`.
 Read = Callable[[int, int, int, int], Micrograph]
 
 _EPSILON = 1e-6  # bioimage.io's: an even picture is 0, not a division by 0
+
+_STEPS = 16  # of the distance map a px, so that equal heights are equal
 
 
 @dataclass(frozen=True)
@@ -111,3 +121,36 @@ class ProbabilityMap:
             (inside_left - left, left + side - right),
         ]
         return np.pad(self._scale.apply(planes), missing, mode="symmetric")
+
+
+def nuclei_of_maps(maps: Maps, params: NetworkSegmentation) -> Labels:
+    """Part a region's maps, (maps, H, W), into nuclei: (H, W) int32, 0 = background, 1..n.
+
+    A nucleus is where the interior's probability reaches `threshold`. Its seed is where the
+    interior's less the boundary's does (without a boundary map, the nucleus itself): seeds that
+    touch are parted at dents of their distance map deeper than `seed_depth_px`, its h-maxima
+    (Soille 2004, Morphological Image Analysis, section 9.4). Pieces below `smallest_area_px` go,
+    and holes of that size are filled. A piece without a seed is all outline, and goes too.
+    """
+    interior = maps[params.interior_channel]
+    mask = interior >= params.threshold
+    mask = remove_small_holes(mask, max_size=params.smallest_area_px - 1)
+    inner = mask
+    if params.boundary_channel is not None:
+        inner = mask & (interior - maps[params.boundary_channel] >= params.threshold)
+    relief = ndimage.distance_transform_edt(inner).astype(np.float32)
+    labels = watershed(-relief, _seeds(relief, params.seed_depth_px), mask=mask)
+    area = np.bincount(labels.ravel())
+    small = area < params.smallest_area_px
+    nuclei: Labels = relabel_sequential(np.where(small[labels], 0, labels))[0].astype(np.int32)
+    return nuclei
+
+
+def _seeds(relief: Plane, depth_px: float) -> Labels:
+    """Label the domes of a distance map that rise by `depth_px`."""
+    heights = np.rint(relief * _STEPS).astype(np.int32)
+    # A dome lower than the depth counts if it is alone: it still rises by one step.
+    floor = np.maximum(heights - max(1, round(depth_px * _STEPS)), np.minimum(heights, 1))
+    domes = local_maxima(reconstruction(floor, heights).astype(np.int32)) & (heights > 0)
+    seeds: Labels = label_pieces(domes).astype(np.int32)
+    return seeds

@@ -11,8 +11,7 @@ import numpy as np
 from skimage.segmentation import relabel_sequential
 
 from fathom.datasets.dataset import DataSet, labels_path
-from fathom.datasets.label_pieces import largest_pieces
-from fathom.datasets.masks import read_mask
+from fathom.datasets.masks import largest_pieces, read_mask
 from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of

@@ -12,8 +12,7 @@ import numpy as np
 
 from fathom.ground.arrays import Positions
 from fathom.ground.images import Labels
-from fathom.imaging.background import local_mean
-from fathom.imaging.levels import WHITE, Levels, Mask, blurred, filled, opened, to_power
+from fathom.imaging.levels import WHITE, Levels, Mask, blurred, filled, local_mean, opened, to_power
 from fathom.imaging.params import Segmentation
 
 _RADIUS = 16384  # levels of the relief a nucleus' radius; four radii are white

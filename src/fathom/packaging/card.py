@@ -11,7 +11,7 @@ import yaml
 from fathom.imaging.params import NetworkSegmentation
 from fathom.models.best_run import failure
 from fathom.models.onnx_model import ModelCard
-from fathom.statistics.number_text import difference, with_interval
+from fathom.statistics.row_text import difference, with_interval
 
 # Names of metrics and what they are called, in the order of the table.
 _RESULTS = {

@@ -10,8 +10,8 @@ from typing import Any
 
 from fathom.page.content import Content, Numbers
 from fathom.page.plain_words import cause_in_words
-from fathom.statistics.number_text import decimal, signed, with_interval
-from fathom.study.run_names import is_classifier, short
+from fathom.statistics.row_text import decimal, signed, with_interval
+from fathom.study.rows import is_classifier, short
 
 SCORE = "balanced_accuracy"
 

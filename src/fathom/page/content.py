@@ -19,8 +19,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.section import PARAMS_FILE, value_at
 from fathom.models.best_run import best_run
 from fathom.page import files
-from fathom.study.rows import Run, read_controls, read_runs
-from fathom.study.run_names import baseline_name, names_in_order
+from fathom.study.rows import Run, baseline_name, names_in_order, read_controls, read_runs
 
 Numbers = Mapping[str, float]
 

@@ -27,8 +27,7 @@ from fathom.statistics.comparison import read_all_cells
 from fathom.statistics.scores import class_names, study_of
 from fathom.study.certificate import TABLE as SPLITS
 from fathom.study.nuclei import Nuclei, data_sha256, read_nuclei
-from fathom.study.rows import Run
-from fathom.study.run_names import CLASSIFIERS, names_in_order
+from fathom.study.rows import CLASSIFIERS, Run, names_in_order
 from fathom.study.trained import PREDICTIONS
 
 # Whose versions decide numbers.

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from fathom.page.content import Content
 from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_sentences import control_sentence, leak_sentence
-from fathom.statistics.number_text import decimal
-from fathom.study.run_names import short
+from fathom.statistics.row_text import decimal
+from fathom.study.rows import short
 
 Limit = tuple[str, str]  # a heading, and a sentence or two
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fathom.page.content import Content
-from fathom.statistics.number_text import with_interval
-from fathom.study.run_names import short
+from fathom.statistics.row_text import with_interval
+from fathom.study.rows import short
 
 # Sections of params.yaml that decide numbers of the page, in the order of the pipeline.
 SECTIONS = ("dataset", "new_slides", "numerics", "classes", "segmentation", "crop", "split",

@@ -32,9 +32,8 @@ from fathom.page.tables import (
     runs_table,
     score_scale,
 )
-from fathom.statistics.number_text import decimal, difference, with_interval
-from fathom.statistics.run_marks import mark_notes, marked
-from fathom.study.run_names import short
+from fathom.statistics.row_text import decimal, difference, mark_notes, marked, with_interval
+from fathom.study.rows import short
 
 MOST_BYTES = 3_000_000
 MOST_SCORES = 8  # on the first screen; the table has them all

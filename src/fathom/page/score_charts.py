@@ -7,8 +7,8 @@ from fathom.page.chart_layers import Chart, diagonal, run_lines
 from fathom.page.content import Content
 from fathom.page.drawing import chart
 from fathom.page.tables import Table, as_csv, plain
-from fathom.statistics.number_text import with_interval
-from fathom.study.run_names import short
+from fathom.statistics.row_text import with_interval
+from fathom.study.rows import short
 
 
 def roc(content: Content) -> Chart | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fathom.page import files
 from fathom.page.content import Content
-from fathom.statistics.number_text import decimal
+from fathom.statistics.row_text import decimal
 
 KIND_WORDS = {
     "hit-positive": "{positive}, and called so",

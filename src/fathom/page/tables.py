@@ -13,9 +13,8 @@ from fathom.page.content import Content
 from fathom.page.drawing import interval
 from fathom.reports.control_report import control_tables
 from fathom.reports.control_sentences import numbers_of
-from fathom.statistics.number_text import decimal, difference, signed, with_interval
-from fathom.statistics.run_marks import mark, marked
-from fathom.study.run_names import is_classifier, short
+from fathom.statistics.row_text import decimal, difference, mark, marked, signed, with_interval
+from fathom.study.rows import is_classifier, short
 
 SCORE = "balanced_accuracy"
 WHOLE = 36  # letters of a cell that stay on one line

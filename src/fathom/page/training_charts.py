@@ -21,7 +21,7 @@ from fathom.page.chart_layers import (
 from fathom.page.content import Content
 from fathom.page.drawing import GREY, chart, run_ink
 from fathom.page.tables import Table, as_csv, plain
-from fathom.statistics.number_text import decimal
+from fathom.statistics.row_text import decimal
 
 WIDTH, HEIGHT = 270, 190  # px of what is inside the axes
 SMALL_WIDTH, SMALL_HEIGHT = 170, {"loss": 110, "validation": 70}

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fathom.reports.changes import Change, Changes, Difference, Interval, Kind, Verdict
-from fathom.statistics.number_text import decimal, signed
+from fathom.statistics.row_text import decimal, signed
 
 SAID: dict[Kind, str] = {
     "same": "the same",

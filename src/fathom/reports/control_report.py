@@ -15,11 +15,9 @@ from fathom.reports.control_sentences import (
     leak_sentence,
     numbers_of,
 )
-from fathom.statistics.number_text import decimal, signed, with_interval
 from fathom.statistics.params import Comparison
-from fathom.statistics.run_marks import mark, mark_notes, marked
-from fathom.study.rows import read_controls, read_runs
-from fathom.study.run_names import names_in_order, short
+from fathom.statistics.row_text import decimal, mark, mark_notes, marked, signed, with_interval
+from fathom.study.rows import names_in_order, read_controls, read_runs, short
 
 METRICS = "controls.json"  # of the stage `controls`
 

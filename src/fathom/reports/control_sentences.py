@@ -17,9 +17,8 @@ from fathom.controls.catalogue import (
     SHUFFLED_CLASSIFIER,
     SIZE,
 )
-from fathom.statistics.number_text import decimal, signed, with_interval
-from fathom.statistics.run_marks import failed
-from fathom.study.run_names import short
+from fathom.statistics.row_text import decimal, failed, signed, with_interval
+from fathom.study.rows import short
 
 Numbers = Mapping[str, float]
 

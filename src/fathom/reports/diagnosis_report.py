@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from fathom.diagnosis.case import Diagnosis
-from fathom.diagnosis.data_faults import DataFaults
+from fathom.diagnosis.case import DataFaults, Diagnosis
 from fathom.diagnosis.diagnosis import TrainedRow, evidence_table, suspects
 from fathom.diagnosis.ladder_file import Told, read_climbed
 from fathom.diagnosis.verdict import judge

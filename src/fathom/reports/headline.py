@@ -7,8 +7,8 @@ from fathom.ground.output import write_metrics
 from fathom.models.best_run import best_of
 from fathom.statistics.intervals import Numbers
 from fathom.statistics.params import Comparison
-from fathom.statistics.run_marks import failed, final_failed
-from fathom.study.run_names import baseline_name
+from fathom.statistics.row_text import failed, final_failed
+from fathom.study.rows import baseline_name
 
 
 def headline(results: Mapping[str, Numbers], runs: Mapping[str, object], baseline: str) -> Numbers:

@@ -10,7 +10,7 @@ from fathom.ground.arrays import Floats
 from fathom.ground.csv_file import write_csv
 from fathom.ground.errors import FathomError
 from fathom.statistics.intervals import Numbers
-from fathom.statistics.run_marks import failed
+from fathom.statistics.row_text import failed
 from fathom.statistics.scores import Cells, Study
 from fathom.study.rows import Run
 from fathom.study.trained import HISTORY

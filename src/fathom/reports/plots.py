@@ -19,9 +19,8 @@ from matplotlib.ticker import MaxNLocator
 
 from fathom.ground.output import written_whole
 from fathom.statistics.intervals import Numbers
-from fathom.statistics.number_text import decimal, with_interval
-from fathom.statistics.run_marks import failed, marked
-from fathom.study.run_names import is_classifier
+from fathom.statistics.row_text import decimal, failed, marked, with_interval
+from fathom.study.rows import is_classifier
 
 BLUE, VERMILLION = "#0072B2", "#D55E00"
 INK, GREY, PALE = "#222222", "#6B6B6B", "#D5D5D5"

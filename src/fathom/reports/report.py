@@ -16,11 +16,9 @@ from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
 from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_report import ControlTable, control_tables
-from fathom.statistics.number_text import decimal, difference, with_interval
 from fathom.statistics.params import Comparison
-from fathom.statistics.run_marks import mark_notes, marked
-from fathom.study.rows import read_runs
-from fathom.study.run_names import baseline_name, names_in_order, short
+from fathom.statistics.row_text import decimal, difference, mark_notes, marked, with_interval
+from fathom.study.rows import baseline_name, names_in_order, read_runs, short
 
 Numbers = dict[str, float]
 

@@ -21,8 +21,7 @@ from skimage.measure import find_contours, label
 
 from fathom.models.onnx_model import Colour as Colour  # noqa: PLC0414 - for those who import it here
 from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
-from fathom.results.nuclei_writer import NucleiWriter
+from fathom.results.nuclei_writer import NucleiBatch, NucleiWriter
 
 # Ids must be UUIDs, and the same on every run: they are derived from the nuclei's names.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "fathom/nucleus")

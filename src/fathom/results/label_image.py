@@ -18,8 +18,7 @@ import tifffile
 
 from fathom.ground.errors import FathomError
 from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
-from fathom.results.nuclei_writer import NucleiWriter
+from fathom.results.nuclei_writer import NucleiBatch, NucleiWriter
 
 TILE_PX = 512
 SMALLEST_PX = 1024  # of the longer side: levels are added until one fits a screen

@@ -17,8 +17,7 @@ from skimage.segmentation import find_boundaries
 from fathom.ground.images import Micrograph, stretched
 from fathom.models.onnx_model import NOT_SCORED, Colour
 from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
-from fathom.results.nuclei_writer import NucleiWriter
+from fathom.results.nuclei_writer import NucleiBatch, NucleiWriter
 
 LONGEST_PX = 2000  # of the picture's sides: fits a screen, and a page
 ENLARGED_PX = 1200  # a smaller slide is enlarged by a whole factor, up to this

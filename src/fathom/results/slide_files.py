@@ -15,9 +15,8 @@ from fathom.results.anndata_file import AnnDataWriter
 from fathom.results.coordinates import PixelGrid
 from fathom.results.geojson import GeoJsonWriter
 from fathom.results.label_image import LabelImageWriter
-from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.nuclei_table import ParquetWriter
-from fathom.results.nuclei_writer import NucleiWriter
+from fathom.results.nuclei_writer import NucleiBatch, NucleiWriter
 from fathom.results.overlay import OverlayWriter
 from fathom.results.summary import Counts
 

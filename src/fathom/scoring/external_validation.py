@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from fathom.audit.account_checks import audit_accounts
-from fathom.audit.group_checks import audit_spellings
 from fathom.audit.params import Audit
+from fathom.audit.table_checks import audit_spellings
 from fathom.datasets.dataset import DataSet, stem
 from fathom.datasets.new_slides import require_known
 from fathom.ground.arrays import Floats

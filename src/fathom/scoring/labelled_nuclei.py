@@ -12,8 +12,8 @@ from fathom.datasets.dataset import DataSet
 from fathom.imaging.annotations import account_of_points, readings
 from fathom.imaging.crop_dataset import give_labels
 from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.nuclei_table import SCORE_COLUMNS
+from fathom.results.nuclei_writer import NucleiBatch
 from fathom.scoring.scorer import NewSlide
 from fathom.study.accounts import ACCOUNT_COLUMNS, READINGS, REASONS
 

@@ -1,7 +1,8 @@
 """Score new slides with a model file: nuclei found, cut and scored as the study's were; no torch.
 
 `predict` returns the nuclei of one slide, `predict_slides` writes the files of many. Each image is
-a slide of its own. What comes out is described in docs/new-slides.md.
+a slide of its own; which patient it is of, a table beside the images says. What comes out is
+described in docs/new-slides.md.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ import pyarrow as pa
 
 from fathom.datasets.layout import MASK_SUFFIXES
 from fathom.datasets.masks import mask_named
-from fathom.ground.errors import SlideError
+from fathom.datasets.spellings import alike, rounded
+from fathom.datasets.tables import one_form, read_sound_rows
+from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.models.onnx_model import OnnxModel
 from fathom.results.coordinates import PixelGrid
@@ -24,9 +27,10 @@ from fathom.scoring.output_folder import (
     result_base,
     slides_done,
 )
-from fathom.scoring.patients import read_patients
 from fathom.scoring.scorer import NewSlide, Reading, Scorer, write_summaries
 from fathom.scoring.tiles import TILE_PX
+
+PATIENT_COLUMNS = ("image", "patient")
 
 
 def predict(
@@ -183,3 +187,45 @@ def mask_of(slide: Path, folder: Path, name: str) -> Path:
         f"{slide}: has no label image in {folder}: {name} with one of the endings "
         f"{', '.join(MASK_SUFFIXES)} was expected"
     )
+
+
+def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
+    """Return the patient of each image, in the order of `images`.
+
+    `path` is a CSV file with the columns `image` and `patient`, read by the rules of images.csv
+    (`fathom.datasets.tables`); other columns are ignored, and so are images that are not asked for.
+    An image stands there as it was given to the command, or by its file name alone.
+
+    Raises `FathomError` where the table cannot be read or has a fault of form, lacks an image or
+    has two patients for one, where two of the patients may be one, spelled in two ways, and where a
+    spreadsheet rounded one, who may be several.
+    """
+    known = _read(path)
+    patients = []
+    for image in images:
+        names = (one_form(image.as_posix()), one_form(image.name))
+        found = sorted({patient for name, patient in known if name in names})
+        if len(found) != 1:
+            what = f"has {len(found)} patients: {', '.join(found)}" if found else "is missing"
+            raise FathomError(
+                f"{path}: the image {image.name!r} {what}; give every image one row, by its path "
+                "or its file name, with one patient"
+            )
+        patients.append(found[0])
+    if unclear := next(filter(rounded, patients), None):
+        raise FathomError(
+            f"{path}: '{unclear}' is a number that a spreadsheet rounded, and several patients may "
+            "be in it; write it in full, in a column of the format text"
+        )
+    if spelled := alike(patients):
+        raise FathomError(
+            f"{path}: {' and '.join(map(repr, spelled[0]))} may be one patient, who would be "
+            f"counted {len(spelled[0])} times; spell every patient in one way"
+        )
+    return patients
+
+
+def _read(path: Path) -> list[tuple[str, str]]:
+    """Return image and patient of each row."""
+    rows = read_sound_rows(path, PATIENT_COLUMNS, "table of patients")
+    return [(row.get("image"), row.get("patient")) for row in rows]

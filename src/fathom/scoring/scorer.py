@@ -15,7 +15,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels, Micrograph
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
-from fathom.results.nuclei_batch import NucleiBatch
+from fathom.results.nuclei_writer import NucleiBatch
 from fathom.results.overlay import LONGEST_PX
 from fathom.results.slide_files import Formats, slide_files
 from fathom.results.summary import (
@@ -31,8 +31,7 @@ from fathom.scoring.slide_progress import SlideProgress
 from fathom.scoring.stream import Tile, measure_slide, stream
 from fathom.scoring.tiles import TILE_PX, require_tile
 from fathom.slides.opening import open_slide, slide_of
-from fathom.slides.overview import overview
-from fathom.slides.slide import ArrayReader, Slide
+from fathom.slides.slide import ArrayReader, Slide, overview
 
 
 @dataclass(frozen=True)

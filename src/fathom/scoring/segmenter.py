@@ -11,21 +11,19 @@ import numpy.typing as npt
 from scipy.ndimage import find_objects
 from skimage.segmentation import relabel_sequential
 
-from fathom.datasets.label_pieces import largest_pieces
+from fathom.datasets.masks import largest_pieces
 from fathom.datasets.modality import GREY_BRIGHT_FIELD, is_grey_bright_field
 from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.find_nuclei import network_file, segment_by_network
-from fathom.imaging.map_instances import nuclei_of_maps
 from fathom.imaging.params import NetworkSegmentation, Segmentation
-from fathom.imaging.probability_map import InputScale, ProbabilityMap
+from fathom.imaging.probability_map import InputScale, ProbabilityMap, nuclei_of_maps
 from fathom.imaging.segmentation import NuclearTraits, measure_traits, reach_px, segment_window
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
-from fathom.slides.overview import overview
-from fathom.slides.slide import Slide
+from fathom.slides.slide import Slide, overview
 
 # A nucleus is not wider than that many typical ones are; what is is a fold, dirt or an artefact,
 # and a window's margin need not hold it.

@@ -3,16 +3,20 @@
 1. A fixed sample is measured: what the slide's nuclei have in common, and its scale of greys.
 2. Tiles are read with a margin, segmented, cut and scored, several at once; a nucleus belongs to
    the tile that holds its centroid. Reading is ahead of segmentation, and while one tile is
-   segmented another's crops are in the network.
+   segmented another's crops are in the network. Results leave in the tiles' order, and never more
+   than a few are at hand.
 
 No label, mask or probability depends on the tiles' size or on how many are worked on at once:
 the sample is fixed, filters' grids are the slide's, and a window's margin holds all that bears on
 the nuclei of its core. docs/streaming.md has what was measured.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,10 +27,9 @@ from fathom.imaging.crops import Scale, cut, describe, scale_of
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
-from fathom.results.nuclei_batch import NucleiBatch
 from fathom.results.nuclei_table import SCORE_COLUMNS
+from fathom.results.nuclei_writer import NucleiBatch
 from fathom.scoring.segmenter import MaskSegmenter, SlideSegmenter, measure_segmenter
-from fathom.scoring.threads import read_and_work
 from fathom.scoring.tiles import (
     TILE_PX,
     Everywhere,
@@ -40,6 +43,10 @@ from fathom.scoring.tiles import (
 )
 from fathom.slides.slide import Slide
 from fathom.slides.tissue import tissue
+
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -203,3 +210,34 @@ def with_names(table: pd.DataFrame, image: str) -> pd.DataFrame:
         image=pd.Series(image, index=table.index, dtype="str"), nucleus=names.astype("str")
     )
     return whole[SCORE_COLUMNS]
+
+
+def read_and_work(
+    items: Iterable[Item],
+    read: Callable[[Item], Read],
+    work: Callable[[Item, Read], Result],
+    at_once: int,
+) -> Iterator[Result]:
+    """Yield `work(item, read(item))` of each item, in order.
+
+    One thread reads ahead, `at_once` work; at most one item more than those is at hand. An
+    error, or the end of the caller's interest, ends it all once what is at work is done.
+    """
+    reader, pool = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(at_once, "work")
+    under_way: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            pixels = reader.submit(read, item)
+            under_way.append(pool.submit(_work, work, item, pixels))
+            if len(under_way) > at_once:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        reader.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)
+        reader.shutdown(wait=True)
+
+
+def _work(work: Callable[[Item, Read], Result], item: Item, pixels: Future[Read]) -> Result:
+    return work(item, pixels.result())

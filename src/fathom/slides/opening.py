@@ -7,9 +7,8 @@ from fathom.ground.errors import FathomError, SlideError
 from fathom.ground.images import TIFF_SUFFIXES, read_micrograph, require_content
 from fathom.slides.channels import picked_channel
 from fathom.slides.reader import Reader
-from fathom.slides.resampled_slide import ResampledSlide
+from fathom.slides.resampling import ResampledSlide, SquareReader
 from fathom.slides.slide import ArrayReader, Slide
-from fathom.slides.square import SquareReader
 from fathom.slides.stated_resolution import Resolution, downsample_to
 
 PICTURES = (".png", ".jpg", ".jpeg")

@@ -16,8 +16,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from fathom.imaging.stain import Plane, nuclear_stain
-from fathom.slides.overview import overview
-from fathom.slides.slide import Slide
+from fathom.slides.slide import Slide, overview
 
 # A nucleus of 30 px is two pixels wide then.
 _FACTOR = 16.0

@@ -2,7 +2,8 @@
 
 A difference is claimed where its interval excludes 0 after Holm's correction (Holm 1979, Scand. J.
 Stat. 6:65), so that among all architectures that are compared with one reference a single false
-claim is made in at most 5 % of studies, whatever their number and however alike they are.
+claim is made in at most 5 % of studies, whatever their number and however alike they are. All is
+paired: the same groups and seeds are left out of both.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,15 @@ from scipy.optimize import brentq
 from scipy.stats import nct
 
 from fathom.ground.arrays import Floats
-from fathom.statistics.intervals import Spread, quantile
+from fathom.statistics.intervals import (
+    Design,
+    Numbers,
+    Spread,
+    difference_interval,
+    quantile,
+    spread,
+)
+from fathom.statistics.scores import Cells
 
 POWER = 0.8  # the convention since Cohen 1988: four studies of five find a difference of this size
 
@@ -72,3 +81,54 @@ def detectable(found: Spread, confidence: float) -> float:
         return float(nct.sf(bound, df, shift) - POWER)
 
     return min(1.0, error * float(brentq(lacking, 0, 3 * bound + 10)))
+
+
+def to_reference(
+    reference: str,
+    called: str,
+    everyone: Mapping[str, Cells],
+    measured: Mapping[str, Mapping[str, Floats]],
+    design: Design,
+    confidence: float,
+) -> dict[str, Numbers]:
+    """Return, by run, the numbers of everyone but the reference beside it.
+
+    `measured` is what `fathom.statistics.measures.measures_of` gives of everyone for
+    `leave_out(design)`; the reference is `called` first or baseline in the names of the numbers.
+    """
+    numbers: dict[str, Numbers] = {name: {} for name in everyone if name != reference}
+    key = f"difference_to_{called}"
+    for prefix, of in (("", "balanced_accuracy"), ("auroc_", "auroc")):
+        one = {name: measures[of] for name, measures in measured.items()}
+        found = claimed_differences(one, reference, f"{prefix}{key}", design, confidence)
+        for name, claimed in found.items():
+            numbers[name] |= claimed
+    return numbers
+
+
+def claimed_differences(
+    measured: Mapping[str, Floats], reference: str, key: str, design: Design, confidence: float
+) -> dict[str, Numbers]:
+    """Return, by run, its difference to the reference under the name `key`, and the claim.
+
+    `measured` holds one measure of every run, for each row of
+    `fathom.statistics.intervals.leave_out`. Holm's correction is over all of them.
+    """
+    apart = {
+        name: spread(values - measured[reference], design)
+        for name, values in measured.items()
+        if name != reference
+    }
+    # Holm asks this of the first of them.
+    strictest = 1 - (1 - confidence) / max(len(apart), 1)
+    numbers: dict[str, Numbers] = {}
+    for name, claim in claims(apart, confidence).items():
+        found = difference_interval(apart[name], confidence)
+        numbers[name] = {
+            **found.as_numbers(key),
+            f"{key}_p": claim.p_value,
+            f"{key}_p_holm": claim.p_holm,
+            f"{key}_claim": claim.says,
+            f"{key}_detectable": detectable(apart[name], strictest),
+        }
+    return numbers

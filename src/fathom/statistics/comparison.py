@@ -11,13 +11,13 @@ from fathom.ground.arrays import Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import Numerics
 from fathom.ground.output import write_metrics
-from fathom.statistics.differences import to_reference
+from fathom.statistics.claims import to_reference
 from fathom.statistics.intervals import Design, Numbers, design_of, leave_out, share_interval
 from fathom.statistics.measures import measures_of, seeds_of
 from fathom.statistics.params import Comparison
-from fathom.statistics.run_marks import failed, final_failed
+from fathom.statistics.row_text import failed, final_failed
 from fathom.statistics.scores import Cells, Study, read_cells
-from fathom.study.run_names import CLASSIFIERS, baseline_name, names_in_order
+from fathom.study.rows import CLASSIFIERS, baseline_name, names_in_order
 from fathom.study.trained import PREDICTIONS
 
 SUMMARY_SIZE = 40  # numbers a person can still compare between two branches

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from fathom.ground.section import Section, Share
-from fathom.study.run_names import Classifier
+from fathom.study.rows import Classifier
 
 
 class Comparison(Section):

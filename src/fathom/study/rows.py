@@ -1,18 +1,24 @@
 """The tables of networks (`runs`, `controls`) and their architectures.
 
 A row's name becomes the name of a DVC stage, of files, and a word of commands: it consists of
-letters, digits, `-` and `_`, and begins with a letter. So does that of an architecture.
+letters, digits, `-` and `_`, and begins with a letter. So does that of an architecture. Where
+results stand side by side, those of the statistical classifiers come after the runs, by names of
+their own.
 """
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from fathom.ground.errors import FathomError
 from fathom.ground.section import PARAMS_FILE, Section, validated, value_at
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+Classifier = Literal["logistic", "svm", "forest"]
+CLASSIFIERS: tuple[Classifier, ...] = get_args(Classifier)
+PREFIX = "baseline-"  # of a classifier, where runs stand beside it
 
 
 class Run(Section):
@@ -74,3 +80,29 @@ def read_architectures(file: Path = PARAMS_FILE) -> dict[str, str]:
         raise FathomError(f"{file}: 'architectures' must give each name one line of text")
     _require_names(file, "architectures", lines)
     return {str(name): line for name, line in lines.items()}
+
+
+def baseline_name(classifier: Classifier) -> str:
+    """Return what a statistical classifier is called where runs stand beside it."""
+    return f"{PREFIX}{classifier}"
+
+
+def names_in_order(runs: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the runs, in their order, and of the statistical classifiers."""
+    classifiers = tuple(map(baseline_name, CLASSIFIERS))
+    names = tuple(runs)
+    if taken := sorted(set(names) & set(classifiers)):
+        raise FathomError(
+            f"params.yaml: the run '{taken[0]}' has the name of a classifier's results: rename it"
+        )
+    return names + classifiers
+
+
+def is_classifier(name: str) -> bool:
+    """Return whether `name` is that of a statistical classifier, not of a run."""
+    return name in map(baseline_name, CLASSIFIERS)
+
+
+def short(name: str) -> str:
+    """Return a name as tables and pictures print it: a classifier without its prefix."""
+    return name.removeprefix(PREFIX) if is_classifier(name) else name

@@ -24,7 +24,7 @@ from fathom.scoring.predict import predict_slides
 from fathom.statistics.comparison import compare, write_comparison
 from fathom.statistics.final_network import networks, with_final_networks
 from fathom.statistics.params import Comparison
-from fathom.statistics.run_marks import mark
+from fathom.statistics.row_text import mark
 from fathom.statistics.scores import read_cells, study_of
 from fathom.study.nuclei import read_nuclei
 from fathom.study.splits import Split

@@ -5,7 +5,7 @@ from conftest import write_simulated_dataset
 from model_cards import PARAMS
 
 from fathom.datasets.dataset import labels_path, read_dataset
-from fathom.datasets.label_pieces import largest_pieces
+from fathom.datasets.masks import largest_pieces
 from fathom.ground.images import read_labels
 from fathom.imaging.params import Segmentation
 from fathom.imaging.segment_dataset import segment_dataset

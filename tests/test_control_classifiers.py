@@ -19,11 +19,16 @@ from fathom.controls.acquisition import (
     recognised,
     slides_are_whole,
 )
-from fathom.controls.control_classifiers import write_control_classifiers
+from fathom.controls.control_classifiers import (
+    SEES,
+    best_of,
+    by_acquisition,
+    by_label_pixels,
+    feature_controls,
+    write_control_classifiers,
+)
 from fathom.controls.control_scores import mutual_information
-from fathom.controls.feature_controls import SEES, best_of, feature_controls
 from fathom.controls.params import Shortcuts
-from fathom.controls.threshold_controls import by_acquisition, by_label_pixels
 from fathom.ground.errors import FathomError
 from fathom.simulation.simulated_nuclei import simulate_nuclei, write_simulated_nuclei
 from fathom.simulation.simulation import DEFAULT

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fathom.ground.errors import FathomError
-from fathom.scoring.patients import read_patients
+from fathom.scoring.predict import read_patients
 
 IMAGES = [Path("day1/a.tif"), Path("day2/a.tif"), Path("b.tif")]
 TABLE = "image,patient,note\nday1/a.tif,007,x\nday2/a.tif,8,\nb.tif,007,\nnever.tif,9,\n"

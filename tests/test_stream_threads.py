@@ -4,7 +4,7 @@ import time
 import pytest
 
 from fathom.ground.processor import cores
-from fathom.scoring.threads import read_and_work
+from fathom.scoring.stream import read_and_work
 
 
 def test_results_come_in_the_order_of_the_items():

@@ -1,7 +1,7 @@
 from audit_params import audit_params
 
 from fathom.audit.findings import Finding, finding_table
-from fathom.diagnosis.data_faults import data_faults
+from fathom.diagnosis.case import data_faults
 
 
 def test_waived_errors_are_faults_and_warnings_on_labels_are_said():

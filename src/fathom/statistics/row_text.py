@@ -1,4 +1,6 @@
-"""The one mark, of all tables and pictures, of a row whose networks failed in training.
+"""A row as all tables and pictures print it: its numbers, and the mark of networks that failed.
+
+Numbers between -1 and 1 stand without their 0: `.656 [.601, .712]`.
 
 A network diverged where no epoch had a finite validation loss: its weights are the initial ones. It
 is constant where it gives every nucleus the same answer. Neither says anything of what it was
@@ -7,7 +9,7 @@ trained for, whatever it scores.
 
 from collections.abc import Iterator, Mapping
 
-from fathom.study.run_names import short
+from fathom.study.rows import short
 
 Numbers = Mapping[str, float]
 
@@ -56,3 +58,30 @@ def mark_notes(name: str, numbers: Numbers) -> Iterator[str]:
             f"{UNUSABLE} {short(name)}: the final network {how}. It is not chosen as the best, "
             "and `fathom predict` refuses it."
         )
+
+
+def decimal(value: float, digits: int = 3) -> str:
+    """Return `.656`, `-.034` or `1.000`."""
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("0.", ".", 1) if abs(float(text)) < 1 else text
+
+
+def signed(value: float) -> str:
+    """Return `+.034` or `-.034`; a difference that rounds to nothing has no sign."""
+    text = decimal(value)
+    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
+
+
+def with_interval(numbers: Numbers, name: str) -> str:
+    """Return the number called `name` with its interval: `.656 [.601, .712]`."""
+    low, high = (decimal(numbers[f"{name}_{end}"]) for end in ("low", "high"))
+    return f"{decimal(numbers[name])} [{low}, {high}]"
+
+
+def difference(numbers: Numbers, name: str) -> str:
+    """Return the difference called `name`: `+.034 [-.021, +.090]`; `*` where it is claimed."""
+    low, high = numbers[f"{name}_low"], numbers[f"{name}_high"]
+    star = "*" if numbers[f"{name}_claim"] else ""
+    return f"{signed(numbers[name])} [{signed(low)}, {signed(high)}]{star}"
