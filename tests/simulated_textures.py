@@ -38,11 +38,11 @@ def write_study(folder: Path, channels: int = 1) -> Nuclei:
 
 
 def _crops(rng: np.random.Generator, channels: int) -> np.ndarray:
-    """Return ellipses of blurred noise, (EACH, SIDE, SIDE, channels) uint8, 0 around them."""
+    """Return smooth ellipses, (EACH, SIDE, SIDE, channels) uint8, 0 around them."""
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
-    shape = (EACH, SIDE, SIDE, channels)
-    noise = ndimage.gaussian_filter(rng.standard_normal(shape), (0, 1, 1, 0)) * 60
-    crops = np.clip(np.rint(90 + noise), 1, 255)
+    noise = rng.standard_normal((EACH, SIDE, SIDE, channels))
+    smooth = ndimage.gaussian_filter(noise, (0, 3, 3, 0), mode="wrap")
+    crops = np.clip(np.rint(120 + 40 * smooth / smooth.std()), 1, 255)
     for crop in crops:
-        crop[np.hypot(y / rng.uniform(7, 11), x / rng.uniform(7, 11)) > 1] = 0
+        crop[np.hypot(y / rng.uniform(8, 11), x / rng.uniform(8, 11)) > 1] = 0
     return crops.astype(np.uint8)
