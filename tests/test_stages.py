@@ -55,6 +55,7 @@ PACKAGES = (
     "page",
     "reports",
     "models",
+    "texture",
     "diagnosis",
     "controls",
     "training",
