@@ -9,8 +9,9 @@ from fathom.reports.texture_picture import draw_textures
 from fathom.statistics.params import Comparison
 from fathom.study.nuclei import read_nuclei
 from fathom.study.splits import Split
+from fathom.texture.found import texture_numbers
 from fathom.texture.params import Texture
-from fathom.texture.texture_scores import score_strength, texture_numbers
+from fathom.texture.texture_scores import score_strength
 
 
 def texture(nuclei: Path, trained: Path, metrics: Path, picture: Path) -> None:

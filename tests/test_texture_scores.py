@@ -6,17 +6,17 @@ import pytest
 
 from fathom.ground.output import write_metrics
 from fathom.reports.control_report import control_tables
-from fathom.statistics.intervals import Interval
-from fathom.texture.texture_scores import (
+from fathom.texture.found import (
+    Accuracy,
     Sought,
     read_texture,
-    score_strength,
     smallest_found,
     sought_of,
     texture_numbers,
 )
+from fathom.texture.texture_scores import score_strength
 
-FOUND, MISSED = Interval(0.7, 0.6, 0.8), Interval(0.55, 0.5, 0.6)
+FOUND, MISSED = Accuracy(0.7, 0.6, 0.8), Accuracy(0.55, 0.5, 0.6)
 SOUGHT = (
     Sought("a-1", 1.0, FOUND, 3, 3, 0, 0),
     Sought("a-1", 0.125, MISSED, 3, 2, 0, 1),

@@ -1,10 +1,9 @@
 """Each sentence on planted textures follows from who found what by a rule."""
 
 from fathom.reports.texture_sentences import texture_sentences
-from fathom.statistics.intervals import Interval
-from fathom.texture.texture_scores import Sought, texture_numbers
+from fathom.texture.found import Accuracy, Sought, texture_numbers
 
-LOW, HIGH = Interval(0.52, 0.49, 0.55), Interval(0.6, 0.501, 0.7)
+LOW, HIGH = Accuracy(0.52, 0.49, 0.55), Accuracy(0.6, 0.501, 0.7)
 
 
 def said(**found):

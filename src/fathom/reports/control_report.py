@@ -19,7 +19,7 @@ from fathom.reports.texture_sentences import in_sd, texture_sentences
 from fathom.statistics.params import Comparison
 from fathom.statistics.row_text import decimal, mark, mark_notes, marked, signed, with_interval
 from fathom.study.rows import names_in_order, read_controls, read_runs, short
-from fathom.texture.texture_scores import read_texture, sought_of
+from fathom.texture.found import read_texture, sought_of
 
 METRICS, TEXTURE = "controls.json", "texture.json"  # of the stages `controls` and `texture`
 

@@ -15,7 +15,7 @@ from fathom.reports.texture_sentences import texture_sentences
 from fathom.reports.verdict_text import Explained, write_verdicts
 from fathom.study.nuclei import Nuclei
 from fathom.study.rows import Run
-from fathom.texture.texture_scores import read_texture
+from fathom.texture.found import read_texture
 
 
 def write_diagnosis(

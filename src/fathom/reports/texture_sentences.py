@@ -1,13 +1,13 @@
 """What the positive control means for a verdict, in sentences that follow by rules.
 
-A network *finds* a change where its interval is above .5 (`fathom.texture.texture_scores`). What a
+A network *finds* a change where its interval is above .5 (`fathom.texture.found`). What a
 network does not find of the study's own label speaks of the texture as far as it found a planted
 one, and no further. Nothing else decides which sentence is said.
 """
 
 from collections.abc import Mapping, Sequence
 
-from fathom.texture.texture_scores import smallest_found, sought_of
+from fathom.texture.found import smallest_found, sought_of
 
 
 def texture_sentences(numbers: Mapping[str, float]) -> str:
