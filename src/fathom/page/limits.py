@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fathom.page.content import Content
 from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_sentences import control_sentence, leak_sentence
+from fathom.reports.texture_sentences import texture_sentences
 from fathom.statistics.row_text import decimal
 from fathom.study.rows import short
 
@@ -77,7 +78,7 @@ def _leak(content: Content) -> str:
 
 def _texture(content: Content) -> str:
     if "texture.json" in content.metrics:
-        return "Measured: metrics/texture.json."
+        return texture_sentences(content.metrics["texture.json"])
     return (
         "Not measured here: the smallest change of texture that the networks would have found "
         "(metrics/texture.json). Without it, that they find nothing does not mean that there is "
