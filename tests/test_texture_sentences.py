@@ -25,7 +25,7 @@ def test_nobody_found_anything():
 
 def test_all_found_the_weakest():
     assert said(shallow=3, vgg_13=3) == (
-        "A change of the texture by .25 SD (a pattern of 6 px) would have been found by shallow "
+        "A planted change of the texture by .25 SD (a pattern of 6 px) was found by shallow "
         "and vgg-13. So 'nothing in the texture' holds down to .25 SD; of smaller changes nothing "
         "is known."
     )
@@ -33,7 +33,7 @@ def test_all_found_the_weakest():
 
 def test_some_found_less_than_others_and_one_nothing():
     assert said(shallow=1, vgg_13=0, vgg_13_batchnorm=2, wide=2) == (
-        "A change of the texture by .5 SD (a pattern of 6 px) would have been found by "
+        "A planted change of the texture by .5 SD (a pattern of 6 px) was found by "
         "vgg-13-batchnorm and wide; by 1 SD, by shallow. vgg-13 does not find even 1 SD: what "
         "vgg-13 does not find on the study's labels says nothing about the texture. So 'nothing in "
         "the texture' holds down to .5 SD; of smaller changes nothing is known."

@@ -46,7 +46,7 @@ def _finders(found: Mapping[float, Sequence[str]], pattern: str) -> str:
     """Say who would have found which change, the smallest first."""
     first, *others = sorted(found)
     said = (
-        f"A change of the texture by {in_sd(first)} ({pattern}) would have been found by "
+        f"A planted change of the texture by {in_sd(first)} ({pattern}) was found by "
         f"{listed(found[first])}"
     )
     return "; ".join([said, *(f"by {in_sd(one)}, by {listed(found[one])}" for one in others)]) + "."
