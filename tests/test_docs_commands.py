@@ -1,6 +1,6 @@
 """Every command of README and of the docs is run here, or says above its block why it is not.
 
-A block of commands is fenced as `sh`. `<!-- not run: REASON -->` above it leaves it out, and
+A block of commands is fenced as `sh`, one with what they print as `console`. `<!-- not run: REASON -->` above it leaves it out, and
 `<!-- not run: `make repro`, REASON -->` leaves out the lines that begin with that. The blocks of a
 page are run in their order, in a clone of their own that has models, slides and images. The
 examples of `--help` are run one by one.
@@ -41,6 +41,7 @@ BLOCK = re.compile(
 PROGRAMS = re.compile(
     r"^(\$ )?(fathom|dvc|git|gto|make|python|pip|pytest|sphinx-build)\s", re.MULTILINE
 )
+LANGUAGES = ("sh", "console")
 # What must be there before an example of a command.
 BEFORE = {"check": "fathom new data/mine --labels folders --yes"}
 
@@ -48,12 +49,14 @@ BEFORE = {"check": "fathom new data/mine --labels folders --yes"}
 def blocks_of(page):
     """Yield the commands of each block of a page, without those that are not run."""
     for reason, language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
-        if language != "sh":
+        if language not in LANGUAGES:
             continue
         left_out = re.findall(r"`([^`]+)`", reason.partition(", ")[0])
         if reason and not reason.startswith("`"):
             continue
         lines = body.splitlines(keepends=True)
+        if language == "console":
+            lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
         yield "".join(line for line in lines if not line.startswith(tuple(left_out)))
 
 
@@ -177,7 +180,7 @@ def test_the_example_for_ci_writes_what_changed_and_the_diff_of_dvc(clone):
 def test_a_block_of_commands_is_fenced_as_one_or_says_why_it_is_not_run(page):
     for reason, language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
         if PROGRAMS.search(body):
-            assert language == "sh" or (language == "console" and reason), body
+            assert language in LANGUAGES, body
         if reason:
-            assert language in ("sh", "console"), body
+            assert language in LANGUAGES, body
             assert len(reason.split()) > 2, reason
