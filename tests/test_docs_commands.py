@@ -139,12 +139,20 @@ def run_in(folder, commands):
     return done.stdout
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=() if page.name == "README.md" else pytest.mark.long)
+        for page in RUN
+    ],
+    ids=lambda page: page.name,
+)
 def test_the_commands_of_a_page_run_one_after_the_other(clone, page):
     for block in RUN[page]:
         run_in(clone, block)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "example"), [(name, one) for name, of in EXAMPLES.items() for one in of]
 )
@@ -158,6 +166,7 @@ def test_every_example_runs_and_stands_in_the_help(clone, command, example):
     assert example in told
 
 
+@pytest.mark.long
 def test_the_example_for_ci_writes_what_changed_and_the_diff_of_dvc(clone):
     text = (ROOT / "docs" / "ci-example.yml").read_text(encoding="utf-8")
     [script] = [
