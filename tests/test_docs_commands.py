@@ -1,10 +1,9 @@
 """Every command of README and of the docs is run here, or says above its block why it is not.
 
-A block of commands is fenced as `sh`, one with what they print as `console`. Above it,
-`<!-- not run: REASON -->` leaves it out, and `<!-- not run: `make repro`, REASON -->` the lines that
-begin with that. The blocks of a
-page are run in their order, in a clone of their own that has models, slides and images. The
-examples of `--help` are run one by one.
+A block of commands is fenced as `sh`, one with what they print as `console`. A comment above leaves
+it out, `<!-- not run: REASON -->`, or its lines that begin with a command,
+`<!-- not run: `make repro`, REASON -->`. The blocks of a page are run in their order, in a clone of
+their own that has models, slides and images. The examples of `--help` are run one by one.
 """
 
 import json
