@@ -227,7 +227,8 @@ def test_a_changed_learning_rate_runs_what_reads_it_and_the_diff_is_a_table(bran
         *("check", "compare", "predict"),
     }
     committed(branch, "Raise the learning rate")
-    diff = run(branch, "dvc", "metrics", "diff", "main")
+    assert "metrics/headline.json" in run(branch, "dvc", "metrics", "diff", "main", "--all")
+    diff = run(branch, "dvc", "metrics", "diff", "main", "--targets", "metrics/summary.json")
     assert re.search(r"metrics/summary\.json +[\w-]+\.\w+ +[\d.]+ +[\d.]+ +-?[\d.]+", diff), diff
 
 
