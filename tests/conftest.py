@@ -31,6 +31,8 @@ LONGEST = (
     "test_predict",
     "test_segmentation",
     "test_package",
+    "test_docs_commands",
+    "test_docs",
     "test_simulated_nuclei",
     "test_folds",
     "test_identity",
