@@ -5,7 +5,7 @@ import yaml
 from model_cards import PARAMS
 
 from fathom.ground.errors import FathomError
-from fathom.reports.run_table import print_runs
+from fathom.reports.run_table import listed_rows
 from fathom.study.rows import read_architectures, read_row, read_runs, read_table
 
 ROW = "{architecture: shallow, interventions: {}}"
@@ -55,4 +55,4 @@ def test_the_list_of_runs_says_so_too(tmp_path):
     runs = PARAMS["runs"] | {13: PARAMS["runs"]["shallow"]}
     path.write_text(yaml.safe_dump(PARAMS | {"runs": runs}), encoding="utf-8")
     with pytest.raises(FathomError, match="'runs' has the name 13; a name consists of letters"):
-        print_runs(tmp_path, path)
+        listed_rows(tmp_path, path)

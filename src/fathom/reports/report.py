@@ -23,7 +23,7 @@ from fathom.study.rows import baseline_name, names_in_order, read_runs, short
 Numbers = dict[str, float]
 
 VERDICTS = "verdicts.json"  # of `fathom.reports.verdict_text.write_verdicts`
-_FOLDED = 12  # columns at least, of what may fold
+_FOLDED = 8  # columns at least, of what may fold
 CHOSEN = Path("data/baseline/chosen.json")  # of the stage `baseline`
 
 LOOK_AT = (
