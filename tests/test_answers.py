@@ -76,7 +76,7 @@ def test_a_network_that_learned_is_used_with_its_interval(content):
         "held-out nuclei; the statistical classifier forest with .500 [.470, .530]."
     )
     assert answer.sentences[1] == (
-        "It is better than forest (+.100 [+.050, +.150]) and is not told from shallow "
+        "deep is better than forest (+.100 [+.050, +.150]) and is not told from shallow "
         "(.000 [-.050, +.050]); the intervals are over 20 slides, and luck of the seed is not in "
         "them."
     )
@@ -101,7 +101,7 @@ def test_a_classifier_that_is_claimed_to_be_better_comes_first(content):
         (
             "good",
             -1,
-            "No network yet: a classifier does better.",
+            "No network yet: forest, a classifier, does better.",
             "forest with .650 [.600, .700] is",
         ),
         ("good", 0, "No network yet: all may be guessing.", "forest with .650 [.600, .700] is"),
@@ -171,13 +171,19 @@ def verdict(cause=UNEXPLAINED, depth=(-0.1, -0.05, 0.0), together=(), learned=No
     ("depth", "said"),
     [
         ((-0.1, -0.05, -0.01), "It is worse than shallow (-.050 [-.100, -.010]), and 1 of 6"),
-        ((-0.1, -0.05, 0.01), "not told from shallow (-.050 [-.100, +.010]), but 1 of 6"),
+        ((-0.1, -0.05, 0.01), "not told from shallow (-.050 [-.100, +.010]); 1 of 6"),
         ((0.01, 0.05, 0.1), "It is better than shallow (+.050 [+.010, +.100]); 1 of 6"),
         (None, "1 of 6 of its networks left the plateau of guessing [.00, .64]."),
     ],
 )
 def test_whether_it_is_worse_at_all_is_said(depth, said):
-    assert said in why(verdict(depth=depth)).sentences[1]
+    assert said in why(verdict(depth=depth), {}).sentences[1]
+
+
+def test_the_shallower_network_stands_beside_it():
+    same = verdict(depth=(-0.1, -0.05, 0.01))
+    assert why(same, {"shallow": (0, 3)}).sentences[1].endswith("; of shallow, 0 of 3.")
+    assert why(same, {}).question == "Why does deep fail, and what would prove that wrong?"
 
 
 @pytest.mark.parametrize(
@@ -186,17 +192,20 @@ def test_whether_it_is_worse_at_all_is_said(depth, said):
         ((), None, "Nothing that was tried frees it."),
         (("deep-norm",), None, "Freed by norm (5 of 6)."),
         (("deep-norm", "deep-he"), (0.1, 0.2, 0.3),
-         "Freed by norm (5 of 6) and he (5 of 6); it learned, too: +.200 [+.100, +.300] above"),
-        (("deep-norm",), (-0.1, 0.0, 0.1), "freed is not taught: .000 [-.100, +.100] above"),
-        (("deep-norm",), (None, 0.1, None), "freed is not taught: +.100 above the same network"),
+         "Freed by norm (5 of 6) and he (5 of 6); it learned, too: validation accuracy "
+         "+.200 [+.100, +.300] above"),
+        (("deep-norm",), (-0.1, 0.0, 0.1),
+         "whether it then learns is not shown: validation accuracy .000 [-.100, +.100] above"),
+        (("deep-norm",), (None, 0.1, None),
+         "whether it then learns is not shown: validation accuracy +.100 above the same network"),
     ],
 )  # fmt: skip
 def test_what_freed_it_and_whether_it_learned(together, learned, said):
-    assert said in why(verdict(together=together, learned=learned)).sentences[2]
+    assert said in why(verdict(together=together, learned=learned), {}).sentences[2]
 
 
 def test_the_question_is_answered_by_the_cause_and_what_would_refute_it():
-    answer = why(verdict("signal explodes"))
+    answer = why(verdict("signal explodes", depth=(-0.1, -0.05, -0.01)), {})
     assert answer.question == "Why is deep worse, and what would prove that wrong?"
     assert answer.headline == "Signal explodes."
     assert answer.sentences[-1] == "Proved wrong if it trains no better."

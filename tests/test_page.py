@@ -26,6 +26,7 @@ from fathom.page.drawing import COLOURS, DASHES, chart, interval, run_dash, run_
 from fathom.page.limits import limits
 from fathom.page.methods import FOUND, KEPT, SCALED
 from fathom.page.opened import FOLDERS, write_and_open
+from fathom.page.tables import runs_table
 
 VOID = {"meta", "link", "img", "br", "input", "path", "line", "rect", "polygon", "circle"}
 
@@ -216,7 +217,9 @@ def test_csv_files_hold_the_tables(committed):
     links = re.findall(r'href="data:text/csv;charset=utf-8,([^"]*)" download="([^"]*)"', committed)
     files = {name: unquote(content) for content, name in links}
     rows = files["runs.csv"].splitlines()
-    assert len(rows) == 1 + len(content_of(ROOT).results)
+    content = content_of(ROOT)
+    assert len(rows) == 1 + len(runs_table(content).rows)
+    assert [row for row in rows if row.startswith("control silhouette,")]
     numbers = json.loads((ROOT / "metrics" / "runs" / "shallow.json").read_text())
     shallow = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
     assert float(shallow["balanced_accuracy"]) == numbers["balanced_accuracy"]
@@ -249,7 +252,7 @@ def test_every_way_to_find_scale_and_keep_has_words():
 
 def test_the_limits_are_measured_or_said_not_to_be(study):
     told = dict(limits(content_of(ROOT)))
-    assert "would be claimed in 80 % of studies of this size" in told["Differences"]
+    assert "To be claimed in 80 % of studies of this size" in told["Differences"]
     assert told["Groups"].startswith("23 slides are kept whole (split.group).")
     assert "The outline alone tells the label" in told["Outline"]
     assert "Nothing was waived." in told["Audit"]

@@ -90,7 +90,7 @@ def test_nothing_scrolls_sideways(browser, written, width, scheme):
 
 
 def test_the_first_screen_answers_both_questions(page):
-    for heading in ("Which network should I use", "Why is vgg-13 worse"):
+    for heading in ("Which network should I use", "Why does vgg-13 fail"):
         card = page.locator(".card", has_text=heading)
         box = card.bounding_box()
         assert box["y"] > 0

@@ -26,8 +26,8 @@ def test_nobody_found_anything():
 def test_all_found_the_weakest():
     assert said(shallow=3, vgg_13=3) == (
         "A planted change of the texture by .25 SD (a pattern of 6 px) was found by shallow "
-        "and vgg-13. So 'nothing in the texture' holds down to .25 SD; of smaller changes nothing "
-        "is known."
+        "and vgg-13. So 'nothing in the texture' holds for such a pattern down to .25 SD; of "
+        "fainter or other textures nothing is known."
     )
 
 
@@ -36,11 +36,12 @@ def test_some_found_less_than_others_and_one_nothing():
         "A planted change of the texture by .5 SD (a pattern of 6 px) was found by "
         "vgg-13-batchnorm and wide; by 1 SD, by shallow. vgg-13 does not find even 1 SD: what "
         "vgg-13 does not find on the study's labels says nothing about the texture. So 'nothing in "
-        "the texture' holds down to .5 SD; of smaller changes nothing is known."
+        "the texture' holds for such a pattern down to .5 SD; of fainter or other textures nothing "
+        "is known."
     )
 
 
 def test_several_are_blind():
     text = said(deep=0, deeper=0, shallow=1)
     assert "deep and deeper do not find even 1 SD" in text
-    assert "holds down to 1 SD" in text
+    assert "such a pattern down to 1 SD" in text

@@ -54,9 +54,10 @@ def _choice(content: Content) -> tuple[str, str]:
             if other
             else ""
         )
-        beaten = numbers.get("difference_to_baseline_claim") == -1
+        beaten = other and numbers.get("difference_to_baseline_claim") == -1
+        instead = f"{short(other)}, a classifier, does better" if other and beaten else ""
         return (
-            f"No network yet: {'a classifier does better' if beaten else 'all may be guessing'}.",
+            f"No network yet: {instead or 'all may be guessing'}.",
             (
                 f"The best network by validation, {reached}, is not shown to be better than "
                 f"guessing (.5){rest}."
@@ -88,7 +89,9 @@ def _how_sure(content: Content) -> str:
         if all(of["seeds"] == 1 for of in content.results.values())
         else f"the intervals are over {groups} {content.group}s and the seeds"
     )
-    return f"It {said}; {seeds}." if said else f"{seeds[0].upper()}{seeds[1:]}."
+    if not said:
+        return f"{seeds[0].upper()}{seeds[1:]}."
+    return f"{short(content.best or '')} {said}; {seeds}."
 
 
 def _difference(numbers: Numbers, key: str, other: str) -> str:
@@ -143,18 +146,23 @@ def learned(numbers: Numbers) -> bool:
     return numbers[f"{SCORE}_low"] > 0.5
 
 
-def why(verdict: Mapping[str, Any]) -> Answer:
-    """Say why a network fails, and what would prove that wrong."""
-    cause = verdict["causes"][0]
+def why(verdict: Mapping[str, Any], left: Mapping[str, tuple[int, int]]) -> Answer:
+    """Say why a network fails, and what would prove that wrong.
+
+    `left` has how many networks of each row left the plateau, and of how many.
+    """
+    cause, depth = verdict["causes"][0], verdict["depth"]
+    worse = depth and depth["high"] is not None and depth["high"] < 0
+    asked = f"is {verdict['network']} worse" if worse else f"does {verdict['network']} fail"
     return Answer(
-        f"Why is {verdict['network']} worse, and what would prove that wrong?",
+        f"Why {asked}, and what would prove that wrong?",
         f"{cause['name'][0].upper()}{cause['name'][1:]}.",
-        (cause_in_words(cause["name"]), _worse(verdict), _cured(verdict), _refuted(cause)),
+        (cause_in_words(cause["name"]), _worse(verdict, left), _cured(verdict), _refuted(cause)),
     )
 
 
-def _worse(verdict: Mapping[str, Any]) -> str:
-    """Say whether it is worse at all, and how many of its networks left the plateau."""
+def _worse(verdict: Mapping[str, Any], left_by_row: Mapping[str, tuple[int, int]]) -> str:
+    """Say whether it is worse at all, and how many networks left the plateau, of both depths."""
     left, networks = verdict["left"]["left"], verdict["left"]["networks"]
     low, high = (decimal(end, 2) for end in verdict["left_interval"])
     stayed = f"{left} of {networks} of its networks left the plateau of guessing [{low}, {high}]"
@@ -166,7 +174,9 @@ def _worse(verdict: Mapping[str, Any]) -> str:
         return f"It is worse than {other} ({found}), and {stayed}."
     if depth["low"] > 0:
         return f"It is better than {other} ({found}); {stayed}."
-    return f"By accuracy alone it is not told from {other} ({found}), but {stayed}."
+    beside = left_by_row.get(other)
+    own = f"; of {other}, {beside[0]} of {beside[1]}" if beside else ""
+    return f"By accuracy alone it is not told from {other} ({found}); {stayed}{own}."
 
 
 def _cured(verdict: Mapping[str, Any]) -> str:
@@ -182,8 +192,11 @@ def _cured(verdict: Mapping[str, Any]) -> str:
     gain = next((one["learned"] for one in verdict["causes"] if one["learned"]), None)
     if gain is None:
         return f"{said}."
-    taught = "it learned, too" if _is_above(gain) else "freed is not taught"
-    return f"{said}; {taught}: {_effect(gain)} above the same network on shuffled labels."
+    taught = "it learned, too" if _is_above(gain) else "whether it then learns is not shown"
+    return (
+        f"{said}; {taught}: validation accuracy {_effect(gain)} above the same network on "
+        "shuffled labels."
+    )
 
 
 def _effect(effect: Mapping[str, Any]) -> str:

@@ -28,13 +28,16 @@ def limits(content: Content) -> Iterator[Limit]:
 
 def _power(content: Content) -> str:
     key = "difference_to_first_detectable"
-    found = [of[key] for of in content.results.values() if key in of]
+    found = [
+        content.results[name][key] for name in content.networks if key in content.results[name]
+    ]
     if not found:
-        return "Nothing stands beside the first run, so there is no difference to be seen."
+        return "No network stands beside the first run, so there is no difference to be seen."
+    least, most = decimal(min(found)), decimal(max(found))
     said = (
-        f"A true difference of {decimal(max(found))} in balanced accuracy to "
-        f"{short(content.first)} would be claimed in 80 % of studies of this size; smaller ones "
-        "are mostly missed."
+        f"To be claimed in 80 % of studies of this size, a network must truly differ from "
+        f"{short(content.first)} by {least if least == most else f'{least} to {most}'} in balanced "
+        "accuracy, by how much the two vary."
     )
     seen = [
         f"between {verdict['network']} and {verdict['compared_with']}, "

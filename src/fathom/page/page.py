@@ -164,7 +164,7 @@ def _why(content: Content, network: str) -> dict[str, Any]:
     bars = share_bars(content, network)
     return {
         "network": network,
-        "answer": why(verdict),
+        "answer": why(verdict, content.left),
         "others": "; ".join(others),
         "bars": bars[: MOST_RUNGS + 1],
         "next": list(next_steps(content, verdict)),

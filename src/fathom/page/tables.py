@@ -91,7 +91,8 @@ def runs_table(content: Content) -> Table:
     """Return networks, classifiers, what ladders added, and controls, side by side."""
     scale = score_scale(content)
     rows = [_result_row(content, name, scale) for name in content.results]
-    rows += [_ladder_row(content, name, scale) for name in _ladder_rows(content)]
+    ladder = _ladder_rows(content).items()
+    rows += [_ladder_row(content, name, row, scale) for name, row in ladder]
     rows += [_control_row(content, name, scale) for name in content.controls]
     headings = (
         "run",
@@ -107,8 +108,7 @@ def runs_table(content: Content) -> Table:
         "sensitivity",
         "specificity",
     )
-    numbers = pd.DataFrame.from_dict(dict(content.results), orient="index")
-    csv = as_csv(numbers.rename_axis("run").reset_index())
+    csv = as_csv(_all_numbers(content))
     return Table("runs", "Networks, classifiers and controls", headings, tuple(rows), csv,
                  sortable=True)  # fmt: skip
 
@@ -148,6 +148,25 @@ def _difference_cell(numbers: Mapping[str, float], reference: str) -> Cell:
     return Cell(difference(numbers, key), numbers[key]) if key in numbers else Cell("")
 
 
+def _all_numbers(content: Content) -> pd.DataFrame:
+    """Return every number of all rows of the table, by run."""
+    ladder = {name: _ladder_numbers(row) for name, row in _ladder_rows(content).items()}
+    controls = content.metrics.get("controls.json", {})
+    scored = {f"control {name}": numbers_of(name, controls) for name in content.controls}
+    numbers = pd.DataFrame.from_dict({**content.results, **ladder, **scored}, orient="index")
+    return numbers.rename_axis("run").reset_index()
+
+
+def _ladder_numbers(row: dict[str, float]) -> dict[str, float]:
+    return {
+        SCORE: row[SCORE],
+        f"{SCORE}_low": row["low"],
+        f"{SCORE}_high": row["high"],
+        "weight_layers": row["layers"],
+        "training_accuracy": row["training_accuracy"],
+    }
+
+
 def left_cell(content: Content, name: str) -> Cell:
     """Return how many networks of a row left the plateau."""
     if name not in content.left:
@@ -175,10 +194,11 @@ def _ladder_rows(content: Content) -> dict[str, dict[str, float]]:
     }
 
 
-def _ladder_row(content: Content, name: str, scale: tuple[float, float]) -> tuple[Cell, ...]:
-    row = _ladder_rows(content)[name]
+def _ladder_row(
+    content: Content, name: str, row: dict[str, float], scale: tuple[float, float]
+) -> tuple[Cell, ...]:
     low, value, high = (row[of] for of in ("low", SCORE, "high"))
-    own = {SCORE: value, f"{SCORE}_low": low, f"{SCORE}_high": high}
+    own = _ladder_numbers(row)
     return (
         Cell(name, name, run=name),
         Cell(with_interval(own, SCORE), value),

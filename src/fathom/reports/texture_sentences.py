@@ -36,8 +36,8 @@ def texture_sentences(numbers: Mapping[str, float]) -> str:
             "study's labels says nothing about the texture."
         )
     said.append(
-        f"So 'nothing in the texture' holds down to {in_sd(min(found))}; of smaller changes "
-        "nothing is known."
+        f"So 'nothing in the texture' holds for such a pattern down to {in_sd(min(found))}; of "
+        "fainter or other textures nothing is known."
     )
     return " ".join(said)
 
