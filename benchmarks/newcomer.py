@@ -63,6 +63,7 @@ STEPS = (
     Step("add", "dvc add data/mine", "dvc add data/mine"),
     Step("repro", "make repro", "make repro"),
     Step("table", "fathom table"),
+    Step("report", "fathom report --no-open", "fathom report"),
     Step(
         "predict",
         f"fathom predict {MODEL} {{given}}/slide.tif --out scored",

@@ -101,7 +101,7 @@ def test_a_classifier_that_is_claimed_to_be_better_comes_first(content):
         (
             "good",
             -1,
-            "No network yet: forest, a classifier, does better.",
+            "No network yet: forest does better.",
             "forest with .650 [.600, .700] is",
         ),
         ("good", 0, "No network yet: all may be guessing.", "forest with .650 [.600, .700] is"),
@@ -173,7 +173,7 @@ def verdict(cause=UNEXPLAINED, depth=(-0.1, -0.05, 0.0), together=(), learned=No
         ((-0.1, -0.05, -0.01), "It is worse than shallow (-.050 [-.100, -.010]), and 1 of 6"),
         ((-0.1, -0.05, 0.01), "not told from shallow (-.050 [-.100, +.010]); 1 of 6"),
         ((0.01, 0.05, 0.1), "It is better than shallow (+.050 [+.010, +.100]); 1 of 6"),
-        (None, "1 of 6 of its networks left the plateau of guessing [.00, .64]."),
+        (None, "1 of 6 networks left the plateau of guessing [.00, .64]."),
     ],
 )
 def test_whether_it_is_worse_at_all_is_said(depth, said):
@@ -192,12 +192,11 @@ def test_the_shallower_network_stands_beside_it():
         ((), None, "Nothing that was tried frees it."),
         (("deep-norm",), None, "Freed by norm (5 of 6)."),
         (("deep-norm", "deep-he"), (0.1, 0.2, 0.3),
-         "Freed by norm (5 of 6) and he (5 of 6); it learned, too: validation accuracy "
-         "+.200 [+.100, +.300] above"),
+         "Freed by norm (5 of 6) and he (5 of 6); it learned, too: +.200 [+.100, +.300] in "),
         (("deep-norm",), (-0.1, 0.0, 0.1),
-         "whether it then learns is not shown: validation accuracy .000 [-.100, +.100] above"),
+         "not shown to learn then: .000 [-.100, +.100] in validation above"),
         (("deep-norm",), (None, 0.1, None),
-         "whether it then learns is not shown: validation accuracy +.100 above the same network"),
+         "not shown to learn then: +.100 in validation above shuffled labels."),
     ],
 )  # fmt: skip
 def test_what_freed_it_and_whether_it_learned(together, learned, said):

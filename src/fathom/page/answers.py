@@ -55,7 +55,7 @@ def _choice(content: Content) -> tuple[str, str]:
             else ""
         )
         beaten = other and numbers.get("difference_to_baseline_claim") == -1
-        instead = f"{short(other)}, a classifier, does better" if other and beaten else ""
+        instead = f"{short(other)} does better" if other and beaten else ""
         return (
             f"No network yet: {instead or 'all may be guessing'}.",
             (
@@ -165,7 +165,7 @@ def _worse(verdict: Mapping[str, Any], left_by_row: Mapping[str, tuple[int, int]
     """Say whether it is worse at all, and how many networks left the plateau, of both depths."""
     left, networks = verdict["left"]["left"], verdict["left"]["networks"]
     low, high = (decimal(end, 2) for end in verdict["left_interval"])
-    stayed = f"{left} of {networks} of its networks left the plateau of guessing [{low}, {high}]"
+    stayed = f"{left} of {networks} networks left the plateau of guessing [{low}, {high}]"
     depth, other = verdict["depth"], verdict["compared_with"]
     if not depth or not other or depth["low"] is None:
         return f"{stayed}."
@@ -176,7 +176,7 @@ def _worse(verdict: Mapping[str, Any], left_by_row: Mapping[str, tuple[int, int]
         return f"It is better than {other} ({found}); {stayed}."
     beside = left_by_row.get(other)
     own = f"; of {other}, {beside[0]} of {beside[1]}" if beside else ""
-    return f"By accuracy alone it is not told from {other} ({found}); {stayed}{own}."
+    return f"By accuracy not told from {other} ({found}); {stayed}{own}."
 
 
 def _cured(verdict: Mapping[str, Any]) -> str:
@@ -192,11 +192,8 @@ def _cured(verdict: Mapping[str, Any]) -> str:
     gain = next((one["learned"] for one in verdict["causes"] if one["learned"]), None)
     if gain is None:
         return f"{said}."
-    taught = "it learned, too" if _is_above(gain) else "whether it then learns is not shown"
-    return (
-        f"{said}; {taught}: validation accuracy {_effect(gain)} above the same network on "
-        "shuffled labels."
-    )
+    taught = "it learned, too" if _is_above(gain) else "not shown to learn then"
+    return f"{said}; {taught}: {_effect(gain)} in validation above shuffled labels."
 
 
 def _effect(effect: Mapping[str, Any]) -> str:

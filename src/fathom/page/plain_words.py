@@ -82,8 +82,8 @@ CAUSES: dict[str, str] = {
     "saturating non-linearity": "Its units are stuck at their limits, where they hardly learn.",
     "initial bias": "It starts with constants that drown what differs between nuclei.",
     "no signal reaches the output at initialisation": (
-        "At the start, before any training, what differs between nuclei fades from layer to layer, "
-        "so that training has nothing to hold on to."
+        "Before training, what differs between nuclei fades from layer to layer; a strong label "
+        "may get through, a weak one has little to hold on to."
     ),
     "signal explodes": "At the start its numbers grow from layer to layer out of all bounds.",
     "learning rate too high": "Its first steps are too long and throw it off.",
