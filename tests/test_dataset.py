@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
 from fathom.datasets.layout import IMAGE_COLUMNS
+from fathom.datasets.tables import _fault_of_form
 from fathom.ground.errors import FathomError
 from fathom.ground.image_store import open_store
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM
@@ -186,7 +187,7 @@ def one_image(tmp_path_factory):
 
 
 NAMES = st.text(min_size=1, max_size=8).filter(
-    lambda text: text.isprintable() and text == text.strip() and text not in ("nan", "NaN")
+    lambda text: _fault_of_form(text, may_be_empty=False) is None
 )
 
 
