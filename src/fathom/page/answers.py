@@ -10,10 +10,9 @@ from typing import Any
 
 from fathom.page.content import Content, Numbers
 from fathom.page.plain_words import cause_in_words
-from fathom.statistics.row_text import decimal, signed, with_interval
+from fathom.reports.control_sentences import SCORE
+from fathom.statistics.row_text import decimal, signed_interval, signed_with_interval, with_interval
 from fathom.study.rows import is_classifier, short
-
-SCORE = "balanced_accuracy"
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,10 @@ def _choice(content: Content) -> tuple[str, str]:
             if other
             else ""
         )
-        beaten = other and numbers.get("difference_to_baseline_claim") == -1
-        instead = f"{short(other)} does better" if other and beaten else ""
+        beaten = numbers.get("difference_to_baseline_claim") == -1
+        instead = f"{short(content.baseline)} does better" if beaten else "all may be guessing"
         return (
-            f"No network yet: {instead or 'all may be guessing'}.",
+            f"No network yet: {instead}.",
             (
                 f"The best network by validation, {reached}, is not shown to be better than "
                 f"guessing (.5){rest}."
@@ -95,11 +94,10 @@ def _how_sure(content: Content) -> str:
 
 
 def _difference(numbers: Numbers, key: str, other: str) -> str:
-    low, high = (signed(numbers[f"difference_to_{key}_{end}"]) for end in ("low", "high"))
-    found = f"{signed(numbers[f'difference_to_{key}'])} [{low}, {high}]"
-    claim = numbers[f"difference_to_{key}_claim"]
+    found = f"difference_to_{key}"
+    claim = numbers[f"{found}_claim"]
     verb = {1: "is better than", -1: "is worse than", 0: "is not told from"}[int(claim)]
-    return f"{verb} {short(other)} ({found})"
+    return f"{verb} {short(other)} ({signed_with_interval(numbers, found)})"
 
 
 def depth_in_words(content: Content) -> str:
@@ -111,8 +109,7 @@ def depth_in_words(content: Content) -> str:
         return f"No network deeper than {content.first} was compared with it."
     claims = {
         claim: [
-            f"{name} ({signed(results[name][key])} "
-            f"[{signed(results[name][f'{key}_low'])}, {signed(results[name][f'{key}_high'])}])"
+            f"{name} ({signed_with_interval(results[name], key)})"
             for name in deeper
             if results[name][f"{key}_claim"] == claim
         ]
@@ -167,6 +164,8 @@ def _worse(verdict: Mapping[str, Any], left_by_row: Mapping[str, tuple[int, int]
     low, high = (decimal(end, 2) for end in verdict["left_interval"])
     stayed = f"{left} of {networks} networks left the plateau of guessing [{low}, {high}]"
     depth, other = verdict["depth"], verdict["compared_with"]
+    if beside := left_by_row.get(other):
+        stayed += f"; of {other}, {beside[0]} of {beside[1]}"
     if not depth or not other or depth["low"] is None:
         return f"{stayed}."
     found = _effect(depth)
@@ -174,9 +173,7 @@ def _worse(verdict: Mapping[str, Any], left_by_row: Mapping[str, tuple[int, int]
         return f"It is worse than {other} ({found}), and {stayed}."
     if depth["low"] > 0:
         return f"It is better than {other} ({found}); {stayed}."
-    beside = left_by_row.get(other)
-    own = f"; of {other}, {beside[0]} of {beside[1]}" if beside else ""
-    return f"By accuracy not told from {other} ({found}); {stayed}{own}."
+    return f"By accuracy not told from {other} ({found}); {stayed}."
 
 
 def _cured(verdict: Mapping[str, Any]) -> str:
@@ -198,9 +195,7 @@ def _cured(verdict: Mapping[str, Any]) -> str:
 
 def _effect(effect: Mapping[str, Any]) -> str:
     """Return a difference with its interval; one network alone has none."""
-    if effect["low"] is None or effect["high"] is None:
-        return signed(effect["estimate"])
-    return f"{signed(effect['estimate'])} [{signed(effect['low'])}, {signed(effect['high'])}]"
+    return signed_interval(effect["estimate"], effect["low"], effect["high"])
 
 
 def _is_above(effect: Mapping[str, Any]) -> bool:
@@ -249,7 +244,7 @@ def next_steps(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
 
 def _tells(content: Content) -> str:
     """Return the control by outline or size that tells the label best, "" where none does."""
-    numbers = content.metrics.get("controls.json", {})
+    numbers = content.control_numbers
     said = {"shape": "the outline", "silhouette": "the silhouette", "size": "the size"}
     scores = {name: numbers[f"{name}.{SCORE}"] for name in content.controls if name in said}
     best = max(scores, key=lambda name: scores[name], default="")

@@ -19,6 +19,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.section import PARAMS_FILE, value_at
 from fathom.models.best_run import best_run
 from fathom.page import files
+from fathom.reports.control_sentences import SCORE
 from fathom.study.rows import Run, baseline_name, names_in_order, read_controls, read_runs
 
 Numbers = Mapping[str, float]
@@ -27,7 +28,7 @@ Numbers = Mapping[str, float]
 SECTIONS = (
     "dataset", "new_slides", "numerics", "classes", "segmentation", "crop", "audit", "split",
     "abstention", "recipe", "architectures", "runs", "controls", "shortcuts", "comparison",
-    "diagnosis", "package",
+    "texture", "diagnosis", "package",
 )  # fmt: skip
 
 # The files of each folder, and what the page lacks without them.
@@ -38,7 +39,7 @@ METRICS = {
     "diagnosis.json": "how many networks left the plateau",
     "new_slides.json": "how well new slides are told",
     "segmentation.json": "how well nuclei are found",
-    "texture.json": "the smallest change of texture that the networks would have found",
+    "texture.json": "the smallest planted change of texture that each network found",
 }
 PLOTS = {
     "curves.csv": "mean error by epoch",
@@ -129,8 +130,12 @@ class Content:
     @property
     def controls(self) -> list[str]:
         """The controls that were scored."""
-        numbers = self.metrics.get("controls.json", {})
-        return [name for name in ALL if f"{name}.balanced_accuracy" in numbers]
+        return [name for name in ALL if f"{name}.{SCORE}" in self.control_numbers]
+
+    @property
+    def control_numbers(self) -> Numbers:
+        """The metrics of the controls, none where they were not scored."""
+        return self.metrics.get("controls.json", {})
 
 
 def read_content(metrics: Path, plots: Path, verdicts: Path, tables: Path) -> Content:

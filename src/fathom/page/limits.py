@@ -28,9 +28,8 @@ def limits(content: Content) -> Iterator[Limit]:
 
 def _power(content: Content) -> str:
     key = "difference_to_first_detectable"
-    found = [
-        content.results[name][key] for name in content.networks if key in content.results[name]
-    ]
+    networks = [content.results[name] for name in content.networks]
+    found = [numbers[key] for numbers in networks if key in numbers]
     if not found:
         return "No network stands beside the first run, so there is no difference to be seen."
     least, most = decimal(min(found)), decimal(max(found))
@@ -64,7 +63,7 @@ def _groups(content: Content) -> str:
 
 
 def _controls(content: Content, names: tuple[str, ...], what: str) -> str:
-    numbers = content.metrics.get("controls.json", {})
+    numbers = content.control_numbers
     there = [name for name in names if name in content.controls]
     if not there:
         return f"Not measured here: {what}."
@@ -74,7 +73,7 @@ def _controls(content: Content, names: tuple[str, ...], what: str) -> str:
 
 
 def _leak(content: Content) -> str:
-    if not (numbers := content.metrics.get("controls.json")):
+    if not (numbers := content.control_numbers):
         return "Not measured here: whether the label's own pixels are in the crops."
     return leak_sentence(numbers, int(content.params["shortcuts"]["least_label_px"]))
 

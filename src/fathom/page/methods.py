@@ -9,8 +9,9 @@ from fathom.statistics.row_text import with_interval
 from fathom.study.rows import short
 
 # Sections of params.yaml that decide numbers of the page, in the order of the pipeline.
-SECTIONS = ("dataset", "new_slides", "numerics", "classes", "segmentation", "crop", "split",
-            "recipe", "architectures", "runs", "comparison", "diagnosis", "abstention")  # fmt: skip
+SECTIONS = ("dataset", "new_slides", "numerics", "classes", "segmentation", "crop", "audit",
+            "split", "recipe", "architectures", "runs", "controls", "shortcuts", "comparison",
+            "diagnosis", "texture", "abstention")  # fmt: skip
 
 FOUND = {
     "threshold": "Nuclei were found by a local threshold ({stain})",

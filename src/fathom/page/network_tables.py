@@ -14,6 +14,7 @@ import pandas as pd
 from fathom.diagnosis.evidence import Evidence
 from fathom.ground.arrays import Floats
 from fathom.reports.layer_plots import layers_of
+from fathom.reports.plot_tables import spaced_epochs
 from fathom.statistics.metrics import wilson_interval
 from fathom.statistics.scores import Cells
 from fathom.study.trained import HISTORY
@@ -62,17 +63,13 @@ def curves(rows: Mapping[str, Row]) -> pd.DataFrame:
     tables = []
     for name, row in rows.items():
         history = pd.read_parquet(row.folder / HISTORY)
-        kept = _spaced(int(history["epoch"].max()))
+        kept = spaced_epochs(int(history["epoch"].max()), MOST_EPOCHS)
         history = history[(history["fold"] >= 0) & history["epoch"].isin(kept)]
         chosen = history.sort_values(["seed", "fold", "epoch"]).assign(run=name)
         tables.append(chosen.rename(columns={"train_loss": "loss"}))
     table = pd.concat(tables, ignore_index=True)
     table["validation"] = table["validation_accuracy"]
     return table[["run", "fold", "seed", "epoch", "loss", "validation"]].round(4)
-
-
-def _spaced(last: int) -> set[int]:
-    return {int(epoch) for epoch in np.rint(np.linspace(1, last, min(last, MOST_EPOCHS)))}
 
 
 def layers(rows: Mapping[str, Row]) -> pd.DataFrame:

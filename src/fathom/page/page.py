@@ -20,7 +20,6 @@ from fathom.page.limits import limits
 from fathom.page.methods import COMMANDS, bibtex, flat_params, hashes, methods_paragraph
 from fathom.page.plain_words import GLOSSARY
 from fathom.page.tables import (
-    SCORE,
     Cell,
     Table,
     as_csv,
@@ -32,6 +31,7 @@ from fathom.page.tables import (
     runs_table,
     score_scale,
 )
+from fathom.reports.control_sentences import SCORE
 from fathom.statistics.row_text import decimal, difference, mark_notes, marked, with_interval
 from fathom.study.rows import short
 

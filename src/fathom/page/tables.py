@@ -12,11 +12,17 @@ from fathom.diagnosis.looks import Tally
 from fathom.page.content import Content
 from fathom.page.drawing import interval
 from fathom.reports.control_report import control_tables
-from fathom.reports.control_sentences import numbers_of
-from fathom.statistics.row_text import decimal, difference, mark, marked, signed, with_interval
+from fathom.reports.control_sentences import SCORE, numbers_of
+from fathom.statistics.row_text import (
+    decimal,
+    difference,
+    mark,
+    marked,
+    signed_interval,
+    with_interval,
+)
 from fathom.study.rows import is_classifier, short
 
-SCORE = "balanced_accuracy"
 WHOLE = 36  # letters of a cell that stay on one line
 
 
@@ -115,7 +121,7 @@ def runs_table(content: Content) -> Table:
 
 def score_scale(content: Content) -> tuple[float, float]:
     """Return the ends of what all intervals of balanced accuracy are drawn on, whole tenths."""
-    controls = content.metrics.get("controls.json", {})
+    controls = content.control_numbers
     ends = [of[f"{SCORE}_{end}"] for of in content.results.values() for end in ("low", "high")]
     ends += [
         controls[f"{name}.{SCORE}_{end}"] for name in content.controls for end in ("low", "high")
@@ -151,7 +157,7 @@ def _difference_cell(numbers: Mapping[str, float], reference: str) -> Cell:
 def _all_numbers(content: Content) -> pd.DataFrame:
     """Return every number of all rows of the table, by run."""
     ladder = {name: _ladder_numbers(row) for name, row in _ladder_rows(content).items()}
-    controls = content.metrics.get("controls.json", {})
+    controls = content.control_numbers
     scored = {f"control {name}": numbers_of(name, controls) for name in content.controls}
     numbers = pd.DataFrame.from_dict({**content.results, **ladder, **scored}, orient="index")
     return numbers.rename_axis("run").reset_index()
@@ -214,7 +220,7 @@ def _ladder_row(
 
 
 def _control_row(content: Content, name: str, scale: tuple[float, float]) -> tuple[Cell, ...]:
-    numbers = numbers_of(name, content.metrics["controls.json"])
+    numbers = numbers_of(name, content.control_numbers)
     return (
         Cell(CONTROLS[name].shown + mark(numbers), CONTROLS[name].shown),
         Cell(with_interval(numbers, SCORE), numbers[SCORE]),
@@ -242,12 +248,13 @@ def control_report_tables(content: Content) -> list[Table]:
 
 def ladder_table(content: Content, network: str) -> Table:
     """Return the changes that were tried on a network, each with its share and its effects."""
-    verdict = content.verdicts[network]
-    rows = [(Cell("none", run=network), left_cell_of(verdict["left"]), *(Cell(""),) * 4)]
+    verdict, confidence = content.verdicts[network], content.params["diagnosis"]["confidence"]
+    own = left_cell_of(verdict["left"], confidence)
+    rows = [(Cell("none", run=network), own, *(Cell(""),) * 4)]
     rows += [
         (
             Cell(rung["name"].removeprefix(f"{network}-"), run=rung["name"]),
-            left_cell_of(rung["left"]),
+            left_cell_of(rung["left"], confidence),
             Cell("never" if rung["median_epoch"] is None else f"{rung['median_epoch']:g}",
                  rung["median_epoch"]),
             effect_cell(rung["train_accuracy"]),
@@ -263,10 +270,10 @@ def ladder_table(content: Content, network: str) -> Table:
                  tuple(rows), as_csv(flat))  # fmt: skip
 
 
-def left_cell_of(tally: Mapping[str, int]) -> Cell:
+def left_cell_of(tally: Mapping[str, int], confidence: float) -> Cell:
     """Return k of n with its exact interval."""
     counted = Tally(tally["left"], tally["networks"])
-    low, high = (decimal(end, 2) for end in counted.interval(0.95))
+    low, high = (decimal(end, 2) for end in counted.interval(confidence))
     return Cell(f"{counted} [{low}, {high}]", counted.left / max(counted.networks, 1))
 
 
@@ -275,9 +282,7 @@ def effect_cell(effect: Mapping[str, float | None]) -> Cell:
     estimate, low, high = (effect[of] for of in ("estimate", "low", "high"))
     if estimate is None:
         return Cell("")
-    if low is None or high is None:
-        return Cell(signed(estimate), estimate)
-    return Cell(f"{signed(estimate)} [{signed(low)}, {signed(high)}]", estimate)
+    return Cell(signed_interval(estimate, low, high), estimate)
 
 
 def dictionary_table(name: str, caption: str, pairs: Iterable[tuple[str, str]]) -> Table:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fathom.reports.changes import Change, Changes, Difference, Interval, Kind, Verdict
-from fathom.statistics.row_text import decimal, signed
+from fathom.statistics.row_text import decimal, signed_interval
 
 SAID: dict[Kind, str] = {
     "same": "the same",
@@ -135,9 +135,8 @@ def _change(one: Change) -> str:
     said, far = SAID[one.kind], one.difference
     if far is None or one.kind == "same":
         return said
-    if far.low is None or far.high is None:
-        return f"{signed(far.value)}, {said}"
-    return f"{said}: {signed(far.value)} [{signed(far.low)}, {signed(far.high)}]"
+    told = signed_interval(*far)
+    return f"{told}, {said}" if far.low is None else f"{said}: {told}"
 
 
 def _verdicts(changes: Changes) -> Part:

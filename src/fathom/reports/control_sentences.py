@@ -17,7 +17,7 @@ from fathom.controls.catalogue import (
     SHUFFLED_CLASSIFIER,
     SIZE,
 )
-from fathom.statistics.row_text import decimal, failed, signed, with_interval
+from fathom.statistics.row_text import decimal, failed, signed_with_interval, with_interval
 from fathom.study.rows import short
 
 Numbers = Mapping[str, float]
@@ -103,10 +103,7 @@ def _floor(control: str, subject: str, numbers: Numbers) -> str:
 
 
 def _beyond(control: str, numbers: Numbers, reference: str) -> str:
-    difference, low, high = (
-        signed(numbers[f"{control}.{BEYOND}{end}"]) for end in ("", "_low", "_high")
-    )
-    found = f"{difference} [{low}, {high}]"
+    found = signed_with_interval(numbers, f"{control}.{BEYOND}")
     if numbers[f"{control}.{BEYOND}_low"] > 0:
         return f"{short(reference)} has {found} beyond it."
     if numbers[f"{control}.{BEYOND}_high"] < 0:

@@ -53,8 +53,8 @@ def _curves(run: str, path: Path) -> pd.DataFrame:
     history = pd.read_parquet(path)
     tables = []
     for (fold, seed), cell in history[history["fold"] >= 0].groupby(["fold", "seed"]):
-        places = np.linspace(0, len(cell) - 1, min(len(cell), MOST_EPOCHS)).round().astype(int)
-        epochs = cell.sort_values("epoch").iloc[places]
+        kept = spaced_epochs(int(cell["epoch"].max()), MOST_EPOCHS)
+        epochs = cell[cell["epoch"].isin(kept)].sort_values("epoch")
         tables += [
             pd.DataFrame(
                 {
@@ -69,6 +69,11 @@ def _curves(run: str, path: Path) -> pd.DataFrame:
             for part, prefix in zip(HISTORY_PARTS, ("train", "validation"), strict=True)
         ]
     return pd.concat(tables)
+
+
+def spaced_epochs(last: int, most: int) -> set[int]:
+    """Return so many epochs of 1 to `last`, evenly spaced, the first and the last among them."""
+    return {int(epoch) for epoch in np.rint(np.linspace(1, last, min(last, most)))}
 
 
 def depth(results: Mapping[str, Numbers], runs: Mapping[str, Run]) -> pd.DataFrame:

@@ -32,7 +32,7 @@ class Explained:
     verdict: Verdict
     told: Told
     next_lines: tuple[str, ...]
-    texture: str  # what the networks would have found (`fathom.reports.texture_sentences`)
+    texture: str  # which planted change was found, by whom (`fathom.reports.texture_sentences`)
 
 
 def write_verdicts(

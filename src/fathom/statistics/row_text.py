@@ -80,8 +80,18 @@ def with_interval(numbers: Numbers, name: str) -> str:
     return f"{decimal(numbers[name])} [{low}, {high}]"
 
 
+def signed_interval(estimate: float, low: float | None, high: float | None) -> str:
+    """Return a difference with its interval, `+.034 [-.021, +.090]`; alone where it has none."""
+    if low is None or high is None:
+        return signed(estimate)
+    return f"{signed(estimate)} [{signed(low)}, {signed(high)}]"
+
+
+def signed_with_interval(numbers: Numbers, name: str) -> str:
+    """Return the difference called `name` with its interval: `+.034 [-.021, +.090]`."""
+    return signed_interval(numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"])
+
+
 def difference(numbers: Numbers, name: str) -> str:
-    """Return the difference called `name`: `+.034 [-.021, +.090]`; `*` where it is claimed."""
-    low, high = numbers[f"{name}_low"], numbers[f"{name}_high"]
-    star = "*" if numbers[f"{name}_claim"] else ""
-    return f"{signed(numbers[name])} [{signed(low)}, {signed(high)}]{star}"
+    """Return the difference called `name` as tables print it: with `*` where it is claimed."""
+    return signed_with_interval(numbers, name) + "*" * bool(numbers[f"{name}_claim"])
