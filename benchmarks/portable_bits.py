@@ -1,12 +1,14 @@
 """Do other processors compute the same bits? This one against three that QEMU emulates.
 
     apt-get install qemu-user
-    python benchmarks/portable_bits.py [MODEL.onnx] [--jobs 2]
+    python benchmarks/portable_bits.py [MODEL.onnx] [--jobs 2] [--kept FOLDER]
 
 hashes two training steps of each kind of network, segmentation, features and classifiers, and
 scoring in ONNX Runtime, natively and on an emulated Haswell, Skylake without AVX-512 and EPYC, and
 compares them operation by operation; then lets a training begin on one processor and end on
-another. Writes benchmarks/results/portable_bits.json. It takes about an hour: an emulator is slow.
+another. Writes benchmarks/results/portable_bits.json. It takes about two hours of one core: an
+emulator is slow. What an emulated processor has computed stays in the folder of `--kept`, by the
+hash of the sources, and is not computed again.
 
 QEMU computes estimates of reciprocals exactly and has no AVX-512: the strong evidence is that a
 real processor with AVX-512 agrees with an emulated one, not that two emulated ones agree.
@@ -25,6 +27,7 @@ from typing import Annotated
 
 import typer
 
+from fathom.ground.fingerprint import code_of, fingerprint
 from fathom.ground.processor import processor_name
 
 BITS = Path(__file__).with_name("bits.py")
@@ -35,6 +38,13 @@ PROCESSORS = {
     "AMD EPYC (Rome)": "EPYC-Rome",
 }
 
+MODULES = (
+    "fathom.training.training",
+    "fathom.imaging.segmentation",
+    "fathom.baselines.baseline",
+    "fathom.models.onnx_model",
+)
+
 Hashes = dict[str, str]
 
 
@@ -43,21 +53,27 @@ def main(
         "models/shallow.onnx"
     ),
     jobs: Annotated[int, typer.Option(help="Emulated processes at once.")] = 2,
+    kept: Annotated[Path, typer.Option(help="Where hashes stay, to go on from.")] = Path("bits"),
 ) -> None:
     """Compare, print a line a processor and part, and write the results."""
+    kept.mkdir(exist_ok=True)
     words: dict[str, tuple[str, ...]] = {"training": (), "images": ()}
     if model.is_file():
         words["scoring"] = ("--model", str(model))
     native = {part: hashes(None, part, *more) for part, more in words.items()}
     tasks = [(name, part) for part in words for name in PROCESSORS]
     with ThreadPoolExecutor(jobs) as pool:
-        found = pool.map(lambda task: hashes(PROCESSORS[task[0]], task[1], *words[task[1]]), tasks)
+        found = pool.map(
+            lambda task: hashes_kept(kept, PROCESSORS[task[0]], task[1], *words[task[1]]), tasks
+        )
         emulated: dict[str, dict[str, object]] = {name: {} for name in PROCESSORS}
         for (name, part), other in zip(tasks, found, strict=True):
             emulated[name][part] = compared(native[part], other)
             print(name, part, emulated[name][part], flush=True)
-    handed = dict(handed_over())
-    print(handed)
+    handed: dict[str, bool] = {}
+    for name, same in handed_over():
+        handed[name] = same
+        print(name, same, flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
     told = {
         "command": " ".join(["python", "benchmarks/portable_bits.py", *sys.argv[1:]]),
@@ -68,6 +84,21 @@ def main(
         "begun on one processor, ended on another": handed,
     }
     RESULTS.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def hashes_kept(kept: Path, emulated: str, *words: str) -> Hashes:
+    """Return what `hashes` does: from the folder `kept`, where the same sources have left it."""
+    path = kept / f"{emulated} {words[0]} {sources()[:16]}.json"
+    if path.is_file():
+        return dict(json.loads(path.read_text("utf-8")))
+    found = hashes(emulated, *words)
+    path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return found
+
+
+def sources() -> str:
+    """Return a hash of the code whose bits are compared."""
+    return fingerprint(BITS.read_text("utf-8"), *map(code_of, MODULES))
 
 
 def hashes(emulated: str | None, *words: str) -> Hashes:
