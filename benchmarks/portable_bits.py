@@ -38,6 +38,7 @@ PROCESSORS = {
     "AMD EPYC (Rome)": "EPYC-Rome",
 }
 
+KEPT = Path(tempfile.gettempdir()) / "fathom-portable-bits"
 MODULES = (
     "fathom.training.training",
     "fathom.imaging.segmentation",
@@ -53,7 +54,7 @@ def main(
         "models/shallow.onnx"
     ),
     jobs: Annotated[int, typer.Option(help="Emulated processes at once.")] = 2,
-    kept: Annotated[Path, typer.Option(help="Where hashes stay, to go on from.")] = Path("bits"),
+    kept: Annotated[Path, typer.Option(help="Where hashes stay, to go on from.")] = KEPT,
 ) -> None:
     """Compare, print a line a processor and part, and write the results."""
     kept.mkdir(exist_ok=True)
