@@ -16,14 +16,20 @@ from fathom.study.splits import Split
 
 
 def diagnose(
-    nuclei: Path, audit: Path, runs: Path, ladders: Path, verdicts: Path, metrics: Path
+    nuclei: Path,
+    audit: Path,
+    runs: Path,
+    ladders: Path,
+    texture: Path,
+    verdicts: Path,
+    metrics: Path,
 ) -> None:
     """Write the verdict on each network that has a ladder, and the numbers of all."""
     found, group, lines = read_nuclei(nuclei), read_section(Split).group, read_architectures()
     rows = read_trained_rows(read_runs(), runs, lines, read_section(Recipe), found, group)
     faults = data_faults(read_findings(audit))
     limits = read_section(Diagnosis)
-    write_diagnosis(rows, ladders, found, group, limits, faults, verdicts, metrics)
+    write_diagnosis(rows, ladders, found, group, limits, faults, texture, verdicts, metrics)
 
 
 if __name__ == "__main__":

@@ -218,13 +218,14 @@ def test_networks_can_be_named():
 STEPS = (Step("0 of 6 networks of deep left the plateau", 3), Step("cured by deep+he", 9))
 NEXT = NextRow("deep-batchnorm", {"batchnorm": {"norm": "batch"}})
 SHARES = {"shallow": Tally(3, 3), "deep": Tally(0, 6)}
+TEXTURE = "No network found even the strongest change of the texture."
 
 
 def explained(*rungs, next_rows=()):
     case = Case(bistable("deep", 0, 6), (shallow(),), rungs, 48, cures_allowed=7)
     told = Told(STEPS, 54, 9, next_rows)
     rows = next_lines(told, Run(architecture="vgg-13", interventions={}))
-    return Explained(judge(case, LIMITS), told, rows)
+    return Explained(judge(case, LIMITS), told, rows, TEXTURE)
 
 
 FREED = bistable("deep+he", 6, 6, {"initialisation": "he"})
@@ -238,6 +239,7 @@ def test_verdicts_are_written_the_same_way_every_time(tmp_path):
     content = json.loads((tmp_path / "one" / "verdicts.json").read_text())["deep"]
     assert content["main"] == "unexplained"
     assert content["together"] == ["deep+he"]
+    assert content["texture"] == TEXTURE
     assert content["rungs"][0]["left"] == {"left": 6, "networks": 6}
     assert content["ladder"]["steps"][1] == {"said": "cured by deep+he", "spent": 9}
 
@@ -258,6 +260,7 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
     assert re.search(r"Repaired by `deep\+(he|norm)`: 6 of 6 left the plateau", page)
     assert "Cures that worked: `deep+he`, `deep+norm`. They are not told apart here" in page
     assert "- 9 networks: cured by deep+he" in page
+    assert f"\n\n{TEXTURE}\n\n" in page
     assert "9 networks were trained, of a budget of 54. A larger budget would try nothing" in page
     waiting = verdict_markdown(explained(FREED, next_rows=(NEXT,)))
     assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
@@ -267,7 +270,7 @@ def test_the_page_says_when_networks_left_and_the_p_value_where_epochs_may_be_co
     base = bistable("deep", 3, 6)
     slow = bistable("deep+slow", 6, 6, {"learning_rate": 0.0001})
     case = Case(base, (shallow(),), (FREED, slow), 48, cures_allowed=7)
-    page = verdict_markdown(Explained(judge(case, LIMITS), Told(STEPS, 54, 9, ()), ()))
+    page = verdict_markdown(Explained(judge(case, LIMITS), Told(STEPS, 54, 9, ()), (), TEXTURE))
     he, rate = judge(case, LIMITS).rungs
     assert f"| deep+he | 6 of 6 | {he.median_epoch:g} | {he.earlier:.2g} |" in page
     assert rate.earlier is None

@@ -72,6 +72,7 @@ def tiny(params: dict) -> None:
     }
     # Four networks more for the run itself, six for a cure, six for the control.
     params["diagnosis"] |= {"networks": ["deep-batchnorm"], "budget": 16}
+    params["texture"] |= {"strengths": [1.0]}
     params["controls"] = {
         name: {"architecture": "small", "interventions": {}}
         for name in ("silhouette", "background", "shuffled-labels")
@@ -114,7 +115,7 @@ def project(tmp_path_factory):
             for stage in ("train", "export")
             for name in ("small", "deep-batchnorm")
         ),
-        *("predict", "package", "ladder", "diagnose"),
+        *("predict", "package", "ladder", "texture_runs", "texture", "diagnose"),
         *("control_crops", "control_classifiers", "control_runs", "controls"),
     }
     committed(folder, "Run the pipeline")
@@ -155,6 +156,10 @@ def test_everything_that_is_promised_is_there(project):
     registered = (project / "registry" / "nucleus-classifier.onnx").read_bytes()
     assert registered == (project / "models" / f"{best}.onnx").read_bytes()
     assert f"`{best}`" in (project / "registry" / "model-card.md").read_text()
+    texture = json.loads((project / "metrics" / "texture.json").read_text())
+    assert texture["small.1.cells"] == texture["deep-batchnorm.1.cells"] == 2
+    said = json.loads((project / "verdicts" / "verdicts.json").read_text())
+    assert "nothing" in said["deep-batchnorm"]["texture"]
     pictures = {path.name for path in (project / "docs" / "pictures").glob("*.png")}
     assert {"curves.png", "depth.png", "roc.png", "confusion.png", "results.png"} <= pictures
 
@@ -173,7 +178,7 @@ def test_a_second_repro_runs_nothing(project):
 
 @pytest.mark.long
 def test_the_same_bytes_when_every_stage_is_forced(project):
-    assert len(repro(project, "--force")) == 22
+    assert len(repro(project, "--force")) == 24
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -217,9 +222,12 @@ def test_a_changed_architecture_line_trains_that_run_alone(branch):
     edit(branch, lambda params: params["architectures"].update(small=line))
     before = finished_cells(branch)
     ran = repro(branch, "compare", "diagnose")
-    # The ladder reads every line: its networks are in the store.
-    assert set(ran) == {"check", "train@small", "ladder", "compare", "diagnose"}
-    assert len(finished_cells(branch) - before) == 3
+    # The ladder reads every line: its networks are in the store. `small` looks for a texture too,
+    # over two folds, beside its own two and the final network.
+    assert set(ran) == {
+        *("check", "train@small", "ladder", "texture_runs", "texture", "compare", "diagnose"),
+    }
+    assert len(finished_cells(branch) - before) == 5
 
 
 @pytest.mark.long
@@ -227,7 +235,9 @@ def test_a_new_run_is_one_row(branch):
     row = {"architecture": "small", "interventions": {"no-dropout": {"dropout": 0.0}}}
     edit(branch, lambda params: params["runs"].update({"small-no-dropout": row}))
     ran = repro(branch, "compare", "diagnose")
-    assert set(ran) == {"check", "train@small-no-dropout", "ladder", "compare", "diagnose"}
+    assert set(ran) == {
+        *("check", "train@small-no-dropout", "ladder", "texture_runs", "compare", "diagnose"),
+    }
 
 
 @pytest.mark.long
@@ -240,7 +250,7 @@ def test_a_larger_budget_tries_one_more_cure_and_trains_nothing_twice(branch):
     assert len(before) == 2
     [row] = yaml.safe_load(run(branch, "fathom", "why", "--next"))
     edit(branch, lambda params: params["diagnosis"].update(budget=36))
-    assert repro(branch) == ["ladder", "diagnose"]
+    assert set(repro(branch)) == {"ladder", "texture_runs", "diagnose"}
     assert rungs() - before == {row}
     assert len(finished_cells(branch) - cells) == 6
     told = run(branch, "fathom", "why", "deep-batchnorm")

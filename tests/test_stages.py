@@ -51,6 +51,7 @@ PACKAGES = (
     "packaging",
     "reports",
     "models",
+    "texture",
     "diagnosis",
     "controls",
     "training",

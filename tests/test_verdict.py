@@ -242,7 +242,7 @@ def test_faults_of_the_data_come_first():
     assert [cause.name for cause in found.causes[1:]] == [
         cause.name for cause in verdict(base, *ladder).causes
     ]
-    page = verdict_markdown(Explained(found, Told((), 0, 0, ()), ()))
+    page = verdict_markdown(Explained(found, Told((), 0, 0, ()), (), ""))
     assert "12 duplicates" in page
     assert "*The audit warns of the data: 5 labels.*" in page
 

@@ -15,13 +15,15 @@ from fathom.reports.control_sentences import (
     leak_sentence,
     numbers_of,
 )
+from fathom.reports.texture_sentences import in_sd, texture_sentences
 from fathom.statistics.number_text import decimal, signed, with_interval
 from fathom.statistics.params import Comparison
 from fathom.statistics.run_marks import mark, mark_notes, marked
 from fathom.study.rows import read_controls, read_runs
 from fathom.study.run_names import names_in_order, short
+from fathom.texture.texture_scores import read_texture, sought_of
 
-METRICS = "controls.json"  # of the stage `controls`
+METRICS, TEXTURE = "controls.json", "texture.json"  # of the stages `controls` and `texture`
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,30 @@ class ControlTable:
 
 
 def control_tables(metrics: Path) -> Sequence[ControlTable]:
-    """Return the tables of the controls in the folder `metrics`; none before they are scored."""
+    """Return the tables of the controls in the folder `metrics`, of those that are scored."""
+    return (*_negative(metrics), *_positive(metrics / TEXTURE))
+
+
+def _positive(file: Path) -> Sequence[ControlTable]:
+    """Return the table of the planted textures: a row a network and strength that it was asked."""
+    if not file.is_file():
+        return ()
+    numbers = read_texture(file)
+    rows, notes = [], [texture_sentences(numbers)]
+    for one in sought_of(numbers):
+        accuracy = with_interval(numbers, f"{one.network}.{one.strength:g}.balanced_accuracy")
+        left, found = f"{one.left} of {one.cells}", "yes" if one.found else "no"
+        rows.append(
+            (one.network + mark(one.counts), in_sd(one.strength), accuracy, left, found),
+        )
+        notes += mark_notes(f"{one.network}, {in_sd(one.strength)}", one.counts)
+    notes.append("Who does not find a change is not asked for weaker ones.")
+    headings = ("network", "texture\nchanged by", "balanced accuracy", "left the\nplateau", "found")
+    title = "Planted texture: a positive control"
+    return (ControlTable(title, headings, tuple(rows), tuple(notes)),)
+
+
+def _negative(metrics: Path) -> Sequence[ControlTable]:
     file = metrics / METRICS
     if not file.is_file():
         return ()

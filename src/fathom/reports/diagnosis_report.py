@@ -12,9 +12,11 @@ from fathom.diagnosis.ladder_file import Told, read_climbed
 from fathom.diagnosis.verdict import judge
 from fathom.reports.layer_plots import draw_verdicts
 from fathom.reports.plot_tables import write_tables
+from fathom.reports.texture_sentences import texture_sentences
 from fathom.reports.verdict_text import Explained, write_verdicts
 from fathom.study.nuclei import Nuclei
 from fathom.study.rows import Run
+from fathom.texture.texture_scores import read_texture
 
 
 def write_diagnosis(
@@ -24,13 +26,16 @@ def write_diagnosis(
     group: str,
     limits: Diagnosis,
     faults: DataFaults,
+    texture: Path,
     verdicts: Path,
     metrics: Path,
 ) -> None:
     """Write the verdict on each network that has a ladder, its pictures and all numbers.
 
-    `rows` is what `runs` came to, `ladders` the folder that the stage `ladder` wrote.
+    `rows` is what `runs` came to, `ladders` the folder that the stage `ladder` wrote, `texture` the
+    metrics of the positive control.
     """
+    would_find = texture_sentences(read_texture(texture))
     evidence = {name: row.evidence for name, row in rows.items()}
     probes = {name: row.probes for name, row in rows.items()}
     explained = []
@@ -38,7 +43,8 @@ def write_diagnosis(
         name = given.base.name
         case, told, own = read_climbed(ladders / name, given, nuclei, group)
         verdict = judge(replace(case, faults=faults), limits)
-        explained.append(Explained(verdict, told, next_lines(told, rows[name].run)))
+        following = next_lines(told, rows[name].run)
+        explained.append(Explained(verdict, told, following, would_find))
         evidence |= {row.name: row for row in (case.base, *case.ladder)}
         probes |= own
     shares = {name: evidence[name].tally for name in rows}

@@ -32,6 +32,7 @@ class Explained:
     verdict: Verdict
     told: Told
     next_lines: tuple[str, ...]
+    texture: str  # what the networks would have found (`fathom.reports.texture_sentences`)
 
 
 def write_verdicts(
@@ -59,6 +60,7 @@ def _content(one: Explained) -> dict[str, object]:
         "main": one.verdict.main,
         "ladder": asdict(one.told),
         "next": list(one.next_lines),
+        "texture": one.texture,
     }
 
 
@@ -89,10 +91,11 @@ def numbers(
 def verdict_markdown(one: Explained) -> str:
     """Return a verdict as a page: causes with their evidence, every rung, and how it came to it."""
     heading = f"# Why does {one.verdict.network} fail?"
-    return "\n".join([heading, "", *_paragraphs(one.verdict), *_log(one)]) + "\n"
+    return "\n".join([heading, "", *_paragraphs(one), *_log(one)]) + "\n"
 
 
-def _paragraphs(verdict: Verdict) -> Iterator[str]:
+def _paragraphs(one: Explained) -> Iterator[str]:
+    verdict = one.verdict
     if verdict.depth and verdict.compared_with:
         yield (
             f"Balanced accuracy of held-out nuclei against {verdict.compared_with}, the best "
@@ -109,6 +112,8 @@ def _paragraphs(verdict: Verdict) -> Iterator[str]:
     for cause in verdict.causes:
         yield from _established(cause)
     yield from _together(verdict)
+    yield one.texture
+    yield ""
     for suspected in verdict.suspected:
         yield from _suspected(suspected)
     for warning in verdict.data_warnings:

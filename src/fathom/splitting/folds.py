@@ -104,7 +104,7 @@ def make_folds(nuclei: Nuclei, params: Split, pairs: pd.DataFrame) -> Folds:
         validation[fold] = divide(Units(counts[rest], inner, 1), stream)
         number[rest] = validation[fold].parts
         part = np.array(PARTS, dtype=object)[number][bound.unit]
-        kept = _kept(part, positive, params.seed, fold)
+        kept = balanced(part, positive, params.seed, fold)
         table = {"nucleus": nuclei.kept["nucleus"], "fold": fold, "part": part, "kept": kept}
         tables.append(pd.DataFrame(table))
     return Folds(pd.concat(tables, ignore_index=True), outer, validation)
@@ -126,8 +126,11 @@ def _check_groups(counts: Ints, bound: Bound, nuclei: Nuclei, params: Split, nee
     )
 
 
-def _kept(part: npt.NDArray[np.object_], positive: Bools, seed: int, fold: int) -> Bools:
-    """Return False for what undersampling takes out of the larger class, by chance, by part."""
+def balanced(part: npt.NDArray[np.object_], positive: Bools, seed: int, fold: int) -> Bools:
+    """Return False for what undersampling takes out of the larger class, by chance, by part.
+
+    `part` (n,) names the part of each nucleus in this fold; test parts keep all of theirs.
+    """
     kept = np.ones(len(part), dtype=bool)
     for number, name in enumerate(PARTS[:2]):
         generator = np.random.default_rng([seed, fold - FINAL, number])
