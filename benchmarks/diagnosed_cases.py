@@ -190,11 +190,12 @@ def diagnosed(case: Case, store: Store, seed: int, budget: int = BUDGET) -> Outc
     """Train what the rules ask for, climb the ladder where the case counts, and judge."""
     train = _Trainer(case.setting, store, seed)
     plan = case.setting.plan("network")
-    six = train({"network": Wanted(plan, FIRST, FIRST)})["network"]
+    six = six_networks(case, store, seed)
     shallower = replace(case.setting, line=case.shallower).plan("shallower")
     both = {"network": plan, "shallower": shallower}
     rows = train({name: Wanted(one, FOLDS, FOLDS) for name, one in both.items()})
-    found = Outcome(case, six, _twin(case, store, seed), None, FIRST + FOLDS)
+    twin = _six(case.twin, store, seed) if case.twin else None
+    found = Outcome(case, six, twin, None, FIRST + FOLDS)
     if found.does_not_count:
         return found
     limits = read_section(Diagnosis, PARAMS).model_copy(update={"budget": budget})
@@ -205,11 +206,14 @@ def diagnosed(case: Case, store: Store, seed: int, budget: int = BUDGET) -> Outc
     return replace(found, verdict=verdict, networks=climbed.spent + FOLDS * len(rows))
 
 
-def _twin(case: Case, store: Store, seed: int) -> Evidence | None:
-    if case.twin is None:
-        return None
-    wanted = Wanted(case.twin.plan("twin"), FIRST, FIRST)
-    return _Trainer(case.twin, store, seed)({"twin": wanted})["twin"]
+def six_networks(case: Case, store: Store, seed: int) -> Evidence:
+    """Return the first six networks of a case."""
+    return _six(case.setting, store, seed)
+
+
+def _six(setting: Setting, store: Store, seed: int) -> Evidence:
+    wanted = Wanted(setting.plan("network"), FIRST, FIRST)
+    return _Trainer(setting, store, seed)({"network": wanted})["network"]
 
 
 @dataclass(frozen=True)

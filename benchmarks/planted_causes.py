@@ -51,7 +51,7 @@ def with_other_rows(path: Path, rows: pd.DataFrame, keys: list[str]) -> pd.DataF
     """Return `rows` in place of those of the same keys in the table at `path`, if there is one."""
     if not path.is_file():
         return rows
-    before = pd.read_csv(path, keep_default_na=False)
+    before = pd.read_csv(path, keep_default_na=False, dtype={"case": str})
     known = set(map(tuple, rows[keys].to_numpy().tolist()))
     others = [tuple(row) not in known for row in before[keys].to_numpy().tolist()]
     return pd.concat([before[others], rows], ignore_index=True)
