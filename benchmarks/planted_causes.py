@@ -58,12 +58,16 @@ def with_other_rows(path: Path, rows: pd.DataFrame, keys: list[str]) -> pd.DataF
 
 
 def run(cases: Sequence[Case], store: Store, seed: int, budget: int) -> Iterable[Outcome]:
-    """Yield the outcome of each case, and print a line."""
+    """Yield the outcome of each case, and print a line of a Markdown table."""
     for number, case in enumerate(cases, 1):
         began = time.monotonic()
         outcome = diagnosed(case, store, seed, budget)
         row = outcome.row()
-        print(" | ".join(map(str, row.values())), flush=True)
+        if number == 1:
+            print(f"| {' | '.join(row)} |\n{'| --- ' * len(row)}|")
+        print(
+            f"| {' | '.join(str(cell).replace(' | ', '; ') for cell in row.values())} |", flush=True
+        )
         taken = f"{time.monotonic() - began:.0f} s"
         print(f"{case.name}: {number} of {len(cases)} cases, {taken}", file=sys.stderr)
         yield outcome
