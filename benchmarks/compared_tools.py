@@ -18,6 +18,7 @@ import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets
 
 import argparse
 import json
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def asked(case: Case, seed: int, store: Store) -> Iterator[dict[str, object]]:
     """Yield a row for the rules and for each installed tool."""
-    named = named_by_rules(six_networks(case, store, seed))
+    named = named_by_rules(six_networks(case.setting, store, seed))
     right = _accepts(case, named) if case.accept else named == HEALTHY
     wrong = "nothing" if named == HEALTHY else "missed" if case.accept else "alarm"
     judged = ("named" if case.accept else "nothing") if right else wrong
@@ -219,7 +220,7 @@ def fathoms_rows(planted: Path, public: Path, seed: int) -> pd.DataFrame:
     if public.is_file():
         last = json.loads(public.read_text(encoding="utf-8"))["last"]["rows"]
         tables.append(of_fathom("public", pd.DataFrame(last).assign(seed=0)))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def main() -> None:
@@ -248,6 +249,8 @@ def main() -> None:
             with_other_rows(arguments.out, rows, KEYS).to_csv(arguments.out, index=False)
             print(rows.drop(columns="said").to_csv(index=False, header=False), end="", flush=True)
     fathom = fathoms_rows(arguments.planted, arguments.public, arguments.seed)
+    if fathom.empty:
+        sys.exit("the table needs fathom's own rows: run planted_causes.py and public_cases.py")
     others = pd.read_csv(arguments.out, keep_default_na=False, dtype={"case": str})
     known = fathom[["benchmark", "seed", "case", "accepted", "counts"]]
     every = pd.concat([fathom, others.merge(known, on=["benchmark", "seed", "case"])])

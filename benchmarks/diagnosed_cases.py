@@ -23,7 +23,7 @@ Cells are kept in a store: an interrupted call goes on where it was ended.
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -97,10 +97,9 @@ class Case:
     name: str
     accept: tuple[str, ...]
     setting: Setting
-    twin: Setting | None  # the same without the fault; None: healthy, or there is no such thing
+    twin: Setting | None  # the same without the fault; None: it is healthy itself
     shallower: str  # its line
     network: str = ""  # a name of the line, for tables
-    note: str = field(default="", compare=False)
 
     @property
     def is_of_data(self) -> bool:
@@ -124,8 +123,6 @@ class Outcome:
         if not self.case.accept:
             sound = all(self.six.left) and self.six.median("validation") >= SOUND
             return "" if sound else "not healthy"
-        if self.twin is None:
-            return ""
         return "" if self._harms(self.twin) else "did no harm"
 
     def _harms(self, twin: Evidence) -> bool:
@@ -141,6 +138,9 @@ class Outcome:
 
     def row(self) -> dict[str, object]:
         """Return a line of a table."""
+        said = self.verdict
+        causes = dict.fromkeys(_short(one.name) for one in said.causes) if said else ()
+        warned = dict.fromkeys(map(_check, said.data_warnings)) if said else ()
         return {
             "case": self.case.name,
             "network": self.case.network,
@@ -150,12 +150,8 @@ class Outcome:
             "training": round(self.six.median("train_accuracy"), 3),
             "validation": round(self.six.median("validation"), 3),
             "twin": round(self.twin.median("validation"), 3) if self.twin else "",
-            "verdict": " + ".join(_short(c.name) for c in self.verdict.causes)
-            if self.verdict
-            else "",
-            "warnings": " ".join(_check(one) for one in self.verdict.data_warnings)
-            if self.verdict
-            else "",
+            "verdict": " + ".join(causes),
+            "warnings": " ".join(warned),
             "result": self.mark,
             "networks": self.networks,
         }
@@ -189,29 +185,25 @@ def _check(sentence: str) -> str:
 def diagnosed(case: Case, store: Store, seed: int, budget: int = BUDGET) -> Outcome:
     """Train what the rules ask for, climb the ladder where the case counts, and judge."""
     train = _Trainer(case.setting, store, seed)
-    plan = case.setting.plan("network")
-    six = six_networks(case, store, seed)
+    own = case.setting.plan("network")
     shallower = replace(case.setting, line=case.shallower).plan("shallower")
-    both = {"network": plan, "shallower": shallower}
-    rows = train({name: Wanted(one, FOLDS, FOLDS) for name, one in both.items()})
-    twin = _six(case.twin, store, seed) if case.twin else None
-    found = Outcome(case, six, twin, None, FIRST + FOLDS)
+    there = Wanted(shallower, FOLDS, FOLDS)
+    rows = train({"network": Wanted(own, FIRST, FIRST), "shallower": there})
+    twin = six_networks(case.twin, store, seed) if case.twin else None
+    found = Outcome(case, rows["network"], twin, None, FIRST + FOLDS)
     if found.does_not_count:
         return found
     limits = read_section(Diagnosis, PARAMS).model_copy(update={"budget": budget})
     faults = faults_of(case.setting.nuclei, seed)
-    asked = Asked(rows["network"], (rows["shallower"],), (), CROP_PX, faults)
+    base = train({"network": Wanted(own, FOLDS, FOLDS)})["network"]  # what the ladder begins with
+    asked = Asked(base, (rows["shallower"],), (), CROP_PX, faults)
     climbed = climb(asked, limits, train)
     verdict = judge(climbed.case, limits)
-    return replace(found, verdict=verdict, networks=climbed.spent + FOLDS * len(rows))
+    return replace(found, verdict=verdict, networks=climbed.spent + 2 * FOLDS)
 
 
-def six_networks(case: Case, store: Store, seed: int) -> Evidence:
-    """Return the first six networks of a case."""
-    return _six(case.setting, store, seed)
-
-
-def _six(setting: Setting, store: Store, seed: int) -> Evidence:
+def six_networks(setting: Setting, store: Store, seed: int) -> Evidence:
+    """Return the first six networks of a setting."""
     wanted = Wanted(setting.plan("network"), FIRST, FIRST)
     return _Trainer(setting, store, seed)({"network": wanted})["network"]
 
