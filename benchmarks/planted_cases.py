@@ -36,12 +36,14 @@ LINES = {
 }
 SHALLOWER = {name: "plain-20" if name == "plain-56" else "shallow" for name in LINES}
 
-# What makes every network of `LINES` learn: set by looking at healthy cases only.
+# What makes every network of `LINES` learn: set by looking at healthy cases only. After 12 epochs
+# VGG-13 on simulated nuclei (seed 0) left 6 of 6 times and validated at .90, but had not fitted its
+# training nuclei (median .84): a longer training would rightly have been called its cure.
 HEALTHY: Changes = {
     "initialisation": "he",
     "learning_rate": 0.001,
     "dropout": 0.2,
-    "epochs": 12,
+    "epochs": 20,
     "batch_size": 16,
 }
 SIMULATED, REAL = Nuclei(), Nuclei(real=True)
@@ -90,11 +92,11 @@ DECAY = "weight decay too strong"
 SEED = "hangs on the seed"
 BATCHNORM = {"norm": "batch"}
 ADAM = {"optimiser": "adam", "momentum": 0.9, "alpha": 0.999}
-SLOW = {"learning_rate": 1.2e-5, "dropout": 0.0}
+SLOW = {"learning_rate": 1.2e-5, "dropout": 0.0, "epochs": 12}
 FITTED = {"augmentation": False, "dropout": 0.0, "norm": "batch", "epochs": 60}
 BYTES = {"input_scale": "byte"}
 SGD = {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.01}
-STEPS = {"schedule": "step", "learning_rate": 5e-5, "dropout": 0.0}
+STEPS = {"schedule": "step", "learning_rate": 5e-5, "dropout": 0.0, "epochs": 12}
 WEAK = replace(SIMULATED, separation=3.0)
 NO_DIFFERENCE = replace(SIMULATED, separation=0.0)
 OWN_TEXTURE = replace(REAL, strength=0.0)  # nothing is changed: the labels mean nothing
