@@ -1,6 +1,7 @@
 """What other tools for the diagnosis of a training say of it.
 
-`other_tools_cost.py` shows it on three small networks and takes the time. The tools are installed
+`other_tools_cost.py` shows it on three small networks and takes the time, `compared_tools.py` asks
+them about the cases that fathom is measured on. The tools are installed
 apart from fathom, without dependencies first, so that none of them brings another torch; one that
 is not installed is left out:
 
@@ -27,7 +28,7 @@ import io
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
@@ -36,8 +37,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
-from watched_training import Batch, Loss, Training
+from watched_training import Training
 
 Said = Counter[tuple[str, str]]  # how often: (severity, issue)
 
@@ -45,21 +45,21 @@ Said = Counter[tuple[str, str]]  # how often: (severity, issue)
 # tool prints with it, speak of. Generous: one issue may cover many, and any one of them counts.
 CAUSES: dict[str, dict[str, set[str]]] = {
     "torchmortem": {
-        "Vanishing gradients detected": {"no-signal", "degradation"},
+        "Vanishing gradients detected": {"no-signal", "degradation", "saturating"},
         "Exploding gradients detected": {"exploding", "rate-too-high", "input-scale"},
         "Gradient stalling": {"no-signal", "degradation"},
         "Training divergence detected": {"rate-too-high", "exploding"},
-        "Loss plateau detected": {"rate-too-low"},
+        "Loss plateau detected": {"rate-too-low", "schedule-ran-out"},
         "Catapult phase detected": {"rate-too-high"},
         "Edge of stability regime detected": {"rate-too-high"},
-        "Update ratio too low": {"rate-too-low", "no-signal"},
+        "Update ratio too low": {"rate-too-low", "no-signal", "schedule-ran-out"},
         "Update ratio too high": {"rate-too-high"},
         "Weight norm explosion": {"rate-too-high", "exploding"},
         "Stagnant weight norms": {"rate-too-low", "no-signal"},
         "Inter-layer weight norm imbalance": {"no-signal", "exploding"},
-        "Dead units": {"rate-too-high", "no-signal"},
-        "Activation saturation": {"rate-too-high", "exploding", "input-scale"},
-        "High gradient noise": {"rate-too-high"},
+        "Dead units": {"rate-too-high", "no-signal", "lost-signal", "initial-bias"},
+        "Activation saturation": {"rate-too-high", "exploding", "input-scale", "saturating"},
+        "High gradient noise": {"rate-too-high", "batch-too-small"},
         "Rank collapse": {"regularised", "rate-too-high", "pooled-away"},
         "Gradient starvation": {"no-signal", "degradation"},
         "Instability feedback loop": {"exploding", "rate-too-high"},
@@ -67,30 +67,36 @@ CAUSES: dict[str, dict[str, set[str]]] = {
         "Training trapped": {"rate-too-high"},
     },
     "torchdiag": {
-        "vanishing": {"no-signal", "degradation"},
+        "vanishing": {"no-signal", "degradation", "saturating"},
         "exploding": {"exploding", "rate-too-high", "input-scale"},
-        "neurons dead": {"rate-too-high", "no-signal", "input-scale"},
+        "neurons dead": {
+            "rate-too-high",
+            "no-signal",
+            "input-scale",
+            "lost-signal",
+            "initial-bias",
+        },
         "not finite": {"exploding", "rate-too-high"},
         "No parameters changed": {"no-signal", "rate-too-low"},
         "disconnected from graph": {"no-signal"},
         "None gradients": {"no-signal"},
     },
     "traintools": {
-        "gradient appears vanished": {"no-signal", "degradation"},
+        "gradient appears vanished": {"no-signal", "degradation", "saturating"},
         "gradient is very large": {"exploding", "rate-too-high", "input-scale"},
         "non-finite gradients": {"exploding", "rate-too-high"},
-        "global update/weight ratio is tiny": {"rate-too-low", "no-signal"},
+        "global update/weight ratio is tiny": {"rate-too-low", "no-signal", "schedule-ran-out"},
         "update/weight ratio is high": {"rate-too-high"},
         "dominant class covers": {"imbalance"},
         "is nearly constant": {"input-scale", "imbalance"},
         "has non-finite values": {"input-scale"},
         "abs max": {"input-scale"},
-        "DORMANT": {"no-signal", "rate-too-high"},
-        "dormant": {"no-signal", "rate-too-high"},
+        "DORMANT": {"no-signal", "rate-too-high", "lost-signal", "initial-bias"},
+        "dormant": {"no-signal", "rate-too-high", "lost-signal", "initial-bias"},
         "rank-collapsed": {"no-signal", "pooled-away", "regularised"},
         "low-rank": {"no-signal", "pooled-away", "regularised"},
         "Gradient noise far exceeds signal": {"nothing-to-learn"},
-        "Larger batches would give cleaner gradients": set(),
+        "Larger batches would give cleaner gradients": {"batch-too-small"},
         "Reducing batch size": set(),
         "CONTINUE": {"stopped-early"},
         "STOP": {"overfitting"},
@@ -203,40 +209,30 @@ def installed() -> list[str]:
     return [tool for tool in TOOLS if find_spec(tool)]
 
 
-def verdicts(
-    network: nn.Module,
-    batches: Iterable[Batch],
-    optimiser: torch.optim.Optimizer,
-    loss: Loss,
-    *,
-    epochs: int,
-    validation: Batch | None = None,
-    seed: int = 0,
-) -> dict[str, list[str]]:
-    """Train a copy of `network` under each installed tool and return what the tool says of it.
+def verdicts(training: Training, seed: int = 0) -> dict[str, list[str]]:
+    """Run a copy of `training` under each installed tool and return what the tool says of it.
 
-    `batches` is passed over once an epoch by each tool: for the same training under all of them it
-    must not hold a random state. `seed` is of dropout and of what the tools draw. Each text is
+    The batches are passed over once an epoch by each tool: for the same training under all of them
+    they must not hold a random state. `seed` is of dropout and of what the tools draw. Each text is
     "severity: issue × times", the issue in the tool's words without the name of the layer. A
     tool that fails says "failed: ..."; if all do, it is the training that fails.
     """
-    training = Training(network, batches, optimiser, loss, epochs, validation)
     return {tool: _texts(tool, training, seed) for tool in installed()}
 
 
 def judge(
-    tool: str, said: Sequence[str], planted: str | None
+    tool: str, said: Sequence[str], accepted: Collection[str]
 ) -> Literal["named", "missed", "alarm", "nothing"]:
-    """Judge what `verdicts` has of a tool, given the planted cause, None for a healthy network.
+    """Judge what `verdicts` has of a tool, given the accepted causes, none for a healthy network.
 
-    "named": one of the issues covers the cause; "missed": there are issues, none of which does;
+    "named": one of the issues covers such a cause; "missed": there are issues, none of which does;
     "alarm": the network is healthy and there is more than advice; "nothing": nothing is said, or
     the tool failed.
     """
     said = [text for text in said if not text.startswith("failed: ")]
-    if planted is None:
+    if not accepted:
         return "nothing" if all(text.startswith("info: ") for text in said) else "alarm"
-    if planted in causes(tool, said):
+    if causes(tool, said) & set(accepted):
         return "named"
     return "missed" if said else "nothing"
 

@@ -112,17 +112,11 @@ def main() -> None:
         inputs, targets = crops(128, 24, seed=1)
         right = float(((alone.network(inputs) > 0) == (targets > 0)).double().mean())
         print(f"\n{name}: validation accuracy {right:.2f}, planted: {planted}")
-        said = verdicts(
-            one.network,
-            one.batches,
-            one.optimiser,
-            one.loss,
-            epochs=one.epochs,
-            validation=one.validation,
-        )
-        for tool, texts in said.items():
+        for tool, texts in verdicts(one).items():
             covered = ", ".join(sorted(causes(tool, texts))) or "none"
-            print(f"- {tool}: {judge(tool, texts, planted)} (causes it covers: {covered})")
+            print(
+                f"- {tool}: {judge(tool, texts, {planted} - {None})} (causes it covers: {covered})"
+            )
             print("".join(f"  - {text}\n" for text in texts), end="")
     # VGG-13 of Simonyan & Zisserman 2014, table 1 (B), filters divided by 8
     widths = [(8, 8), (16, 16), (32, 32), (64, 64)]

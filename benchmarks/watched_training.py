@@ -26,6 +26,7 @@ class Training:
     loss: Loss
     epochs: int
     validation: Batch | None
+    rates: tuple[float, ...] = ()  # the learning rate of each epoch; (): it stays as it is
 
     def copied(self) -> "Training":
         """Return the same training of a copy of the network."""
@@ -40,7 +41,9 @@ class Training:
     ) -> None:
         """Train; the watchers hear of the step (from 0), its batch, and its loss."""
         steps = itertools.count()
-        for _ in range(self.epochs):
+        for epoch in range(self.epochs):
+            for group in self.optimiser.param_groups if self.rates else ():
+                group["lr"] = self.rates[epoch]
             self.network.train()
             for (inputs, targets), step in zip(self.batches, steps, strict=False):
                 loss = self.loss(self.network(inputs), targets)
