@@ -1,5 +1,6 @@
 """What several test modules share: nuclei and data sets made on the spot."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from hypothesis import settings
 from scipy import ndimage
 
 from fathom.study.nuclei import Nuclei
+
+# Workers of pytest have the cores already: a pool in each would only load torch more often.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 # How long an example takes hangs on what else the machine does.
 settings.register_profile("fathom", deadline=None)

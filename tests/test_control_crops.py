@@ -167,11 +167,7 @@ def background_score(folder, alter):
     plan = Plan("4conv3x3 - mp2x2 - 8conv3x3 - mp2x2 - fc16 - o", recipe)
     splits = read_splits(folder / "splits", found)
     cells = cells_of("background", plan, Probes(crops=8, epochs=()), found, splits, final=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(
-            "LOKY_MAX_CPU_COUNT", "1"
-        )  # a second worker takes longer to start than to train
-        train_rows({folder / "run": (cells, found)}, "portable", folder / "cells")
+    train_rows({folder / "run": (cells, found)}, "portable", folder / "cells")
     told = pd.read_parquet(folder / "run" / "predictions.parquet")
     told = told[told["part"] == "test"].merge(nuclei.kept[["nucleus", "positive"]])
     return balanced_accuracy_score(told["positive"], told["probability"] >= 0.5)

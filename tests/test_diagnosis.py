@@ -68,11 +68,7 @@ def trained(tmp_path_factory):
     cells = cells_of(
         "one", Plan(LINE, RECIPE), Probes(crops=8, epochs=(2,)), nuclei, splits, final=True
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(
-            "LOKY_MAX_CPU_COUNT", "1"
-        )  # a second worker takes longer to start than to train
-        train_rows({folder / "one": (cells, nuclei)}, "portable", folder / "cells")
+    train_rows({folder / "one": (cells, nuclei)}, "portable", folder / "cells")
     return nuclei, folder
 
 

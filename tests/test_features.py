@@ -276,6 +276,7 @@ def test_the_table_has_a_row_a_kept_nucleus_in_order(nuclei):
 
 
 def test_the_table_is_the_same_bytes_on_one_core_and_on_many(nuclei, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
     write_table(tmp_path / "many.parquet", feature_table(nuclei, PARAMS))
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     write_table(tmp_path / "one.parquet", feature_table(nuclei, PARAMS))

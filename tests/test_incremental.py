@@ -160,6 +160,7 @@ def test_one_more_image_is_one_image_of_work(again):
     assert content == from_nothing(again)
 
 
+@pytest.mark.long
 def test_one_more_image_of_a_slide_changes_the_scale_of_its_crops_and_measures_them_again(again):
     add_image(again.dataset, "images/between.tif", "p1", "p1")
     content, count = made(again)
@@ -194,6 +195,7 @@ def test_one_annotation_changed_is_the_crops_of_one_image(again):
     assert content == from_nothing(again)
 
 
+@pytest.mark.long
 def test_another_scale_cuts_nothing_anew(again):
     run = Run(again.dataset, again.out, again.store, crop_params(low_percentile=5.0))
     content, count = made(run)
@@ -201,6 +203,7 @@ def test_another_scale_cuts_nothing_anew(again):
     assert content == from_nothing(run)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("normalisation", ["none", "nucleus"])
 def test_the_other_normalisations_have_the_same_bytes(again, normalisation):
     run = Run(again.dataset, again.out, again.store, crop_params(normalisation=normalisation))
@@ -210,6 +213,7 @@ def test_the_other_normalisations_have_the_same_bytes(again, normalisation):
     assert content == from_nothing(run)
 
 
+@pytest.mark.long
 def test_label_images_of_the_data_set_are_taken_from_the_store(studied, again):
     for image, content in studied[1].items():
         if image.startswith("labels/"):
@@ -231,6 +235,7 @@ def test_label_images_of_the_data_set_are_taken_from_the_store(studied, again):
     assert content == from_nothing(run)
 
 
+@pytest.mark.long
 def test_an_image_without_a_nucleus_is_one_too(again):
     noise = np.random.default_rng(1).normal(300, 15, (160, 160)).astype(np.uint16)
     tifffile.imwrite(again.dataset / "images/dark.tif", noise)

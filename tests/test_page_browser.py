@@ -205,8 +205,7 @@ def test_hidden_labels_are_nowhere_to_be_seen_or_heard(page):
     assert "micronucleated" in crop.get_attribute("aria-label")
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(375, "dark"), (1280, "light")])
 def test_axe_finds_nothing(browser, written, width, scheme):
     page, _ = opened(browser, written, width, scheme)
     page.locator("#table-runs [data-follow='vgg-13']").click()
@@ -245,6 +244,7 @@ def test_on_paper_everything_is_open_and_the_controls_are_gone(page):
     assert len(page.pdf()) > 10_000
 
 
+@pytest.mark.long
 def test_sixty_runs_open_in_a_second_or_two(browser, tmp_path):
     study = copied(tmp_path / "study")
     with_runs(study, [f"run-{number:02d}" for number in range(60)])

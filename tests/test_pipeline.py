@@ -77,10 +77,10 @@ def tiny(params: dict) -> None:
         name: {"architecture": "small", "interventions": {}}
         for name in ("silhouette", "background", "shuffled-labels")
     }
-    params["baseline"]["forest"] = {
-        "n_estimators": [20],
-        "max_features": [0.3],
-        "min_samples_leaf": [5],
+    params["baseline"] |= {
+        "logistic": {"C": [0.1]},
+        "svm": {"C": [1.0], "gamma": [0.01]},
+        "forest": {"n_estimators": [20], "max_features": [0.3], "min_samples_leaf": [5]},
     }
 
 

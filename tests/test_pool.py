@@ -153,6 +153,7 @@ def test_a_stage_that_runs_again_takes_its_networks_from_the_store(study):
     assert content(study / "again") == content(study / "alone")
 
 
+@pytest.mark.long
 def test_a_stage_trains_the_same_bytes_whatever_the_environment_says(study):
     finish(start_stage(study, ".nonsense", "nonsense", cores=2, **NONSENSE))
     assert content(study / "nonsense") == content(study / "alone")
@@ -257,6 +258,7 @@ def flipped(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
 
 
+@pytest.mark.long
 def test_damaged_cells_are_named_and_trained_again_to_the_same_bytes(trained, store, capsys):
     whole = {path: path.read_bytes() for path in sorted(store.folder.iterdir())}
     one, two, three, four = whole

@@ -44,10 +44,8 @@ def searched(tmp_path_factory):
     """Return the folders of a study and of a search: of three networks one learns."""
     folder = tmp_path_factory.mktemp("searched")
     write_study(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOKY_MAX_CPU_COUNT", "1")
-        one = search(folder, folder / "cells", STRENGTHS)
-        one.run(NETWORKS, folder / "out")
+    one = search(folder, folder / "cells", STRENGTHS)
+    one.run(NETWORKS, folder / "out")
     return folder, folder / "out"
 
 
@@ -55,6 +53,7 @@ def found(out, strength):
     return {one.network: one.found for one in score_strength(out, strength, "slide", 0.95)}
 
 
+@pytest.mark.long
 def test_a_strong_texture_is_found_by_who_can_learn_and_nothing_where_nothing_is(searched):
     _, out = searched
     scores = {one.network: one for one in score_strength(out, 1.0, "slide", 0.95)}
@@ -68,6 +67,7 @@ def test_a_strong_texture_is_found_by_who_can_learn_and_nothing_where_nothing_is
     assert not any(found(out, 0.001).values())
 
 
+@pytest.mark.long
 def test_initial_weights_are_filters_too_so_that_leaving_the_plateau_is_said_beside(searched):
     [untrained] = [
         one for one in score_strength(searched[1], 1.0, "slide", 0.95) if one.network == "untrained"
@@ -76,12 +76,14 @@ def test_initial_weights_are_filters_too_so_that_leaving_the_plateau_is_said_bes
     assert untrained.left == 0
 
 
+@pytest.mark.long
 def test_who_missed_a_change_is_not_asked_for_weaker_ones(searched):
     _, out = searched
     assert sorted(path.name for path in out.iterdir()) == ["0.001", "0.7", "1"]
     assert "blind" not in found(out, 0.7)
 
 
+@pytest.mark.long
 def test_it_says_what_is_being_decided_and_writes_the_same_bytes_again(searched, tmp_path, capsys):
     folder, out = searched
     write_study(tmp_path)

@@ -77,12 +77,6 @@ def trained(rows, tmp_path_factory):
     return folder, said.getvalue()
 
 
-@pytest.fixture
-def one_core(monkeypatch):
-    """A second worker takes longer to start than these cells to train."""
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-
-
 def test_a_run_is_every_fold_with_every_seed_and_one_final_model(cells):
     assert [(one.fold, one.seed) for one in cells] == [(FINAL, 0), (0, 0), (0, 1), (1, 0), (1, 1)]
     assert set(cells[0].rows) == {"train", "validation"}
@@ -121,7 +115,7 @@ def test_tables_and_final_weights(nuclei, trained):
 
 
 def test_several_rows_are_trained_in_one_pool_and_each_is_written_to_its_folder(
-    rows, trained, tmp_path, one_core
+    rows, trained, tmp_path
 ):
     folder, said = trained
     # Those of `a` with its final model, of `b` and of `inverted`; the others train the same.
@@ -147,7 +141,7 @@ def test_rows_see_their_own_nuclei(trained):
 
 @pytest.mark.long
 def test_a_row_that_fails_leaves_no_output_and_what_was_finished_is_not_trained_again(
-    nuclei, cells, tmp_path, capsys, one_core
+    nuclei, cells, tmp_path, capsys
 ):
     *others, last = cells
     # The smallest begins last, when the others are finished.

@@ -97,6 +97,7 @@ def test_training_predictions_are_of_the_last_epoch_and_without_dropout():
     assert np.array_equal(trained.probabilities["train"], trained.probabilities["validation"])
 
 
+@pytest.mark.long
 def test_the_same_cell_has_the_same_bytes_alone_and_beside_others(tmp_path):
     shown = task()
     work = [(cell(fold=fold, norm=norm), shown) for norm in ("none", "batch") for fold in range(3)]
