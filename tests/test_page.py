@@ -18,14 +18,15 @@ from page_studies import (
     rename_slide,
 )
 from report_size import with_runs
+from typer.testing import CliRunner
 
+from fathom import cli
 from fathom.ground.errors import FathomError
 from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
 from fathom.networks.recipe import Recipe
 from fathom.page.drawing import COLOURS, DASHES, chart, interval, run_dash, run_ink
 from fathom.page.limits import limits
 from fathom.page.methods import FOUND, KEPT, SCALED
-from fathom.page.opened import FOLDERS, write_and_open
 from fathom.page.tables import runs_table
 
 VOID = {"meta", "link", "img", "br", "input", "path", "line", "rect", "polygon", "circle"}
@@ -261,22 +262,34 @@ def test_the_limits_are_measured_or_said_not_to_be(study):
     assert "blurred_image:a.tif (the only one of this day)" in page_of(study)
 
 
-def test_fathom_report_writes_it_and_says_what_is_absent(study, monkeypatch, capsys):
+def test_fathom_report_writes_it_and_says_what_is_absent(study, monkeypatch):
     (study / "plots" / "roc.csv").unlink()
     monkeypatch.chdir(study)
     shown = []
     monkeypatch.setattr("webbrowser.open", shown.append)
     monkeypatch.setenv("DISPLAY", ":0")
-    write_and_open(FOLDERS[-1].parent / "page.html", show=True)
-    said = capsys.readouterr()
-    assert said.out == "report/page.html\n"
-    assert "absent: ROC curves (plots/roc.csv)\n" in said.err
+    said = CliRunner().invoke(cli.app, ["report", "--out", "report/page.html"])
+    assert said.stdout == "report/page.html\n"
+    assert "absent: ROC curves (plots/roc.csv)\n" in said.stderr
     assert shown == [(study / "report" / "page.html").as_uri()]
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    write_and_open(FOLDERS[-1].parent / "page.html", show=True)
+    CliRunner().invoke(cli.app, ["report", "--out", "report/page.html"])
     assert len(shown) == 1
+
+
+def test_fathom_report_as_json_says_where_it_is_and_shows_nothing(study, monkeypatch):
+    monkeypatch.chdir(study)
+    shown = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+    (study / "plots" / "roc.csv").unlink()
+    told = json.loads(CliRunner().invoke(cli.app, ["report", "--json"]).stdout)
+    size = (study / "report" / "index.html").stat().st_size
+    absent = ["ROC curves (plots/roc.csv)"]
+    assert told == {"page": "report/index.html", "bytes": size, "absent": absent}
+    assert shown == []
 
 
 def test_colour_and_dashes_tell_49_runs_apart():
