@@ -332,7 +332,7 @@ def test_what_to_do_next(content):
     assert "Make deep-norm a row of runs" in steps(content, together=("deep-norm",))
     assert "already" in steps(content, together=("shallow",), learned=(0.1, 0.2, 0.3))
     told = steps(content, together=("deep-norm",), learned=(-0.1, 0.0, 0.1))
-    assert "Look at the data before the depth" in told
+    assert "Look at the data before the depth: what norm freed is not shown to learn." in told
     assert "a row of runs" not in told
     waiting = {"next": ["deep-x: {}"], "ladder": {"next_rows": [{"name": "deep-x"}]}}
     assert "the ladder would go on with deep-x." in steps(content, **waiting)

@@ -335,7 +335,11 @@ def next_steps(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
             else f"Make {cures[0]} a row of runs: it {_verb(verdict)} {verdict['network']}."
         )
     elif cures:
-        yield f"Look at the data before the depth: what was {_verb(verdict)} is not shown to learn."
+        name = _change(verdict, compared[0]["repaired_by"]["name"])
+        yield (
+            f"Look at the data before the depth: what {name} {_verb(verdict)} is not shown to "
+            "learn."
+        )
         if teller := _tells(content):
             yield f"What tells the label here is {teller}."
         yield from _unrun(content, cures)
