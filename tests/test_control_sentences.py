@@ -128,4 +128,4 @@ def test_label_pixels():
     assert leak_sentence(found, 5).startswith(shares)
     assert "no score is seen to rest on them" in leak_sentence(found, 5)
     found |= {"label.baseline-svm.leak": 0.1, "label.baseline-svm.leak_low": 0.05}
-    assert "without these nuclei svm score less" in leak_sentence(found, 5)
+    assert "lower without these nuclei: the score of svm" in leak_sentence(found, 5)

@@ -149,7 +149,7 @@ def leak_sentence(numbers: Numbers, least_px: int) -> str:
     leaks = _keys_by_run(numbers, "label.", ".leak")
     better = [name for name, key in leaks.items() if numbers[f"{key}_low"] > 0]
     use = (
-        f"without these nuclei {', '.join(map(short, better))} score less"
+        f"lower without these nuclei: the score of {', '.join(map(short, better))}"
         if better
         else "no score is seen to rest on them"
     )
