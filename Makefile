@@ -4,6 +4,7 @@
 # make test-fast, make test-long   the quick ones of them; the heavy ones alone
 # make check   set up, lint, format check, types
 # make docs    set up, write the pages that come from the code, build the site in site/
+# make plots   DVC's plots as a page that needs no network: dvc_plots/index.html
 # make experiments   branches and experiments of DVC side by side, in few columns
 PYTHON ?= python3
 VENV   := .venv
@@ -19,7 +20,7 @@ export DVC_NO_ANALYTICS := 1
 # The columns of metrics/headline.json: shown always, the params where they differ.
 HEADLINE := best_network|classifier|failed_networks|first_network|test_nuclei
 
-.PHONY: repro verify test test-fast test-long check docs experiments setup
+.PHONY: repro verify test test-fast test-long check docs plots experiments setup
 .DELETE_ON_ERROR:
 
 # A row of params.yaml that no stage could be made of is said before any work.
@@ -52,6 +53,11 @@ docs: $(STAMP)
 	python docs/reference.py
 	sphinx-build --quiet --fail-on-warning --nitpicky docs site
 	@echo "site/index.html"
+
+plots: $(STAMP)
+	@mkdir -p dvc_plots
+	@python -c 'import vl_convert; print(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", "5.20"))' > dvc_plots/vega.js
+	@dvc plots show --out dvc_plots
 
 experiments: $(STAMP)
 	@dvc exp show --all-branches --only-changed --drop 'Created|State|Executor' --keep '$(HEADLINE)'

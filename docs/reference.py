@@ -244,7 +244,8 @@ def _command(name: str, command: Any) -> Iterator[str]:  # noqa: ANN401  click's
         if param.param_type_name == "argument":
             called = f"`{param.metavar or param.name.upper()}`"
         else:
-            called = ", ".join(f"`{option}`" for option in param.opts)
+            options = (*param.opts, *param.secondary_opts)
+            called = ", ".join(f"`{option}`" for option in options)
         default = _default(param)
         rows.append((called, param.help or "", "needed" if required else default))
     yield _table(("word", "meaning", "else"), iter(rows))
@@ -257,6 +258,8 @@ def _default(param: Any) -> str:  # noqa: ANN401
         return param.show_default
     if param.default is None or param.default is False or callable(param.default):
         return ""
+    if param.default is True:
+        return f"`{param.opts[0]}`"
     return f"`{param.default}`"
 
 

@@ -9,6 +9,7 @@ from fathom.networks.recipe import Recipe
 from fathom.page.content import read_content
 from fathom.page.gather import Asked, Places, gather
 from fathom.page.page import write_page
+from fathom.statistics.params import Comparison
 from fathom.study.rows import read_architectures, read_runs
 from fathom.study.splits import Split
 
@@ -31,7 +32,8 @@ def report(
 ) -> None:
     """Write TABLES, which git keeps, and PAGE from them; `fathom report` writes the same page."""
     recipe, limits, group = read_section(Recipe), read_section(Diagnosis), read_section(Split).group
-    asked = Asked(read_runs(), read_architectures(), recipe, limits, group)
+    confidence = read_section(Comparison).confidence
+    asked = Asked(read_runs(), read_architectures(), recipe, limits, group, confidence)
     places = Places(dataset, labels, nuclei, splits, audit, baseline, runs, ladders, new_slides)
     gather(places, asked, tables)
     write_page(read_content(metrics, plots, verdicts, tables), page)

@@ -2,13 +2,15 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from fathom.diagnosis.causes import CAUSES as TABLE
 from fathom.diagnosis.verdict import DATA_FAULT, NO_EFFECT, NOTHING, UNEXPLAINED
-from fathom.page.answers import depth_in_words, next_steps, which_network, why
+from fathom.page.answers import beside, depth_in_words, next_steps, which_network, why
 from fathom.page.content import Content
 from fathom.page.plain_words import CAUSES, cause_in_words
+from fathom.page.tried import Tried
 from fathom.study.rows import Run
 
 INTERVALS = {"good": (0.60, 0.65, 0.70), "chance": (0.47, 0.50, 0.53), "bad": (0.40, 0.44, 0.48)}
@@ -46,6 +48,7 @@ def content(tmp_path):
             if not name.startswith("baseline-")
         }
         params = {"comparison": {"baseline": "forest"}, "split": {"group": "slide"}}
+        params |= {"diagnosis": {"least_gain": 0.05}, "architectures": {}}
         empty = {"metrics": {}, "plots": {}, "verdicts": {}, "rows": None, "tables": {}}
         empty |= {"study": {}, "pictures": {}, "images": {}}
         return Content(
@@ -144,6 +147,54 @@ def test_what_is_claimed_of_depth(content, claims, said):
     assert depth_in_words(content({"one": numbers("good")} | deeper)) == said
 
 
+def test_a_difference_between_guesses_is_said_to_be_one(content):
+    worse = {name: numbers("chance", layers=13, to_first=-1) for name in ("d0", "d1")}
+    guess = numbers("chance")
+    one = depth_in_words(content({"one": guess, "d0": worse["d0"]}))
+    assert one.endswith("d0 (-.100 [-.150, -.050]) is worse than one, while both may be guessing.")
+    two = depth_in_words(content({"one": guess} | worse))
+    assert two.endswith("are worse than one, while all of them may be guessing.")
+    assert "guessing" not in depth_in_words(content({"one": numbers("good")} | worse))
+
+
+def row(name, networks=12, left=7, score="good"):
+    low, value, high = INTERVALS[score]
+    counts = {"row": name, "layers": 13, "epochs": 40, "networks": networks, "left": left}
+    counts |= {"training_accuracy": 0.6, "validation_balanced_accuracy": 0.5}
+    return counts | {"balanced_accuracy": value, "low": low, "high": high}
+
+
+def networks_of(run, epochs):
+    """Return a line a network: `epochs` of three folds a seed."""
+    return [
+        {"run": run, "fold": place % 3, "seed": place // 3, "epochs": trained}
+        for place, trained in enumerate(epochs)
+    ]
+
+
+def test_an_arm_of_a_ladder_above_guessing_is_named_with_its_networks(content):
+    results = {"shallow": numbers("chance"), "baseline-forest": numbers("good")}
+    results["baseline-forest"] |= {"balanced_accuracy_low": 0.71}
+    rows = pd.DataFrame(
+        [row("deep-he"), row("deep-he-shuffled-labels"), row("deep-x", score="bad")]
+    )
+    # One network of the last seed ended early: none of that seed was scored.
+    table = pd.DataFrame(networks_of("deep-he", [*[40] * 9, 32, 40, 40]))
+    study = content(results, rows=rows, tables={"networks.csv": table})
+    assert which_network(study).sentences[2] == (
+        "Of the networks, only deep-he (.650 [.600, .700], 9 networks) is shown to be better than "
+        "guessing, below forest."
+    )
+    study.params["diagnosis"]["least_gain"] = 0.2
+    assert (
+        "guessing, by less than .20 (diagnosis.least_gain), below"
+        in which_network(study).sentences[2]
+    )
+    assert len(which_network(content(results)).sentences) == 2
+    results["shallow"] = numbers("good")
+    assert len(which_network(content(results, rows=rows)).sentences) == 2
+
+
 def verdict(cause=UNEXPLAINED, depth=(-0.1, -0.05, 0.0), together=(), learned=None, **more):
     rungs = [
         {"name": f"deep-{name}", "left": {"left": 5, "networks": 6}, "state": "cure"}
@@ -151,9 +202,12 @@ def verdict(cause=UNEXPLAINED, depth=(-0.1, -0.05, 0.0), together=(), learned=No
     ]
     gain = learned and dict(zip(("low", "estimate", "high"), learned, strict=True))
     ends = depth and dict(zip(("low", "estimate", "high"), depth, strict=True))
+    main = {"name": cause, "learned": gain, "refuted_by": "it trains no better"}
     return {
         "network": "deep",
-        "causes": [{"name": cause, "learned": gain, "refuted_by": "it trains no better"}],
+        "causes": [main | {"repaired_by": rungs[0]}],
+        "suspected": [],
+        "outcome": "leaving the plateau",
         "compared_with": "shallow",
         "depth": ends,
         "left": {"left": 1, "networks": 6},
@@ -167,47 +221,107 @@ def verdict(cause=UNEXPLAINED, depth=(-0.1, -0.05, 0.0), together=(), learned=No
     }
 
 
+def answer(content, told, left=None, tried=None, results=None, **more):
+    """Answer why of a study whose rows left the plateau as in `left`."""
+    rows = [row(name, networks, count) for name, (count, networks) in (left or {}).items()]
+    study = content(
+        results or {"shallow": numbers("good")}, rows=pd.DataFrame(rows) if rows else None, **more
+    )
+    return why(study, told, tried or Tried())
+
+
 @pytest.mark.parametrize(
     ("depth", "said"),
     [
-        ((-0.1, -0.05, -0.01), "It is worse than shallow (-.050 [-.100, -.010]), and 1 of 6"),
-        ((-0.1, -0.05, 0.01), "not told from shallow (-.050 [-.100, +.010]); 1 of 6"),
-        ((0.01, 0.05, 0.1), "It is better than shallow (+.050 [+.010, +.100]); 1 of 6"),
+        ((-0.1, -0.05, -0.01), "By accuracy deep is worse than shallow: -.050 [-.100, -.010]."),
+        ((-0.1, -0.05, 0.01), "By accuracy deep is not told from shallow: -.050 [-.100, +.010]."),
+        ((0.01, 0.05, 0.1), "By accuracy deep is better than shallow: +.050 [+.010, +.100]."),
         (None, "1 of 6 networks left the plateau of guessing [.00, .64]."),
     ],
 )
-def test_whether_it_is_worse_at_all_is_said(depth, said):
-    assert said in why(verdict(depth=depth), {}).sentences[1]
+def test_whether_it_is_worse_at_all_is_said(content, depth, said):
+    told = answer(content, verdict(depth=depth)).sentences[1]
+    assert told.startswith("1 of 6 networks left the plateau of guessing [.00, .64].")
+    assert told.endswith(said)
 
 
-def test_the_shallower_network_stands_beside_it():
+def test_the_shallower_network_stands_beside_it(content):
     same = verdict(depth=(-0.1, -0.05, 0.01))
-    assert why(same, {"shallow": (0, 3)}).sentences[1].endswith("; of shallow, 0 of 3.")
-    assert why(same, {}).question == "Why does deep fail, and what would prove that wrong?"
+    assert "; of shallow, 0 of 3." in answer(content, same, {"shallow": (0, 3)}).sentences[1]
+    assert answer(content, same).question == "Why does deep fail, and what would prove that wrong?"
+
+
+def test_the_number_of_the_ladder_and_that_of_the_run_are_told_apart(content):
+    results = {"shallow": numbers("good"), "deep": numbers("good", to_first=0)}
+    told = verdict(depth=(-0.1, -0.05, 0.01))
+    grown = {"tables": {"networks.csv": pd.DataFrame(networks_of("deep", [40] * 12))}}
+    said = answer(content, told, {"deep": (0, 12)}, None, results, **grown).sentences[1]
+    assert said.endswith(
+        "By accuracy deep is not told from shallow: -.050 [-.100, +.010] with all 12 networks, "
+        ".000 [-.050, +.050] with the 3 of the run alone, which tables show."
+    )
+    # Where the ladder added none, there is one number.
+    grown = {"tables": {"networks.csv": pd.DataFrame(networks_of("deep", [40] * 3))}}
+    said = answer(content, told, {"deep": (0, 3)}, None, results, **grown).sentences[1]
+    assert said.endswith("-.050 [-.100, +.010].")
 
 
 @pytest.mark.parametrize(
     ("together", "learned", "said"),
     [
-        ((), None, "Nothing that was tried frees it."),
+        ((), None, "Nothing that was tried freed it."),
         (("deep-norm",), None, "Freed by norm (5 of 6)."),
         (("deep-norm", "deep-he"), (0.1, 0.2, 0.3),
-         "Freed by norm (5 of 6) and he (5 of 6); it learned, too: +.200 [+.100, +.300] in "),
+         "Freed by norm (5 of 6) and he (5 of 6). With norm deep learned, too: +.200 [+.100, +.300]"
+         " in validation above shuffled labels."),
         (("deep-norm",), (-0.1, 0.0, 0.1),
-         "not shown to learn then: .000 [-.100, +.100] in validation above"),
+         "With norm deep is not shown to learn: .000 [-.100, +.100] in validation above"),
         (("deep-norm",), (None, 0.1, None),
-         "not shown to learn then: +.100 in validation above shuffled labels."),
+         "deep is not shown to learn: +.100 in validation above shuffled labels."),
     ],
 )  # fmt: skip
-def test_what_freed_it_and_whether_it_learned(together, learned, said):
-    assert said in why(verdict(together=together, learned=learned), {}).sentences[2]
+def test_what_freed_it_and_whether_it_learned(content, together, learned, said):
+    assert said in answer(content, verdict(together=together, learned=learned)).sentences[2]
 
 
-def test_the_question_is_answered_by_the_cause_and_what_would_refute_it():
-    answer = why(verdict("signal explodes", depth=(-0.1, -0.05, -0.01)), {})
-    assert answer.question == "Why is deep worse, and what would prove that wrong?"
-    assert answer.headline == "Signal explodes."
-    assert answer.sentences[-1] == "Proved wrong if it trains no better."
+def test_of_a_network_that_left_the_plateau_a_cure_repairs(content):
+    told = verdict(together=("deep-norm",), outcome="loss and accuracy")
+    assert answer(content, told).sentences[2] == "Repaired by norm (5 of 6)."
+
+
+@pytest.mark.parametrize(
+    ("tests", "together", "said"),
+    [
+        ((), (), "That was not tried."),
+        (("deep-norm",), ("deep-norm",), "Tried with norm: it freed deep, so the cause stands."),
+        (("deep-norm", "deep-he"), ("deep-norm", "deep-he"),
+         "Tried with norm and he: both freed deep, so the cause stands."),
+        (("deep-norm", "deep-he"), ("deep-he",),
+         "Tried with norm and he: he freed deep, so the cause stands."),
+        (("deep-norm",), (), "Tried with norm: nothing freed it."),
+    ],
+)  # fmt: skip
+def test_what_would_refute_it_and_whether_that_was_tried(content, tests, together, said):
+    told = verdict("signal explodes", depth=(-0.1, -0.05, -0.01), together=together)
+    found = answer(content, told, tried=Tried(tests))
+    assert found.question == "Why is deep worse, and what would prove that wrong?"
+    assert found.headline == "Signal explodes."
+    assert found.sentences[-2:] == ("Proved wrong if it trains no better.", said)
+
+
+def test_what_nothing_explains_is_tried_by_what_was_trained(content):
+    assert answer(content, verdict(UNEXPLAINED)).sentences[-1] == "So far that is not so."
+
+
+def test_other_causes_suspects_and_what_was_not_tried_stand_beside_it():
+    told = verdict(suspected=[{"name": "dropout too strong"}])
+    told["causes"].append({"name": "signal explodes"})
+    assert list(beside(told, Tried((), ("less dropout", "more epochs")))) == [
+        "Also: signal explodes.",
+        "Suspected: dropout too strong.",
+        "Not tried: less dropout, more epochs.",
+    ]
+    assert list(beside(verdict(), Tried())) == []
 
 
 def steps(content, **of):
@@ -218,7 +332,7 @@ def test_what_to_do_next(content):
     assert "Make deep-norm a row of runs" in steps(content, together=("deep-norm",))
     assert "already" in steps(content, together=("shallow",), learned=(0.1, 0.2, 0.3))
     told = steps(content, together=("deep-norm",), learned=(-0.1, 0.0, 0.1))
-    assert "Look at the data before the depth" in told
+    assert "Look at the data before the depth: what norm freed is not shown to learn." in told
     assert "a row of runs" not in told
     waiting = {"next": ["deep-x: {}"], "ladder": {"next_rows": [{"name": "deep-x"}]}}
     assert "the ladder would go on with deep-x." in steps(content, **waiting)
@@ -235,7 +349,7 @@ def test_what_tells_the_label_is_named_where_networks_learn_nothing(content):
     own |= {"shape.balanced_accuracy_high": 0.66}
     study = content({"shallow": numbers("good")}, metrics={"controls.json": own})
     told = list(next_steps(study, verdict(together=("deep-norm",), learned=(-0.1, 0.0, 0.1))))
-    assert told[1].startswith("What tells the label here is the outline, .630 [.600, .660]")
+    assert told[1] == "What tells the label here is the outline, .630 [.600, .660]."
 
 
 def test_every_cause_has_plain_words():

@@ -205,6 +205,17 @@ def test_one_seed_other_confidence_and_what_is_not_committed_are_said(project):
     assert "Not committed, and not compared: metrics/runs/shallow.json." in notes
 
 
+def test_files_of_metrics_that_one_commit_alone_has_are_named(project):
+    write("metrics/texture.json", {"a": 1})
+    write("metrics/runs/third.json", score(0.6))  # a run's are measures
+    commit("Add")
+    write("metrics/new/another.json", {"a": 1})
+    notes = compare_revisions("main", "HEAD").notes
+    assert "Only HEAD has metrics/texture.json." in notes
+    assert "Not committed, and not compared: metrics/new/another.json." in notes
+    assert "Only HEAD has metrics/texture.json." in compare_revisions("HEAD", "main").notes
+
+
 def test_a_folder_below_and_a_clone_without_data_are_enough(project, tmp_path, monkeypatch):
     git("clone", "--quiet", str(project), str(tmp_path / "clone"))
     monkeypatch.chdir(tmp_path / "clone")
@@ -216,6 +227,12 @@ def test_a_revision_that_git_does_not_know_is_said_with_those_it_knows(project):
         FathomError, match=r"'mian' is no commit here\. The branches are: main, other"
     ):
         compare_revisions("mian", "HEAD")
+    for number in range(9):
+        git("branch", f"work-{number}")
+    git("branch", "rate-lower")
+    with pytest.raises(FathomError, match=r"are: rate-lower, .* and 6 more; `git fetch`") as said:
+        compare_revisions("rate-loewr", "HEAD")
+    assert str(said.value).count("work-") == 3
     with pytest.raises(FathomError, match="'--help' is no commit here"):
         compare_revisions("--help", "HEAD")
 

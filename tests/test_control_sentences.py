@@ -126,6 +126,6 @@ def test_label_pixels():
     found["label_pixels.negative"] = 0.0
     shares = "44.0 % of the positive nuclei and 0.0 % of the negative nuclei show 5 px or more"
     assert leak_sentence(found, 5).startswith(shares)
-    assert "nobody is seen to use it" in leak_sentence(found, 5)
+    assert "no score is seen to rest on them" in leak_sentence(found, 5)
     found |= {"label.baseline-svm.leak": 0.1, "label.baseline-svm.leak_low": 0.05}
-    assert "it carries svm" in leak_sentence(found, 5)
+    assert "lower without these nuclei: the score of svm" in leak_sentence(found, 5)

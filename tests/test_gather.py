@@ -79,7 +79,7 @@ def test_layers_are_medians_at_the_start_and_at_the_end(tmp_path):
 def test_calibration_counts_every_test_nucleus_once(tmp_path):
     study = simulated.study()
     simulated.predictions(study, 1.0).to_parquet(tmp_path / "a.parquet")
-    table = network_tables.calibration({"a": read_cells(tmp_path / "a.parquet", study)})
+    table = network_tables.calibration({"a": read_cells(tmp_path / "a.parquet", study)}, 0.95)
     assert table["nuclei"].sum() == len(study.nucleus)
     assert len(table) <= BINS
     assert (table["low"] <= table["observed"]).all()

@@ -1,5 +1,6 @@
 """The columns of `dvc exp show`: few, and the best network is chosen as everywhere."""
 
+import configparser
 import re
 from pathlib import Path
 
@@ -67,3 +68,11 @@ def test_every_plot_has_a_title_and_a_template_of_the_project():
         [written] = plot.values()
         assert written["title"]
         assert (ROOT / ".dvc" / "plots" / f"{written['template']}.json").is_file()
+
+
+def test_the_page_of_plots_looks_for_vega_beside_it_first():
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc" / "config")
+    page = (ROOT / ".dvc" / config["plots"]["html_template"]).read_text(encoding="utf-8")
+    assert page.index("vega.js") < page.index("{scripts}") < page.index("{plot_divs}")
+    assert "http" not in page

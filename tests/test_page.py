@@ -18,14 +18,17 @@ from page_studies import (
     rename_slide,
 )
 from report_size import with_runs
+from typer.testing import CliRunner
 
+from fathom import cli
 from fathom.ground.errors import FathomError
 from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
 from fathom.networks.recipe import Recipe
-from fathom.page.drawing import COLOURS, DASHES, chart, interval, run_dash, run_ink
+from fathom.page.drawing import COLOURS, DASHES, chart, interval, run_dash, run_ink, share_bar
 from fathom.page.limits import limits
 from fathom.page.methods import FOUND, KEPT, SCALED
-from fathom.page.opened import FOLDERS, write_and_open
+from fathom.page.page import prose
+from fathom.page.references import bibtex
 from fathom.page.tables import runs_table
 
 VOID = {"meta", "link", "img", "br", "input", "path", "line", "rect", "polygon", "circle"}
@@ -239,6 +242,90 @@ def test_methods_and_bibtex_are_filled_in_from_the_run(committed, study):
     assert "the last epoch was kept" in page_of(study)
 
 
+def test_methods_have_ladder_controls_and_texture(committed, study):
+    assert (
+        "Why vgg-13 fails was asked by changing one thing at a time: batchnorm, residual, he-init "
+        "and batchnorm-shuffled-labels. This took 35 more networks, of a budget of 45"
+    ) in committed
+    assert "at 6, 9 and 12 networks each" in committed
+    assert "shallow was trained on silhouette, background and shuffled labels" in committed
+    assert "a pattern of 6 px was planted" in committed
+    assert "Beside them stood logistic, svm and forest on measured features" in committed
+    edit_params(study, lambda params: params["texture"].update(strengths=[0.75], wavelength_px=9.0))
+    edit_params(study, lambda params: params["diagnosis"].update(budget=60, confidence=0.9))
+    text = page_of(study)
+    assert "a pattern of 9 px was planted into the texture" in text
+    assert "by .75 SD of a nucleus" in text
+    assert "of a budget of 60" in text
+    assert "exact 90 % intervals" in text
+    (study / "metrics" / "texture.json").unlink()
+    (study / "verdicts" / "verdicts.json").write_text("{}\n")
+    text = page_of(study)
+    assert "positive control, a pattern" not in text
+    assert "changing one thing at a time" not in text
+
+
+def test_papers_are_those_of_what_was_run(study):
+    own = bibtex(content_of(study))
+    assert {"he2015delving", "ioffe2015batch", "glorot2010difficulty"} <= cited(own)
+    assert not {"kingma2015adam", "wu2018group", "mishkin2016all"} & cited(own)
+    assert "Simonyan \\& Zisserman" in own
+
+    def change(params):
+        params["recipe"] |= {"optimiser": "adam", "initialisation": "lsuv", "dropout": 0.0}
+        params["runs"] = {"shallow": params["runs"]["shallow"]}
+
+    edit_params(study, change)
+    (study / "verdicts" / "verdicts.json").write_text("{}\n")
+    other = cited(bibtex(content_of(study)))
+    assert {"kingma2015adam", "mishkin2016all"} <= other
+    assert not {"glorot2010difficulty", "srivastava2014dropout", "he2015delving"} & other
+
+
+def cited(text):
+    return set(re.findall(r"@misc{(\w+),", text))
+
+
+def test_percent_and_patients_are_the_params_and_the_datas_own(study):
+    assert "6 patients or acquisitions." in page_of(study)
+
+    def change(params):
+        params["comparison"]["confidence"] = 0.9
+        params["shortcuts"]["acquisition"] = "slide"
+
+    edit_params(study, change)
+    text = page_of(study)
+    assert "6 patients." in text
+    assert "patients or acquisitions" not in text
+    assert "<span>90 % interval</span>" in text
+    assert "in 90 of 100 such studies" in text
+
+
+def test_what_is_code_in_a_terminal_is_code_on_the_page(committed):
+    assert "<code>fathom predict</code> refuses it" in committed
+    body = committed[committed.index("<body") : committed.index("<script>")]
+    assert "`" not in re.sub(r"<[^>]*>", "", body)
+    assert prose("`<b>` & c") == "<code>&lt;b&gt;</code> &amp; c"
+
+
+def test_the_answer_names_the_arm_above_guessing_and_which_networks_a_number_is_of(committed):
+    assert (
+        "Of the networks, only vgg-13-he-init (.528 [.514, .543], 9 networks) is shown to be "
+        "better than guessing, by less than .05 (diagnosis.least_gain), below logistic, svm and "
+        "forest."
+    ) in committed
+    assert "-.009 [-.032, +.015] with all 12 networks, -.016 [-.044, +.012] with the 3" in committed
+    assert "of its own 3 networks; &#39;left the plateau&#39; also counts those" in committed
+
+
+def test_an_audit_sheet_says_what_was_found(committed):
+    assert "conflicting annotations: 7 nuclei hold annotations of both classes" in committed
+
+
+def test_the_chart_by_depth_is_said_in_numbers(committed):
+    assert "vgg-13, 13 layers, training .500, test .505; vgg-13-batchnorm" in committed
+
+
 def test_every_way_to_find_scale_and_keep_has_words():
     methods = [
         value
@@ -261,22 +348,34 @@ def test_the_limits_are_measured_or_said_not_to_be(study):
     assert "blurred_image:a.tif (the only one of this day)" in page_of(study)
 
 
-def test_fathom_report_writes_it_and_says_what_is_absent(study, monkeypatch, capsys):
+def test_fathom_report_writes_it_and_says_what_is_absent(study, monkeypatch):
     (study / "plots" / "roc.csv").unlink()
     monkeypatch.chdir(study)
     shown = []
     monkeypatch.setattr("webbrowser.open", shown.append)
     monkeypatch.setenv("DISPLAY", ":0")
-    write_and_open(FOLDERS[-1].parent / "page.html", show=True)
-    said = capsys.readouterr()
-    assert said.out == "report/page.html\n"
-    assert "absent: ROC curves (plots/roc.csv)\n" in said.err
+    said = CliRunner().invoke(cli.app, ["report", "--out", "report/page.html"])
+    assert said.stdout == "report/page.html\n"
+    assert "absent: ROC curves (plots/roc.csv)\n" in said.stderr
     assert shown == [(study / "report" / "page.html").as_uri()]
     monkeypatch.delenv("DISPLAY")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    write_and_open(FOLDERS[-1].parent / "page.html", show=True)
+    CliRunner().invoke(cli.app, ["report", "--out", "report/page.html"])
     assert len(shown) == 1
+
+
+def test_fathom_report_as_json_says_where_it_is_and_shows_nothing(study, monkeypatch):
+    monkeypatch.chdir(study)
+    shown = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+    (study / "plots" / "roc.csv").unlink()
+    told = json.loads(CliRunner().invoke(cli.app, ["report", "--json"]).stdout)
+    size = (study / "report" / "index.html").stat().st_size
+    absent = ["ROC curves (plots/roc.csv)"]
+    assert told == {"page": "report/index.html", "bytes": size, "absent": absent}
+    assert shown == []
 
 
 def test_colour_and_dashes_tell_49_runs_apart():
@@ -309,3 +408,14 @@ def test_an_interval_stays_within_its_picture():
     assert 'x1="0.0" x2="100.0"' in drawn
     assert 'stroke="var(--run-1)"' in drawn
     assert 'stroke="var(--grey)"' in interval("a", None, 0.1, 0.5, 0.9, (0.4, 0.8))
+
+
+def test_an_interval_and_a_share_have_their_runs_colour_and_dashes():
+    place = COLOURS + 2
+    dashed = interval("a", place, 0.1, 0.5, 0.9, (0.4, 0.8))
+    assert f'stroke-dasharray="{run_dash(place)}"' in dashed
+    assert 'stroke="var(--run-2)"' in dashed
+    assert "dasharray" not in interval("a", 2, 0.1, 0.5, 0.9, (0.4, 0.8))
+    assert 'fill="var(--run-2)"' in share_bar("a", place, 1, 3, (0.0, 0.9))
+    # Who is no run has no run's colour.
+    assert 'fill="var(--grey)"' in share_bar("a", None, 1, 3, (0.0, 0.9))

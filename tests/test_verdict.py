@@ -19,7 +19,7 @@ from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
 from fathom.ground.section import read_section
 from fathom.networks.interventions import planned
 from fathom.networks.recipe import Recipe
-from fathom.reports.verdict_text import Explained, verdict_markdown
+from fathom.reports.verdict_text import Explained, median_epoch_in_words, verdict_markdown
 from fathom.study.rows import Run
 
 FILE = Path(__file__).parents[1] / "params.yaml"
@@ -536,3 +536,17 @@ def test_a_schedule_has_not_run_out_where_networks_left_early():
     assert found(FLAT)
     assert found(early) is None
     assert found(FLAT, "constant") is None
+
+
+@pytest.mark.parametrize(
+    ("epoch", "left", "networks", "said"),
+    [
+        (39.5, 7, 12, "39.5"),
+        (inf, 3, 6, "half stayed"),
+        (None, 3, 6, "half stayed"),
+        (None, 2, 6, "most stayed"),
+        (inf, 0, 5, "none left"),
+    ],
+)
+def test_an_arm_without_a_median_epoch_says_why(epoch, left, networks, said):
+    assert median_epoch_in_words(epoch, Tally(left, networks)) == said

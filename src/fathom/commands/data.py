@@ -8,40 +8,48 @@ import typer
 from fathom.commands.words import Exit, Folder, Json, print_json
 from fathom.ground.errors import FathomError
 
+# What `new` is asked.
+ImageFolder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="A folder of images, at any depth.")
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        "--pattern",
+        help="Where slide and patient stand in the paths, such as {patient}_{slide}_{field}.",
+        show_default="guessed",
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help="'folders', 'none', or a CSV table: image,label or image,x,y,label.",
+        show_default="GeoJSON files named like the images, else folders, to be confirmed",
+    ),
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes",
+        help="A CSV table, image,number,label: the classes of the nuclei in label images of "
+        "Cellpose or StarDist, in masks/, beside the images or in a folder of their own.",
+    ),
+]
+UmPerPx = Annotated[
+    float | None,
+    typer.Option("--um-per-px", help="Width of a pixel, of all images."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Write without asking.")]
+
 
 def new(
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder of images, at any depth.")
-    ],
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--pattern",
-            help="Where slide and patient stand in the paths, such as {patient}_{slide}_{field}.",
-            show_default="guessed",
-        ),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels",
-            help="'folders', 'none', or a CSV table: image,label or image,x,y,label.",
-            show_default="GeoJSON files named like the images, else folders, to be confirmed",
-        ),
-    ] = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(
-            "--classes",
-            help="A CSV table, image,number,label: the classes of the nuclei in label images of "
-            "Cellpose or StarDist, in masks/, beside the images or in a folder of their own.",
-        ),
-    ] = None,
-    um_per_px: Annotated[
-        float | None,
-        typer.Option("--um-per-px", help="Width of a pixel, of all images."),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+    folder: ImageFolder,
+    pattern: Pattern = None,
+    labels: Labels = None,
+    classes: Classes = None,
+    um_per_px: UmPerPx = None,
+    yes: Yes = False,
 ) -> None:
     """Make a data set of a folder of images: show its tables, and write them after a yes."""
     from fathom.arranging.arrange import propose, write

@@ -17,7 +17,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "cells": ("fathom cells", "fathom cells --prune --days 90"),
     "table": ("fathom table", "fathom table --markdown", "fathom table --json"),
     "why": ("fathom why", "fathom why vgg-13", "fathom why vgg-13 --next"),
-    "report": ("fathom report", "fathom report --out study.html --no-open"),
+    "report": ("fathom report", "fathom report --out study.html --no-open", "fathom report --json"),
     "compare": (
         "fathom compare main",
         "fathom compare main lower-rate --all",

@@ -8,39 +8,45 @@ import typer
 from fathom.commands.words import Json, print_json
 from fathom.ground.errors import FathomError
 
+# What `lines` is asked.
+Lines = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="LINE",
+        help="Lines to measure. Without any: those of params.yaml, if it is here, and of the "
+        "families VGG, plain and residual.",
+    ),
+]
+Width = Annotated[
+    int,
+    typer.Option(
+        "--width",
+        help="Divide VGG's filters and units by this; the others begin with as many filters.",
+    ),
+]
+Depths = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--depth", help="Of plain and residual, 6n + 2; repeatable.", show_default="20, 56"
+    ),
+]
+CropPx = Annotated[
+    int | None,
+    typer.Option("--crop-px", min=1, help="Side of a crop.", show_default="that of params.yaml"),
+]
+Channels = Annotated[int, typer.Option("--channels", min=1, help="Of a crop.")]
+WithNorm = Annotated[
+    bool, typer.Option("--with-norm", help="Count parameters under batch or group norm.")
+]
+
 
 def lines(
-    given: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="LINE",
-            help="Lines to measure. Without any: those of params.yaml, if it is here, and of the "
-            "families VGG, plain and residual.",
-        ),
-    ] = None,
-    width: Annotated[
-        int,
-        typer.Option(
-            "--width",
-            help="Divide VGG's filters and units by this; the others begin with as many filters.",
-        ),
-    ] = 8,
-    depth: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--depth", help="Of plain and residual, 6n + 2; repeatable.", show_default="20, 56"
-        ),
-    ] = None,
-    crop_px: Annotated[
-        int | None,
-        typer.Option(
-            "--crop-px", min=1, help="Side of a crop.", show_default="that of params.yaml"
-        ),
-    ] = None,
-    channels: Annotated[int, typer.Option("--channels", min=1, help="Of a crop.")] = 1,
-    with_norm: Annotated[
-        bool, typer.Option("--with-norm", help="Count parameters under batch or group norm.")
-    ] = False,
+    given: Lines = None,
+    width: Width = 8,
+    depth: Depths = None,
+    crop_px: CropPx = None,
+    channels: Channels = 1,
+    with_norm: WithNorm = False,
     as_json: Json = False,
 ) -> None:
     """Print networks as lines, with their parameters, multiply-adds and receptive field."""

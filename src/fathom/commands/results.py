@@ -1,5 +1,6 @@
 """Commands about results: `table`, `why` and the `report`; `compare` and `verify` by commit."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -59,12 +60,26 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path(
         "report/index.html"
     ),
-    show: Annotated[bool, typer.Option("--open/--no-open", help="Show it in a browser.")] = True,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--open/--no-open", help="Show it in a browser, or only write it; --json never shows."
+        ),
+    ] = True,
+    as_json: Json = False,
 ) -> None:
     """Write the study as one page, from the tables that git keeps, and open it."""
-    from fathom.page.opened import write_and_open
+    from fathom.page.opened import shown_in_browser, write_report
 
-    write_and_open(out, show=show)
+    absent = write_report(out)
+    if as_json:
+        print_json({"page": out, "bytes": out.stat().st_size, "absent": absent})
+        return
+    print(out)
+    for what in absent:
+        print(f"absent: {what}", file=sys.stderr)
+    if show:
+        shown_in_browser(out)
 
 
 def compare(

@@ -11,89 +11,104 @@ import typer
 from fathom.commands.words import Model
 from fathom.ground.errors import FathomError
 
+# What `predict` is asked.
+Slides = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SLIDE",
+        help="TIFF, BigTIFF, OME-TIFF, OME-Zarr, PNG, JPEG, CZI, or a scanner's: SVS, NDPI, "
+        "MRXS, SCN, DICOM.",
+    ),
+]
+ScoredFolder = Annotated[Path, typer.Option("--out", help="The folder to write to.")]
+UmPerPx = Annotated[
+    float | None,
+    typer.Option(
+        "--um-per-px",
+        help="Width of a pixel at full resolution.",
+        show_default="what the file says",
+    ),
+]
+AssumeUmPerPx = Annotated[
+    float | None,
+    typer.Option(
+        "--assume-um-per-px",
+        help="The same, of the slides whose files do not say it; every result names it an "
+        "assumption.",
+    ),
+]
+Channel = Annotated[
+    str | None,
+    typer.Option("--channel", help="Of several: its number, from 0, or its name."),
+]
+TilePx = Annotated[
+    int,
+    typer.Option(
+        "--tile-px", help="Side of what is worked on at once; the nuclei do not depend on it."
+    ),
+]
+Gzip = Annotated[bool, typer.Option("--gzip", help="Write .geojson.gz.")]
+LabelImages = Annotated[
+    bool,
+    typer.Option("--label-images", help="Also write a label image, .labels.ome.tif."),
+]
+AnnData = Annotated[bool, typer.Option("--anndata", help="Also write .h5ad, for scverse.")]
+Patients = Annotated[
+    Path | None,
+    typer.Option(
+        "--patients", help="A CSV file, image and patient: also write a summary by patient."
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that are there already.")
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with a call that was ended: slides that it finished with this model and "
+        "these options are kept.",
+    ),
+]
+Segmenter = Annotated[
+    Path | None,
+    typer.Option(
+        "--segmenter",
+        help="The ONNX network that finds the nuclei, where the model's were found by one.",
+        show_default="beside the model",
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(
+        "--masks",
+        help="A folder of label images, named as the slides, where the model's nuclei came "
+        "from such.",
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Score also with a network that failed in training."),
+]
+
 
 def predict(
     model: Model,
-    slides: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="SLIDE",
-            help="TIFF, BigTIFF, OME-TIFF, OME-Zarr, PNG, JPEG, CZI, or a scanner's: SVS, NDPI, "
-            "MRXS, SCN, DICOM.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
-    um_per_px: Annotated[
-        float | None,
-        typer.Option(
-            "--um-per-px",
-            help="Width of a pixel at full resolution.",
-            show_default="what the file says",
-        ),
-    ] = None,
-    assume_um_per_px: Annotated[
-        float | None,
-        typer.Option(
-            "--assume-um-per-px",
-            help="The same, of the slides whose files do not say it; every result names it an "
-            "assumption.",
-        ),
-    ] = None,
-    channel: Annotated[
-        str | None,
-        typer.Option("--channel", help="Of several: its number, from 0, or its name."),
-    ] = None,
-    tile_px: Annotated[
-        int,
-        typer.Option(
-            "--tile-px", help="Side of what is worked on at once; the nuclei do not depend on it."
-        ),
-    ] = 1024,
-    gzip: Annotated[bool, typer.Option("--gzip", help="Write .geojson.gz.")] = False,
-    label_images: Annotated[
-        bool,
-        typer.Option("--label-images", help="Also write a label image, .labels.ome.tif."),
-    ] = False,
-    anndata: Annotated[
-        bool, typer.Option("--anndata", help="Also write .h5ad, for scverse.")
-    ] = False,
-    patients: Annotated[
-        Path | None,
-        typer.Option(
-            "--patients", help="A CSV file, image and patient: also write a summary by patient."
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with a call that was ended: slides that it finished with this model and "
-            "these options are kept.",
-        ),
-    ] = False,
-    segmenter: Annotated[
-        Path | None,
-        typer.Option(
-            "--segmenter",
-            help="The ONNX network that finds the nuclei, where the model's were found by one.",
-            show_default="beside the model",
-        ),
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            "--masks",
-            help="A folder of label images, named as the slides, where the model's nuclei came "
-            "from such.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Score also with a network that failed in training."),
-    ] = False,
+    slides: Slides,
+    out: ScoredFolder,
+    um_per_px: UmPerPx = None,
+    assume_um_per_px: AssumeUmPerPx = None,
+    channel: Channel = None,
+    tile_px: TilePx = 1024,
+    gzip: Gzip = False,
+    label_images: LabelImages = False,
+    anndata: AnnData = False,
+    patients: Patients = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    segmenter: Segmenter = None,
+    masks: Masks = None,
+    force: Force = False,
 ) -> None:
     """Score the nuclei of new slides: GeoJSON, Parquet and an overlay each, and summary.csv."""
     from fathom.ground.heap import share_one_heap

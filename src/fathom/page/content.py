@@ -101,6 +101,10 @@ class Content:
                 names += [name for name in dict.fromkeys(source[column]) if name not in names]
         return names
 
+    def place(self, name: str) -> int | None:
+        """Return the place of a run among everyone, which gives its colour; None: it has none."""
+        return self.everyone.index(name) if name in self.everyone else None
+
     @cached_property
     def best(self) -> str | None:
         """The network that validation chooses, or None where none can be used."""
@@ -116,6 +120,51 @@ class Content:
             return {}
         counts = zip(self.rows["left"].tolist(), self.rows["networks"].tolist(), strict=True)
         return dict(zip(self.rows["row"], counts, strict=True))
+
+    @cached_property
+    def ladder_rows(self) -> dict[str, dict[str, float]]:
+        """The numbers of the rows that ladders added and that were tested, in their order.
+
+        layers, epochs, networks, left, training_accuracy, validation_balanced_accuracy,
+        balanced_accuracy and its interval as balanced_accuracy_low and _high.
+        """
+        if self.rows is None:
+            return {}
+        ends = {"low": f"{SCORE}_low", "high": f"{SCORE}_high"}
+        tested = self.rows[self.rows[SCORE].notna()].set_index("row").rename(columns=ends)
+        return {
+            str(name): {str(column): float(value) for column, value in row.items()}
+            for name, row in tested.iterrows()
+            if name not in self.results
+        }
+
+    def tested(self, name: str) -> int:
+        """Return how many networks of a row its accuracy on held-out nuclei is of.
+
+        Of a seed whose networks were not all trained to the end, none is scored
+        (`fathom.diagnosis.diagnosis.read_evidence`). All of a row where the table of networks is
+        absent.
+        """
+        networks = self.tables.get(files.NETWORKS)
+        if networks is None or self.rows is None or name not in self.left:
+            return self.left.get(name, (0, 0))[1]
+        epochs = self.rows.set_index("row").loc[name, "epochs"]
+        own = networks[networks["run"] == name]
+        whole = (own["epochs"] >= epochs).groupby(own["seed"]).agg(["all", "size"])
+        folds = own["fold"].nunique()
+        return int(whole["size"][whole["all"] & (whole["size"] == folds)].sum())
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals of accuracies and differences, such as .95."""
+        return float(self.params["comparison"]["confidence"])
+
+    def patients(self, count: int) -> str:
+        """Return so many patients in words: what stands in that column may be an acquisition."""
+        said = f"{count} patient{'s' * (count != 1)}"
+        if self.params["shortcuts"]["acquisition"] == "patient":
+            return f"{said} or acquisition{'s' * (count != 1)}"
+        return said
 
     @property
     def group(self) -> str:

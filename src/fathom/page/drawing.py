@@ -111,24 +111,38 @@ def interval(
 ) -> Markup:
     """Return a number and its interval as a small picture; all of a table have one `scale`.
 
-    `place` is that of a run in the order of everyone, None of what cannot be followed. The number
-    stands beside it in the table, so that it is hidden from screen readers.
+    `place` is that of a run in the order of everyone, None of what cannot be followed. It gives
+    the colour and the dashes. The number stands beside it in the table, so that it is hidden from
+    screen readers.
     """
     left, centre, right, chance = (
         100 * min(1.0, max(0.0, (one - scale[0]) / (scale[1] - scale[0])))
         for one in (low, value, high, 0.5)
     )
-    ink = "grey" if place is None else f"run-{place % COLOURS}"
     return Markup(
         '<svg class="interval" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
         '<line class="chance" x1="{c:.1f}" x2="{c:.1f}" y1="0" y2="12"/>'
         '<g data-run="{name}" stroke="var(--{ink})">'
-        '<line x1="{l:.1f}" x2="{r:.1f}" y1="6" y2="6"/>'
+        '<line x1="{l:.1f}" x2="{r:.1f}" y1="6" y2="6"{dashes}/>'
         '<line class="dot" x1="{v:.1f}" x2="{v:.1f}" y1="2" y2="10"/></g></svg>'
-    ).format(c=chance, l=left, r=right, v=centre, name=name, ink=ink)
+    ).format(
+        c=chance, l=left, r=right, v=centre, name=name, ink=_variable(place), dashes=_dashes(place)
+    )
 
 
-def share_bar(name: str, place: int, left: int, networks: int, ends: Sequence[float]) -> Markup:
+def _variable(place: int | None) -> str:
+    """Return the variable of style.css with a run's colour, grey of what is no run."""
+    return "grey" if place is None else f"run-{place % COLOURS}"
+
+
+def _dashes(place: int | None) -> Markup:
+    dash = "" if place is None else run_dash(place)
+    return Markup(' stroke-dasharray="{}"').format(dash) if dash else Markup("")
+
+
+def share_bar(
+    name: str, place: int | None, left: int, networks: int, ends: Sequence[float]
+) -> Markup:
     """Return k of n as squares, the filled ones first, and the interval of the share beneath."""
     width = 100 / max(networks, 1)
     squares = Markup("").join(
@@ -139,11 +153,11 @@ def share_bar(name: str, place: int, left: int, networks: int, ends: Sequence[fl
     )
     return Markup(
         '<svg class="share" viewBox="0 0 100 14" preserveAspectRatio="none" aria-hidden="true">'
-        '<g data-run="{name}" fill="var(--run-{place})" stroke="var(--run-{place})">{squares}'
+        '<g data-run="{name}" fill="var(--{ink})" stroke="var(--{ink})">{squares}'
         '<line x1="{low:.1f}" x2="{high:.1f}" y1="12" y2="12"/></g></svg>'
     ).format(
         name=name,
-        place=place % COLOURS,
+        ink=_variable(place),
         squares=squares,
         low=100 * ends[0],
         high=100 * ends[1],

@@ -13,6 +13,8 @@ import pandas as pd
 from PIL import Image
 from scipy.ndimage import find_objects
 
+from fathom.audit.findings import read_findings
+from fathom.audit.pictures import FOLDER
 from fathom.datasets.layout import labels_path, on_disk, stem
 from fathom.ground.images import Labels, read_labels, read_micrograph, stretched
 from fathom.ground.output import write_json, written_whole
@@ -21,6 +23,7 @@ from fathom.page.files import PICTURES
 from fathom.study.nuclei import Nuclei
 
 MOST = 6  # of micrographs, of new slides, of the audit's sheets
+MOST_SAID = 3  # findings of a check beneath its sheet
 LONGEST_PX = 640
 SMOOTHED_PX = 0.6  # how far an outline may lie from the pixels' edge, px of the picture
 
@@ -34,7 +37,7 @@ def write_pictures(
     content = {
         "micrographs": _micrographs(folder, dataset, labels, nuclei),
         "new_slides": _new_slides(folder, new_slides),
-        "audit": _sheets(folder, audit / "pictures"),
+        "audit": _sheets(folder, audit),
         "images": int(nuclei.table["image"].nunique()),
         "new_images": len(_summary(new_slides)),
     }
@@ -116,11 +119,17 @@ def _summary(scored: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False) if path.is_file() else pd.DataFrame()
 
 
-def _sheets(folder: Path, sheets: Path) -> list[Entry]:
-    """Write the audit's contact sheets, one a check."""
+def _sheets(folder: Path, audit: Path) -> list[Entry]:
+    """Write the audit's contact sheets, one a check, with what it found there in words."""
+    sheets = sorted((audit / FOLDER).glob("*.png"))[:MOST]
+    findings = read_findings(audit) if sheets else pd.DataFrame(columns=["check", "what"])
     return [
-        {**_written(folder, f"audit-{number}", _opened(path)), "check": path.stem}
-        for number, path in enumerate(sorted(sheets.glob("*.png"))[:MOST])
+        {
+            **_written(folder, f"audit-{number}", _opened(path)),
+            "check": path.stem,
+            "said": findings.loc[findings["check"] == path.stem, "what"].tolist()[:MOST_SAID],
+        }
+        for number, path in enumerate(sheets)
     ]
 
 

@@ -52,13 +52,14 @@ class Places:
 
 @dataclass(frozen=True)
 class Asked:
-    """What params say of the rows: which there are, their lines, their recipe, the groups."""
+    """What params say of the rows: which there are, their lines, recipe, groups, intervals."""
 
     runs: Mapping[str, Run]
     lines: Mapping[str, str]
     recipe: Recipe
     limits: Diagnosis
     group: str
+    confidence: float  # of the intervals
 
 
 def gather(places: Places, asked: Asked, out: Path) -> None:
@@ -74,7 +75,7 @@ def gather(places: Places, asked: Asked, out: Path) -> None:
         (NETWORKS, network_tables.networks(rows)),
         (CURVES, network_tables.curves(rows)),
         (LAYERS, network_tables.layers(rows)),
-        (CALIBRATION, network_tables.calibration(everyone)),
+        (CALIBRATION, network_tables.calibration(everyone, asked.confidence)),
     ):
         write_csv(out / name, table)
     predictions = _predictions(places, asked)

@@ -6,6 +6,7 @@ from fathom.page.content import Content
 from fathom.reports.audit_notes import account_notes, audit_notes
 from fathom.reports.control_sentences import control_sentence, leak_sentence
 from fathom.reports.texture_sentences import texture_sentences
+from fathom.statistics.claims import POWER
 from fathom.statistics.row_text import decimal
 from fathom.study.rows import short
 
@@ -33,10 +34,10 @@ def _power(content: Content) -> str:
     if not found:
         return "No network stands beside the first run, so there is no difference to be seen."
     least, most = decimal(min(found)), decimal(max(found))
+    size = least if least == most else f"{least} to {most}"
     said = (
-        f"To be claimed in 80 % of studies of this size, a network must truly differ from "
-        f"{short(content.first)} by {least if least == most else f'{least} to {most}'} in balanced "
-        "accuracy, by how much the two vary."
+        f"To be claimed in {100 * POWER:g} % of studies of this size, a network must truly differ "
+        f"from {short(content.first)} by {size} in balanced accuracy, by how much the two vary."
     )
     seen = [
         f"between {verdict['network']} and {verdict['compared_with']}, "
@@ -56,8 +57,8 @@ def _groups(content: Content) -> str:
     patients = content.study.get("patients")
     if patients and content.group != "patient" and patients < groups:
         said += (
-            f" They come from {patients} patients or acquisitions, of which one can stand on both "
-            "sides: split.group: patient asks more."
+            f" They come from {content.patients(patients)}, of which one can stand on both sides: "
+            "split.group: patient asks more."
         )
     return said
 

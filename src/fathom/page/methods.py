@@ -1,12 +1,15 @@
-"""How a study was made: the params that matter, hashes, versions, commands, and what to cite."""
+"""How a study was made: the params that matter, hashes, versions, commands, a paragraph."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from fathom.controls.catalogue import CONTROLS, LABEL_PIXELS, NETWORK_CONTROLS
+from fathom.diagnosis.looks import LOOKS
 from fathom.page.content import Content
-from fathom.statistics.row_text import with_interval
-from fathom.study.rows import short
+from fathom.reports.texture_sentences import in_sd, listed
+from fathom.statistics.row_text import decimal, with_interval
+from fathom.study.rows import is_classifier, short
+from fathom.texture.found import sought_of
 
 # Sections of params.yaml that decide numbers of the page, in the order of the pipeline.
 SECTIONS = ("dataset", "new_slides", "numerics", "classes", "segmentation", "crop", "audit",
@@ -69,7 +72,7 @@ def hashes(content: Content) -> Iterator[tuple[str, str]]:
 
 def methods_paragraph(content: Content) -> str:
     """Return the methods as a paragraph for a paper, filled in from params and data."""
-    parts = (_nuclei, _division, _training, _measures, _versions)
+    parts = (_nuclei, _division, _training, _ladders, _controls, _texture, _measures, _versions)
     return " ".join(filter(None, (part(content) for part in parts)))
 
 
@@ -84,7 +87,7 @@ def _nuclei(content: Content) -> str:
         held += (
             f", {study['positive']:,} of them {classes['positive']} and {negative:,} "
             f"{classes['negative']}, from {study['images']} images of {study['slides']} slides and "
-            f"{study['patients']} patients or acquisitions"
+            f"{content.patients(study['patients'])}"
         )
     return (
         f"{found}, cut out as squares of {crop['crop_px']} px with the background set to 0, and "
@@ -114,7 +117,85 @@ def _training(content: Content) -> str:
         f"{recipe['optimiser']} (learning rate {recipe['learning_rate']:g}, batch size "
         f"{recipe['batch_size']}), {recipe['initialisation']} initialisation and dropout "
         f"{recipe['dropout']:g}, from {seeds} seed{'s' * (seeds != 1)}; "
-        f"{KEPT[recipe['weights']]} was kept."
+        f"{KEPT[recipe['weights']]} was kept.{_classifiers(content)}"
+    )
+
+
+def _classifiers(content: Content) -> str:
+    there = [short(name) for name in content.results if is_classifier(name)]
+    if not there:
+        return ""
+    return (
+        f" Beside them stood {listed(there)} on measured features, with the hyperparameters that "
+        "did best on validation nuclei."
+    )
+
+
+def _ladders(content: Content) -> str:
+    """Say how causes were looked for: who was diagnosed, what was tried, by which tests."""
+    if not content.verdicts:
+        return ""
+    limits = content.params["diagnosis"]
+    spent = sum(verdict["ladder"]["spent"] for verdict in content.verdicts.values())
+    changes = [
+        rung["name"].removeprefix(f"{network}-")
+        for network, verdict in content.verdicts.items()
+        for rung in verdict["rungs"]
+    ]
+    said = f"Why {listed(list(content.verdicts))} fails was asked by changing one thing at a time"
+    if changes:
+        said += f": {listed(list(dict.fromkeys(changes)))}"
+    looks = listed([str(look.networks) for look in LOOKS])
+    alpha = decimal(sum(look.alpha for look in LOOKS), 2)
+    said += (
+        f". This took {spent} more networks, of a budget of {limits['budget']} for each that was "
+        f"asked about."
+    )
+    if any(of["outcome"] == "leaving the plateau" for of in content.verdicts.values()):
+        said += (
+            f" Changes were compared with the network at {looks} networks each by the share that "
+            "left the plateau of guessing, with one-sided exact tests (Fisher) at a level of "
+            f"{alpha} for all looks and changes together"
+        )
+        said += f"; shares have exact {100 * limits['confidence']:g} % intervals."
+    return said
+
+
+def _controls(content: Content) -> str:
+    """Say what was learned from where the label should not be, by whom."""
+    networks = [name for name in content.controls if name in NETWORK_CONTROLS]
+    classifiers = [
+        name for name in content.controls if name not in (*NETWORK_CONTROLS, LABEL_PIXELS)
+    ]
+    parts = []
+    if networks:
+        lines = list(dict.fromkeys(content.control_runs[name].architecture for name in networks))
+        shown = listed([CONTROLS[name].shown for name in networks])
+        parts.append(f"{listed(lines)} was trained on {shown}")
+    if classifiers:
+        shown = listed([CONTROLS[name].shown for name in classifiers])
+        parts.append(f"classifiers were fitted to {shown}")
+    said = f"As controls, {'; '.join(parts)}." if parts else ""
+    if LABEL_PIXELS in content.controls:
+        least = content.params["shortcuts"]["least_label_px"]
+        said += (
+            f" Scores were also taken without the nuclei whose crops show {least} px or more of "
+            "what the label is about."
+        )
+    return said.strip()
+
+
+def _texture(content: Content) -> str:
+    """Say which change of the texture was planted to see who would find one."""
+    if "texture.json" not in content.metrics:
+        return ""
+    planted, control = content.params["texture"], content.metrics["texture.json"]
+    networks = list(dict.fromkeys(one.network for one in sought_of(control)))
+    strengths = listed([in_sd(strength) for strength in planted["strengths"]])
+    return (
+        f"As a positive control, a pattern of {planted['wavelength_px']:g} px was planted into the "
+        f"texture of nuclei with labels drawn at random, by {strengths} of a nucleus; "
+        f"{listed(networks)} were trained to find it."
     )
 
 
@@ -140,35 +221,3 @@ def _versions(content: Content) -> str:
         f"fathom {versions['fathom']} was used, with PyTorch {versions['torch']} and scikit-learn "
         f"{versions['scikit-learn']}."
     )
-
-
-def bibtex(content: Content) -> str:
-    """Return what to cite: fathom itself, the data and the papers that params name."""
-    version = content.study.get("versions", {}).get("fathom", "")
-    package: Mapping[str, Any] = content.params["package"]
-    entries = [
-        _entry("fathom", {
-            "title": "fathom: how deep should a network be for your nuclei?",
-            "author": "{The fathom developers}",
-            "note": f"Version {version}" if version else "",
-        }),
-        *(_entry(f"cited{number}", {
-            "title": cited["text"], "doi": cited.get("doi", ""), "url": cited.get("url", "")
-        }) for number, cited in enumerate(package["citations"], start=1)),
-        _entry("he2016residual", {
-            "title": "Deep residual learning for image recognition",
-            "author": "He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian",
-            "year": "2016", "doi": "10.1109/CVPR.2016.90",
-        }),
-        _entry("glorot2010difficulty", {
-            "title": "Understanding the difficulty of training deep feedforward neural networks",
-            "author": "Glorot, Xavier and Bengio, Yoshua",
-            "year": "2010", "url": "https://proceedings.mlr.press/v9/glorot10a.html",
-        }),
-    ]  # fmt: skip
-    return "\n\n".join(entries)
-
-
-def _entry(key: str, fields: Mapping[str, str]) -> str:
-    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items() if value)
-    return f"@misc{{{key},\n{lines}\n}}"

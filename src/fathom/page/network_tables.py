@@ -90,12 +90,12 @@ def layers(rows: Mapping[str, Row]) -> pd.DataFrame:
     return table
 
 
-def calibration(everyone: Mapping[str, Cells]) -> pd.DataFrame:
+def calibration(everyone: Mapping[str, Cells], confidence: float) -> pd.DataFrame:
     """Return how often nuclei are positive, by the probability that they were given.
 
     Columns: run, predicted (the mean probability of the bin), observed (the share that is
-    positive), low, high (95 % by Wilson, nuclei taken as independent), nuclei. Test parts, all
-    folds and seeds; bins of one tenth, empty ones left out.
+    positive), low, high (by Wilson, nuclei taken as independent), nuclei. Test parts, all folds
+    and seeds; bins of one tenth, empty ones left out.
     """
     return pd.DataFrame(
         [
@@ -104,18 +104,19 @@ def calibration(everyone: Mapping[str, Cells]) -> pd.DataFrame:
             for line in _bins(
                 np.concatenate([cell.test.probability for cell in cells]),
                 np.concatenate([cell.test.positive for cell in cells]).astype(np.float64),
+                confidence,
             )
         ]
     ).round(4)
 
 
-def _bins(probability: Floats, positive: Floats) -> list[dict[str, float]]:
+def _bins(probability: Floats, positive: Floats, confidence: float) -> list[dict[str, float]]:
     place = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     lines = []
     for number in np.unique(place):
         here = place == number
         found, nuclei = int(positive[here].sum()), int(here.sum())
-        low, high = wilson_interval(found, nuclei, 0.95)
+        low, high = wilson_interval(found, nuclei, confidence)
         lines.append(
             {
                 "predicted": float(probability[here].mean()),

@@ -1,7 +1,7 @@
 """`fathom report`: the page of a study from the tables that git keeps, shown in a browser.
 
 On a clone it is the page that the pipeline wrote, byte for byte: none of the pipeline's data is
-read. What is not there is said on the page and here.
+read. What is not there is said on the page and by the command.
 """
 
 import os
@@ -15,8 +15,8 @@ from fathom.ground.errors import FathomError
 FOLDERS = (Path("metrics"), Path("plots"), Path("verdicts"), Path("report/tables"))
 
 
-def write_and_open(out: Path, *, show: bool) -> None:
-    """Write the page of the study in the current folder to `out`; show it where there is a screen.
+def write_report(out: Path) -> list[str]:
+    """Write the page of the study in the current folder to `out`; return what it lacks.
 
     Raises `FathomError` where nothing was compared yet, and where a library is missing that comes
     with the extra `train`.
@@ -31,11 +31,12 @@ def write_and_open(out: Path, *, show: bool) -> None:
         ) from None
     content = read_content(*FOLDERS)
     write_page(content, out)
-    print(out)
-    for what in content.absent:
-        print(f"absent: {what}", file=sys.stderr)
-    if show and _has_screen():
-        webbrowser.open(out.resolve().as_uri())
+    return content.absent
+
+
+def shown_in_browser(page: Path) -> bool:
+    """Show a page where there is a screen; return whether there is one."""
+    return _has_screen() and webbrowser.open(page.resolve().as_uri())
 
 
 def _has_screen() -> bool:

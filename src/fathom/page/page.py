@@ -1,43 +1,44 @@
 """The page itself: one HTML file that loads nothing, the same bytes from the same tables."""
 
+import re
+import sys
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from fathom.diagnosis.looks import Tally
 from fathom.ground.output import written_whole
 from fathom.page import score_charts, shown_pictures, training_charts
-from fathom.page.answers import depth_in_words, next_steps, which_network, why
+from fathom.page.answers import beside, depth_in_words, next_steps, which_network, why
 from fathom.page.content import Content
-from fathom.page.drawing import COLOURS, interval, run_dash, share_bar
+from fathom.page.drawing import COLOURS, run_dash
+from fathom.page.ladder_tables import counted_apart, deeper_table, ladder_table, share_bars
 from fathom.page.limits import limits
-from fathom.page.methods import COMMANDS, bibtex, flat_params, hashes, methods_paragraph
-from fathom.page.plain_words import GLOSSARY
+from fathom.page.methods import COMMANDS, flat_params, hashes, methods_paragraph
+from fathom.page.plain_words import glossary
+from fathom.page.references import bibtex
 from fathom.page.tables import (
-    Cell,
+    Bar,
     Table,
-    as_csv,
     control_report_tables,
     dictionary_table,
-    ladder_table,
-    left_cell,
     plain,
     runs_table,
+    score_picture,
     score_scale,
 )
+from fathom.page.tried import tried
 from fathom.reports.control_sentences import SCORE
-from fathom.statistics.row_text import decimal, difference, mark_notes, marked, with_interval
+from fathom.statistics.row_text import decimal, mark_notes, marked, with_interval
 from fathom.study.rows import short
 
 MOST_BYTES = 3_000_000
 MOST_SCORES = 8  # on the first screen; the table has them all
 MOST_RUNGS = 5
+CODE = re.compile("`([^`]+)`")
 MOST_ROWS = 300  # of a table that nobody reads to its end; its CSV has them all
 
 # Said of every page: what a reader may look for in vain.
@@ -53,7 +54,8 @@ def write_page(content: Content, out: Path) -> None:
     text = page(content)
     if (size := len(text.encode("utf-8"))) > MOST_BYTES:
         print(
-            f"{out}: {size / 1e6:.1f} MB; of so many runs, {MOST_BYTES / 1e6:g} MB do not hold all"
+            f"{out}: {size / 1e6:.1f} MB; of so many runs, {MOST_BYTES / 1e6:g} MB do not hold all",
+            file=sys.stderr,
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(out) as part:
@@ -70,13 +72,9 @@ def page(content: Content) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["short"] = short
-    places = {name: place for place, name in enumerate(content.everyone)}
+    environment.filters.update(short=short, prose=prose)
     environment.globals.update(
-        colours=COLOURS,
-        most_rows=MOST_ROWS,
-        dash_of=run_dash,
-        place_of=lambda name: places.get(name, len(places)),
+        colours=COLOURS, most_rows=MOST_ROWS, dash_of=run_dash, place_of=content.place
     )
     script = _own(loader, environment, "page.js")
     shown = {
@@ -93,6 +91,11 @@ def page(content: Content) -> str:
     return environment.get_template("index.html").render(shown)
 
 
+def prose(text: str) -> Markup:
+    """Return a sentence that is also printed in terminals: what stands in backticks is code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
 def _own(loader: PackageLoader, environment: Environment, name: str) -> Markup:
     """Return a file of our own as it is; everything else on the page is escaped."""
     return Markup(loader.get_source(environment, name)[0])
@@ -106,13 +109,15 @@ def _head(content: Content) -> dict[str, Any]:
         subtitle = (
             f"{study['nuclei']:,} nuclei, {100 * share:.0f} % {study['classes']['positive']}, the "
             f"rest {study['classes']['negative']}; {study['images']} images, {study['slides']} "
-            f"slides, {study['patients']} patients or acquisitions."
+            f"slides, {content.patients(study['patients'])}."
         )
     return {
         "title": Path(str(content.params["dataset"])).name,
         "subtitle": subtitle,
         "everyone": content.everyone,
-        "glossary": GLOSSARY,
+        "glossary": glossary(content.confidence),
+        "confidence": f"{100 * content.confidence:g} %",
+        "of_shares": f"{100 * content.params['diagnosis']['confidence']:g} %",
         "absent": [*(f"Absent: {what}." for what in content.absent), *NEVER_HERE],
         "version": study.get("versions", {}).get("fathom", ""),
         "atlas": shown_pictures.atlas(content),
@@ -132,7 +137,7 @@ def _answer(content: Content) -> dict[str, Any]:
         "more_scores": len(content.results) if more else 0,
         "whys": [_why(content, network) for network in content.verdicts],
         "no_verdict": _no_verdict(content),
-        "deeper": _deeper(content),
+        "deeper": deeper_table(content),
         "limits": list(limits(content)),
     }
 
@@ -145,56 +150,21 @@ def _most_telling(content: Content) -> list[str]:
     return [name for name in names if name in chosen]
 
 
-def _score_bar(content: Content, name: str, scale: tuple[float, float]) -> dict[str, Any]:
+def _score_bar(content: Content, name: str, scale: tuple[float, float]) -> Bar:
     numbers = content.results[name]
-    low, value, high = (numbers[f"{SCORE}{end}"] for end in ("_low", "", "_high"))
-    place = content.everyone.index(name)
-    return {
-        "name": name,
-        "shown": marked(name, numbers),
-        "text": with_interval(numbers, SCORE),
-        "picture": interval(name, place, low, value, high, scale),
-    }
+    picture = score_picture(content, name, numbers, scale)
+    return Bar(name, marked(name, numbers), picture, with_interval(numbers, SCORE))
 
 
 def _why(content: Content, network: str) -> dict[str, Any]:
-    verdict = content.verdicts[network]
-    others = [cause["name"] for cause in verdict["causes"][1:]]
-    others += [f"{one['name']} (suspected)" for one in verdict["suspected"]]
-    bars = share_bars(content, network)
+    verdict, found = content.verdicts[network], tried(content, network)
     return {
         "network": network,
-        "answer": why(verdict, content.left),
-        "others": "; ".join(others),
-        "bars": bars[: MOST_RUNGS + 1],
+        "answer": why(content, verdict, found),
+        "beside": list(beside(verdict, found)),
+        "bars": share_bars(content, network)[: MOST_RUNGS + 1],
         "next": list(next_steps(content, verdict)),
     }
-
-
-def share_bars(content: Content, network: str) -> list[dict[str, Any]]:
-    """Return k of n networks that left the plateau, of a network and of each change on it."""
-    verdict = content.verdicts[network]
-    confidence = content.params["diagnosis"]["confidence"]
-    rows = [(network, network, verdict["left"], "")]
-    rows += [
-        (rung["name"], rung["name"].removeprefix(f"{network}-"), rung["left"], rung["state"])
-        for rung in verdict["rungs"]
-    ]
-    bars = []
-    for name, shown, tally, state in rows:
-        counted = Tally(tally["left"], tally["networks"])
-        ends = counted.interval(confidence)
-        place = content.everyone.index(name) if name in content.everyone else 0
-        bars.append(
-            {
-                "name": name,
-                "shown": shown,
-                "state": "" if state == "no cure" else state,
-                "text": f"{counted} [{decimal(ends[0], 2)}, {decimal(ends[1], 2)}]",
-                "picture": share_bar(name, place, counted.left, counted.networks, ends),
-            }
-        )
-    return bars
 
 
 def _no_verdict(content: Content) -> dict[str, str]:
@@ -207,50 +177,6 @@ def _no_verdict(content: Content) -> dict[str, str]:
             "diagnosis.networks in params.yaml names none."
         ),
     }
-
-
-def _deeper(content: Content) -> Table:
-    """Return each network deeper than the first run: its cause, its cures, what comes next."""
-    depth = content.results[content.first].get("weight_layers", 0) if content.networks else 0
-    rows = []
-    rungs = {
-        rung["name"]: (network, rung["state"])
-        for network, verdict in content.verdicts.items()
-        for rung in verdict["rungs"]
-    }
-    for name in content.networks:
-        numbers = content.results[name]
-        if numbers["weight_layers"] <= depth and name not in content.verdicts:
-            continue
-        key = "difference_to_first"
-        rows.append(
-            (
-                Cell(marked(name, numbers), run=name),
-                Cell(f"{numbers['weight_layers']:.0f}"),
-                Cell(difference(numbers, key) if key in numbers else ""),
-                left_cell(content, name),
-                *(Cell(text) for text in _cause_cures_next(content, name, rungs)),
-            )
-        )
-    headings = ("network", "layers", f"minus {short(content.first)}", "left the plateau",
-                "cause", "cures that worked", "what to do next")  # fmt: skip
-    csv = as_csv(pd.DataFrame([[cell.text for cell in row] for row in rows], columns=headings))
-    return Table("deeper", "Deeper than the first run: cause, cures, what to do next", headings,
-                 tuple(rows), csv)  # fmt: skip
-
-
-def _cause_cures_next(
-    content: Content, name: str, rungs: Mapping[str, tuple[str, str]]
-) -> Sequence[str]:
-    if name in content.verdicts:
-        verdict = content.verdicts[name]
-        causes = "; ".join(cause["name"] for cause in verdict["causes"])
-        cures = ", ".join(one.removeprefix(f"{name}-") for one in verdict["together"])
-        return causes, cures or "none", " ".join(next_steps(content, verdict))
-    if name in rungs:
-        network, state = rungs[name]
-        return f"a change tried on {network}: {state}", "", ""
-    return "not diagnosed", "", "Name it in diagnosis.networks to learn why."
 
 
 def _runs(content: Content) -> dict[str, Any]:
@@ -290,7 +216,8 @@ def _run_notes(content: Content) -> list[str]:
     numbers = next(iter(content.results.values()))
     notes = [
         f"{numbers['nuclei']:.0f} test nuclei in {numbers['groups']:.0f} groups. [low, high]: "
-        f"{numbers['confidence'] * 100:g} % interval over groups; *: claimed."
+        f"{numbers['confidence'] * 100:g} % interval over groups; *: claimed.",
+        *counted_apart(content, content.networks),
     ]
     for name, of in content.results.items():
         notes += mark_notes(name, of)

@@ -21,7 +21,7 @@ GLOSSARY: dict[str, str] = {
     ),
     "interval": (
         "[low, high]. With other groups of the same kind the number would have come out otherwise; "
-        "in 95 of 100 such studies an interval made like this holds the true value."
+        "in {percent} of 100 such studies an interval made like this holds the true value."
     ),
     "claimed (*)": (
         "A difference whose interval excludes 0 after correction for the number of comparisons "
@@ -105,6 +105,12 @@ CAUSES: dict[str, str] = {
     "no depth effect": "It is not worse than the shallower networks.",
     "unexplained": "It fails, and nothing that was tried tells why.",
 }
+
+
+def glossary(confidence: float) -> dict[str, str]:
+    """Return what each word means; `confidence` is that of the page's intervals."""
+    percent = f"{100 * confidence:g}"
+    return {word: said.replace("{percent}", percent) for word, said in GLOSSARY.items()}
 
 
 def cause_in_words(name: str) -> str:

@@ -1,14 +1,14 @@
 """Tables of the page: cells that sort by their numbers, and the same table as CSV."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from urllib.parse import quote
 
 import pandas as pd
+from markupsafe import Markup
 
 from fathom.controls.catalogue import CONTROLS
-from fathom.diagnosis.looks import Tally
 from fathom.page.content import Content
 from fathom.page.drawing import interval
 from fathom.reports.control_report import control_tables
@@ -18,7 +18,6 @@ from fathom.statistics.row_text import (
     difference,
     mark,
     marked,
-    signed_interval,
     with_interval,
 )
 from fathom.study.rows import is_classifier, short
@@ -32,7 +31,7 @@ class Cell:
 
     text: str
     value: float | str | None = None
-    picture: str = ""  # Markup
+    picture: Markup | str = ""
     run: str = ""  # a name that can be followed
 
     @property
@@ -66,6 +65,17 @@ class Table:
         return f"data:text/csv;charset=utf-8,{quote(self.csv, safe=',. :[]()')}"
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A line of a list: a run, a small picture, its numbers."""
+
+    name: str
+    shown: str
+    picture: Markup
+    text: str
+    state: str = ""
+
+
 def plain(name: str, caption: str, table: pd.DataFrame, *, sortable: bool = False) -> Table:
     """Return a data frame as a table."""
     rows = tuple(
@@ -97,7 +107,7 @@ def runs_table(content: Content) -> Table:
     """Return networks, classifiers, what ladders added, and controls, side by side."""
     scale = score_scale(content)
     rows = [_result_row(content, name, scale) for name in content.results]
-    ladder = _ladder_rows(content).items()
+    ladder = content.ladder_rows.items()
     rows += [_ladder_row(content, name, row, scale) for name, row in ladder]
     rows += [_control_row(content, name, scale) for name in content.controls]
     headings = (
@@ -121,12 +131,9 @@ def runs_table(content: Content) -> Table:
 
 def score_scale(content: Content) -> tuple[float, float]:
     """Return the ends of what all intervals of balanced accuracy are drawn on, whole tenths."""
-    controls = content.control_numbers
-    ends = [of[f"{SCORE}_{end}"] for of in content.results.values() for end in ("low", "high")]
-    ends += [
-        controls[f"{name}.{SCORE}_{end}"] for name in content.controls for end in ("low", "high")
-    ]
-    ends += [row[end] for row in _ladder_rows(content).values() for end in ("low", "high")]
+    controls = [numbers_of(name, content.control_numbers) for name in content.controls]
+    everyone = [*content.results.values(), *content.ladder_rows.values(), *controls]
+    ends = [of[f"{SCORE}_{end}"] for of in everyone for end in ("low", "high")]
     return min(4, int(min(ends) * 10)) / 10, max(6, -int(-max(ends) * 10 // 1)) / 10
 
 
@@ -136,8 +143,7 @@ def _result_row(content: Content, name: str, scale: tuple[float, float]) -> tupl
     return (
         Cell(marked(name, numbers), short(name), run=name),
         Cell(with_interval(numbers, SCORE), numbers[SCORE]),
-        _interval_cell(content, name, [numbers[f"{SCORE}{end}"] for end in ("_low", "", "_high")],
-                       scale),
+        _interval_cell(content, name, numbers, scale),
         Cell("classifier" if is_classifier(name) else "network"),
         Cell("" if layers is None else f"{layers:.0f}", layers and float(layers)),
         _difference_cell(numbers, "first"),
@@ -156,21 +162,18 @@ def _difference_cell(numbers: Mapping[str, float], reference: str) -> Cell:
 
 def _all_numbers(content: Content) -> pd.DataFrame:
     """Return every number of all rows of the table, by run."""
-    ladder = {name: _ladder_numbers(row) for name, row in _ladder_rows(content).items()}
+    ladder = {
+        name: {
+            **{key: row[key] for key in (SCORE, f"{SCORE}_low", f"{SCORE}_high")},
+            "weight_layers": row["layers"],
+            "training_accuracy": row["training_accuracy"],
+        }
+        for name, row in content.ladder_rows.items()
+    }
     controls = content.control_numbers
     scored = {f"control {name}": numbers_of(name, controls) for name in content.controls}
     numbers = pd.DataFrame.from_dict({**content.results, **ladder, **scored}, orient="index")
     return numbers.rename_axis("run").reset_index()
-
-
-def _ladder_numbers(row: dict[str, float]) -> dict[str, float]:
-    return {
-        SCORE: row[SCORE],
-        f"{SCORE}_low": row["low"],
-        f"{SCORE}_high": row["high"],
-        "weight_layers": row["layers"],
-        "training_accuracy": row["training_accuracy"],
-    }
 
 
 def left_cell(content: Content, name: str) -> Cell:
@@ -182,33 +185,26 @@ def left_cell(content: Content, name: str) -> Cell:
 
 
 def _interval_cell(
-    content: Content, name: str, ends: Sequence[float], scale: tuple[float, float]
+    content: Content, name: str, numbers: Mapping[str, float], scale: tuple[float, float]
 ) -> Cell:
-    place = content.everyone.index(name) if name in content.everyone else None
-    return Cell("", ends[1], interval(name, place, ends[0], ends[1], ends[2], scale))
+    return Cell("", numbers[SCORE], score_picture(content, name, numbers, scale))
 
 
-def _ladder_rows(content: Content) -> dict[str, dict[str, float]]:
-    """Return the numbers of the rows that ladders added and that were tested, in their order."""
-    if content.rows is None:
-        return {}
-    tested = content.rows[content.rows[SCORE].notna()].set_index("row")
-    return {
-        str(name): {str(column): float(value) for column, value in row.items()}
-        for name, row in tested.iterrows()
-        if name not in content.results
-    }
+def score_picture(
+    content: Content, name: str, numbers: Mapping[str, float], scale: tuple[float, float]
+) -> Markup:
+    """Return balanced accuracy and its interval as a small picture."""
+    low, value, high = (numbers[f"{SCORE}{end}"] for end in ("_low", "", "_high"))
+    return interval(name, content.place(name), low, value, high, scale)
 
 
 def _ladder_row(
     content: Content, name: str, row: dict[str, float], scale: tuple[float, float]
 ) -> tuple[Cell, ...]:
-    low, value, high = (row[of] for of in ("low", SCORE, "high"))
-    own = _ladder_numbers(row)
     return (
         Cell(name, name, run=name),
-        Cell(with_interval(own, SCORE), value),
-        _interval_cell(content, name, (low, value, high), scale),
+        Cell(with_interval(row, SCORE), row[SCORE]),
+        _interval_cell(content, name, row, scale),
         Cell("tried by the ladder"),
         Cell(f"{row['layers']:.0f}", row["layers"]),
         *(Cell(""), Cell("")),
@@ -224,8 +220,7 @@ def _control_row(content: Content, name: str, scale: tuple[float, float]) -> tup
     return (
         Cell(CONTROLS[name].shown + mark(numbers), CONTROLS[name].shown),
         Cell(with_interval(numbers, SCORE), numbers[SCORE]),
-        _interval_cell(content, f"control-{name}",
-                       [numbers[f"{SCORE}{end}"] for end in ("_low", "", "_high")], scale),
+        _interval_cell(content, f"control-{name}", numbers, scale),
         Cell("control"),
         Cell(""),
         *(Cell(""), Cell(""), Cell("")),
@@ -244,45 +239,6 @@ def control_report_tables(content: Content) -> list[Table]:
         name = f"controls-{number + 1}"
         made.append(Table(name, one.title, headings, rows, csv, tuple(one.notes)))
     return made
-
-
-def ladder_table(content: Content, network: str) -> Table:
-    """Return the changes that were tried on a network, each with its share and its effects."""
-    verdict, confidence = content.verdicts[network], content.params["diagnosis"]["confidence"]
-    own = left_cell_of(verdict["left"], confidence)
-    rows = [(Cell("none", run=network), own, *(Cell(""),) * 4)]
-    rows += [
-        (
-            Cell(rung["name"].removeprefix(f"{network}-"), run=rung["name"]),
-            left_cell_of(rung["left"], confidence),
-            Cell("never" if rung["median_epoch"] is None else f"{rung['median_epoch']:g}",
-                 rung["median_epoch"]),
-            effect_cell(rung["train_accuracy"]),
-            effect_cell(rung["validation"]),
-            Cell("" if rung["state"] == "no cure" else rung["state"]),
-        )
-        for rung in verdict["rungs"]
-    ]  # fmt: skip
-    headings = ("one change", "left the plateau", "median epoch", "training accuracy",
-                "validation accuracy", "came to")  # fmt: skip
-    flat = pd.json_normalize([{"row": network, "left": verdict["left"]}, *verdict["rungs"]])
-    return Table(f"ladder-{network}", f"Changes tried on {network}, one at a time", headings,
-                 tuple(rows), as_csv(flat))  # fmt: skip
-
-
-def left_cell_of(tally: Mapping[str, int], confidence: float) -> Cell:
-    """Return k of n with its exact interval."""
-    counted = Tally(tally["left"], tally["networks"])
-    low, high = (decimal(end, 2) for end in counted.interval(confidence))
-    return Cell(f"{counted} [{low}, {high}]", counted.left / max(counted.networks, 1))
-
-
-def effect_cell(effect: Mapping[str, float | None]) -> Cell:
-    """Return a paired difference with its interval."""
-    estimate, low, high = (effect[of] for of in ("estimate", "low", "high"))
-    if estimate is None:
-        return Cell("")
-    return Cell(signed_interval(estimate, low, high), estimate)
 
 
 def dictionary_table(name: str, caption: str, pairs: Iterable[tuple[str, str]]) -> Table:

@@ -25,6 +25,7 @@ from fathom.statistics.row_text import decimal
 
 WIDTH, HEIGHT = 270, 190  # px of what is inside the axes
 SMALL_WIDTH, SMALL_HEIGHT = 170, {"loss": 110, "validation": 70}
+LINE_HEIGHT = 30  # px of a run in the chart by depth
 SMALLEST = 1e-9  # a standard deviation of 0 is drawn here: the axis is logarithmic
 ABOVE = 0.03  # nats of what lies above the plateau that are drawn
 PLATEAU = log(2)  # nats: the loss of .5 for every nucleus, with balanced classes
@@ -171,19 +172,31 @@ def error_by_depth(content: Content) -> Chart | None:
         line=table["run"] + " · " + table["weight_layers"].astype(int).astype(str)
     )
     values = values.assign(who="run:" + values["run"])
+    height = max(HEIGHT, LINE_HEIGHT * values["line"].nunique())
     return Chart(
         "Error by depth (run · layers): circle training, square held-out",
         chart(
             {
                 "data": {"values": values.to_dict("records")},
                 "width": 150,
-                "height": {"step": 15},
+                "height": height,
                 "layer": _error_layers(content, values),
             },
-            "training and test error of each run, from the shallowest to the deepest",
+            f"training and held-out error of each run, from the shallowest to the deepest: "
+            f"{_errors_in_words(values)}",
         ),
         plain("depth", "Training and test error by depth, as in figure 1 of He et al. 2015", table),
     )
+
+
+def _errors_in_words(table: pd.DataFrame) -> str:
+    """Return `a, 6 layers, training .400, test .500; b ...`."""
+    said = []
+    for run, own in table.groupby("run", sort=False):
+        errors = zip(own["part"], own["error"], strict=True)
+        told = ", ".join(f"{part} {decimal(error)}" for part, error in errors)
+        said.append(f"{run}, {own['weight_layers'].iloc[0]:.0f} layers, {told}")
+    return "; ".join(said)
 
 
 def _error_layers(content: Content, values: pd.DataFrame) -> list[Specification]:

@@ -252,6 +252,9 @@ def _notes(before: Revision, after: Revision) -> Iterator[str]:
     """Yield what a reader must know about these two commits."""
     if before.commit == after.commit:
         yield f"{before.name} and {after.name} are one commit."
+    for revision, other in ((before, after), (after, before)):
+        if alone := _metrics(revision) - _metrics(other):
+            yield f"Only {revision.name} has {', '.join(sorted(alone))}."
     for revision in dict.fromkeys((before, after)):
         yield from _stale(revision)
     runs = [revision.json(name) for revision in (before, after) for name in revision.names(RUNS)]
@@ -267,6 +270,11 @@ def _notes(before: Revision, after: Revision) -> Iterator[str]:
     left = not_committed("metrics", "verdicts", LOCK, str(PARAMS_FILE))
     if after.name == "HEAD" and left:
         yield f"Not committed, and not compared: {', '.join(sorted(left))}."
+
+
+def _metrics(revision: Revision) -> set[str]:
+    """Return the files of metrics that are of no run: each run's own are measures."""
+    return {name for name in revision.names("metrics") if not name.startswith(f"{RUNS}/")}
 
 
 def _stale(revision: Revision) -> Iterator[str]:

@@ -148,7 +148,11 @@ def leak_sentence(numbers: Numbers, least_px: int) -> str:
     )
     leaks = _keys_by_run(numbers, "label.", ".leak")
     better = [name for name, key in leaks.items() if numbers[f"{key}_low"] > 0]
-    use = f"it carries {', '.join(map(short, better))}" if better else "nobody is seen to use it"
+    use = (
+        f"lower without these nuclei: the score of {', '.join(map(short, better))}"
+        if better
+        else "no score is seen to rest on them"
+    )
     return f"{shares} show {least_px} px or more of what the label is about in their crop; {use}."
 
 

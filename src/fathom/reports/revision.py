@@ -3,12 +3,15 @@
 import json
 import subprocess
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Any
 
 import yaml
 
 from fathom.ground.errors import FathomError
+
+MOST_BRANCHES = 6  # of those that are named where a name is unknown
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,23 @@ def revision_of(name: str) -> Revision:
     try:
         commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except FathomError:
-        branches = git("branch", "--all", "--format=%(refname:short)").split()
         raise FathomError(
-            f"{name!r} is no commit here. The branches are: {', '.join(branches) or 'none yet'}; "
+            f"{name!r} is no commit here. {_branches_like(name)}; "
             "`git fetch` brings those of others"
         ) from None
     date = git("show", "--no-patch", "--format=%cs", commit.strip())
     return Revision(name, commit.strip(), date.strip())
+
+
+def _branches_like(name: str) -> str:
+    """Say which branches there are: those spelled like `name` first, then the newest."""
+    words = ("branch", "--all", "--sort=-committerdate", "--format=%(refname:short)")
+    branches = git(*words).split()
+    alike = get_close_matches(name, branches, n=MOST_BRANCHES)
+    shown = list(dict.fromkeys((*alike, *branches)))[:MOST_BRANCHES]
+    more = len(branches) - len(shown)
+    listed = ", ".join(shown) or "none yet"
+    return f"The branches are: {listed}{f' and {more} more' if more else ''}"
 
 
 def first_commit_with(folder: str, before: Revision) -> str | None:
@@ -76,7 +89,7 @@ def first_commit_with(folder: str, before: Revision) -> str | None:
 
 def not_committed(*paths: str) -> list[str]:
     """Return those of the files in `paths` that differ from HEAD or are unknown to git."""
-    lines = git("status", "--porcelain", "--", *paths).splitlines()
+    lines = git("status", "--porcelain", "--untracked-files=all", "--", *paths).splitlines()
     return [line[3:] for line in lines]
 
 

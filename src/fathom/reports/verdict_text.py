@@ -199,7 +199,7 @@ def _ladder(verdict: Verdict) -> Iterator[str]:
     for rung in verdict.rungs:
         accuracies = f"{_interval(rung.train_accuracy)} | {_interval(rung.validation)}"
         state = "" if rung.state == "no cure" else rung.state
-        epoch = f"{rung.median_epoch:g}" if isfinite(rung.median_epoch) else "never"
+        epoch = median_epoch_in_words(rung.median_epoch, rung.left)
         change = rung.name.removeprefix(f"{verdict.network}-")
         earlier = "" if rung.earlier is None else f"{rung.earlier:.2g}"
         numbers = f"{rung.left} | {epoch} | {earlier} | {_factor(rung.log_train_loss)}"
@@ -211,6 +211,19 @@ def _ladder(verdict: Verdict) -> Iterator[str]:
         "the training loss and the differences of balanced accuracy. *p of earlier*: of leaving "
         "earlier by chance alone, where rate and epochs are the network's own; it decides nothing."
     )
+
+
+def median_epoch_in_words(epoch: float | None, left: Tally) -> str:
+    """Return the median epoch at which an arm's networks left, or why it has none.
+
+    Networks that stayed come last: with half of an arm or more it has no median. None, as JSON has
+    it, is the same as infinite.
+    """
+    if epoch is not None and isfinite(epoch):
+        return f"{epoch:g}"
+    if not left.left:
+        return "none left"
+    return "half stayed" if 2 * left.left == left.networks else "most stayed"
 
 
 def _interval(effect: Effect) -> str:
