@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -30,8 +30,8 @@ from fathom.ground.numerics import Numerics
 from fathom.ground.processor import processor
 from fathom.ground.workers import SCHEDULER, Child, Done, Ended, Failed, Outcome, Task, packed
 
-ANSWERS_S = 10.0  # a scheduler that is there answers at once
-RETURNS_S = 60.0  # and one that restarts, within a minute
+ANSWERS_S = 30.0  # a scheduler that is there answers sooner, on a busy machine too
+RETURNS_S = 120.0  # and one that restarts is back by then
 ASKS_S = 5.0  # how often it is looked whether any worker is left
 
 # Whatever computes a result: of other versions its last bits may differ.
@@ -89,7 +89,8 @@ def _client(address: str, patience: float) -> Iterator[Client]:
     try:
         yield client
     finally:
-        client.close(timeout=ANSWERS_S)
+        with suppress(OSError):  # the scheduler may be gone, and what was its is nobody's
+            client.close(timeout=ANSWERS_S)
 
 
 def _submitted(client: Client, tasks: Mapping[int, Task]) -> Iterator[tuple[int, Outcome]]:
@@ -97,9 +98,16 @@ def _submitted(client: Client, tasks: Mapping[int, Task]) -> Iterator[tuple[int,
     finished: SimpleQueue[tuple[int, Future]] = SimpleQueue()
     wanted = {task.function.__module__: machinery(task) for task in tasks.values()}
     futures = {}
+
+    # A function of no module goes as it is: the scheduler, which reads it, need not have fathom.
+    def run_there(*call: object) -> object:
+        from fathom.ground.cluster import run_here  # noqa: PLC0415
+
+        return run_here(*call)  # type: ignore[arg-type]
+
     for number, task in tasks.items():
         future = client.submit(
-            run_here,
+            run_there,
             str(Path.cwd()),
             packed(task),
             task.numerics,
