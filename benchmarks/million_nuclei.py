@@ -5,7 +5,8 @@
 Simulated nuclei of 48 px (`fathom.simulation`), 500 a patient, a slide each, 100 an image. Every
 stage is a process of its own; its peak is that of resident memory, of it or of the largest process
 it started, whichever is more. What is done is kept in the folder, so that a call that was ended
-goes on, and `benchmarks/results/million_nuclei.json` has what is known so far.
+goes on, and another folder measures anew. `benchmarks/results/million_nuclei.json` has what is
+known so far.
 
 `audit` is that of nuclei and labels: images are looked at one by one (`benchmarks/audit_scale.py`).
 `baseline` fits one combination of each grid, with `baseline.most_nuclei` as params.yaml has it.
@@ -298,7 +299,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         of_size = found.setdefault(str(size), {})
         for stage in (one.__name__ for one in STAGES):
-            if stage in of_size:
+            done = folder / f".{stage}.done"
+            if done.exists() and stage in of_size:
                 continue
             command = [
                 sys.executable,
@@ -313,6 +315,7 @@ def main() -> None:
                 command, stdout=subprocess.PIPE, text=True, check=True, env=environment
             )
             of_size[stage] = json.loads(run.stdout.splitlines()[-1])
+            done.touch()
             write_json(given.out, {**about, "sizes": found})
             print(f"{size:,} {stage}: {of_size[stage]}", file=sys.stderr, flush=True)
     print(table(found))

@@ -213,7 +213,7 @@ def test_images_and_slides_come_to_the_same_bytes(on_cluster, monkeypatch):
         classes = Classes(positive="ill")
         crop_dataset(dataset, Path(out, "labels"), classes, crop, Path(out, "nuclei"), store)
         slides = sorted(Path("set", "images").iterdir())
-        predict_slides(Path("tiny.onnx"), slides, Path(out, "scored"))
+        predict_slides(Path("tiny.onnx"), slides, Path(out, "scored"), um_per_px=0.325)
         return files(Path(out))
 
     there = work("there")

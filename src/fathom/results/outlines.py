@@ -36,8 +36,8 @@ _LINES = {
 }
 _COUNT = np.array([len(_LINES.get(case, [])) for case in range(16)])
 _ENDS = np.zeros((16, 2, 2, 2), dtype=np.intp)  # case, first or second line, from or to, (y, x)
-for _case, _lines in _LINES.items():
-    _ENDS[_case, : len(_lines)] = _lines
+for _case, _passing in _LINES.items():
+    _ENDS[_case, : len(_passing)] = _passing
 
 
 def outlines(masks: Masks) -> list[list[Points]]:
