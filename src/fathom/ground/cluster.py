@@ -28,7 +28,17 @@ from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import code_of
 from fathom.ground.numerics import Numerics
 from fathom.ground.processor import processor
-from fathom.ground.workers import SCHEDULER, Child, Done, Ended, Failed, Outcome, Task, packed
+from fathom.ground.workers import (
+    SCHEDULER,
+    Child,
+    Done,
+    Ended,
+    Failed,
+    Outcome,
+    Task,
+    UnfitWorkerError,
+    packed,
+)
 
 ANSWERS_S = 30.0  # a scheduler that is there answers sooner, on a busy machine too
 RETURNS_S = 120.0  # and one that restarts is back by then
@@ -124,7 +134,7 @@ def _submitted(client: Client, tasks: Mapping[int, Task]) -> Iterator[tuple[int,
         try:
             number, future = finished.get(timeout=ASKS_S)
         except Empty:
-            told = _say_where_none_works(client) or told
+            told = told or _say_where_none_works(client)
             continue
         del futures[number]
         yield number, _outcome_of(future)
@@ -132,7 +142,10 @@ def _submitted(client: Client, tasks: Mapping[int, Task]) -> Iterator[tuple[int,
 
 def _say_where_none_works(client: Client) -> bool:
     """Say that the cluster has no workers, where it has none."""
-    if client.status != "running" or client.nthreads():
+    try:
+        if client.status != "running" or client.nthreads():
+            return False
+    except OSError:  # the scheduler is gone, which the tasks will tell
         return False
     print(f"{client.scheduler.address} has no workers: waiting for them", file=sys.stderr)
     return True
@@ -185,7 +198,7 @@ def run_here(
         found = _shared(told.value, wanted)
         if found == wanted:
             return child.call(folder, call, numerics)
-        told = Failed(FathomError(_difference(found, wanted)))
+        told = Failed(UnfitWorkerError(_difference(found, wanted)))
         child.end()
     return told
 

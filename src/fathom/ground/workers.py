@@ -34,6 +34,10 @@ ATTEMPTS = 2  # of a task whose process ended: the next one may have more memory
 _NAMED = 5  # tasks that an error lists by name
 
 
+class UnfitWorkerError(FathomError):
+    """A machine of a cluster that cannot do a task as this one would: no task's fault."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A call of a function of a module, with paths, hashes and params: never arrays."""
@@ -242,7 +246,7 @@ def _outcome(folder: str, call: bytes) -> Outcome:
         os.chdir(folder)
     except OSError as error:
         return Failed(
-            FathomError(
+            UnfitWorkerError(
                 f"{folder}: is not there on {os.uname().nodename} ({error.strerror}); the project "
                 "must lie on storage that all machines share, under the same path"
             )

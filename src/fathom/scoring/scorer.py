@@ -17,7 +17,16 @@ from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.heap import share_one_heap
 from fathom.ground.images import Labels, Micrograph
 from fathom.ground.progress import track
-from fathom.ground.workers import ATTEMPTS, Done, Ended, Failed, Task, outcomes, scheduler
+from fathom.ground.workers import (
+    ATTEMPTS,
+    Done,
+    Ended,
+    Failed,
+    Task,
+    UnfitWorkerError,
+    outcomes,
+    scheduler,
+)
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_writer import NucleiBatch
@@ -164,10 +173,10 @@ class Scorer:
             match outcome:
                 case Done(value):
                     found[slide.base] = value
-                case Failed(error) if isinstance(error, SlideError):
-                    found[slide.base] = error
                 case Failed(error):
-                    raise error
+                    if isinstance(error, UnfitWorkerError) or not isinstance(error, FathomError):
+                        raise error
+                    found[slide.base] = error
                 case Ended(how):
                     found[slide.base] = SlideError(
                         f"{slide.path}: the process that scored it ended {how}, {ATTEMPTS} times, "
