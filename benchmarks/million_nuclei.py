@@ -2,7 +2,8 @@
 
     python benchmarks/million_nuclei.py /scratch/nuclei --sizes 10000 100000 1000000
 
-Simulated nuclei of 48 px (`fathom.simulation`), 500 a patient, a slide each, 100 an image. Every
+Simulated nuclei of 48 px (`fathom.simulation`), 500 a patient, a slide each, 100 an image (fewer
+where there would be fewer than ten patients). Every
 stage is a process of its own; its peak is that of resident memory, of it or of the largest process
 it started, whichever is more. What is done is kept in the folder, so that a call that was ended
 goes on, and another folder measures anew. `benchmarks/results/million_nuclei.json` has what is
@@ -48,7 +49,7 @@ from fathom.study.nuclei import NUCLEUS_COLUMNS, TABLE, read_nuclei
 from fathom.study.splits import Split, read_splits
 
 SIZES = (10_000, 100_000, 1_000_000)
-EACH, IN_IMAGE = 500, 100  # nuclei of a patient, and of an image
+EACH, IN_IMAGE, PATIENTS = 500, 100, 10  # nuclei of a patient and an image; patients at least
 RESULTS = Path(__file__).parent / "results" / "million_nuclei.json"
 DVC = [sys.executable, "-m", "dvc"]
 
@@ -57,18 +58,19 @@ def crops(folder: Path, size: int) -> None:
     """Simulate the nuclei, a patient at a time; patients that are there are kept."""
     (folder / "nuclei").mkdir(exist_ok=True)
     tables = []
-    for patient in range(size // EACH):
+    each = min(EACH, size // PATIENTS)
+    for patient in range(size // each):
         path = folder / "nuclei" / f"{patient:05d}.npy"
         kept = folder / f"{patient:05d}.parquet"
         if not kept.exists():
-            study = replace(DEFAULT, patients=1, nuclei_per_patient=EACH)
+            study = replace(DEFAULT, patients=1, nuclei_per_patient=each)
             simulated = simulate_nuclei(study, seed=patient)
             np.save(path, simulated.crops)
-            image = [f"images/{patient:05d}-{row // IN_IMAGE:03d}.tif" for row in range(EACH)]
+            image = [f"images/{patient:05d}-{row // IN_IMAGE:03d}.tif" for row in range(each)]
             nucleus = [f"{name}#{row}" for row, name in enumerate(image)]
             name = f"p{patient:05d}"
             told = {"image": image, "nucleus": nucleus, "patient": name, "slide": name}
-            table = simulated.table.assign(**told, shard=path.name, row=np.arange(EACH))
+            table = simulated.table.assign(**told, shard=path.name, row=np.arange(each))
             write_table(kept, table[list(NUCLEUS_COLUMNS)])
         tables.append(pd.read_parquet(kept))
     write_table(folder / "nuclei" / TABLE, pd.concat(tables, ignore_index=True))

@@ -82,6 +82,13 @@ def test_no_tasks_are_no_work():
     assert list(run([], at_once=4)) == []
 
 
+def test_without_dask_an_address_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setenv("FATHOM_SCHEDULER", "tcp://127.0.0.1:1")
+    with pytest.raises(FathomError, match=r"Dask is not installed here.*unset FATHOM_SCHEDULER"):
+        list(run([Task("", tasks.variables, ())], at_once=1))
+
+
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

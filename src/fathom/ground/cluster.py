@@ -19,10 +19,8 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from uuid import uuid4
-
-from distributed import Client, Future
-from distributed.scheduler import KilledWorker
 
 from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import code_of
@@ -39,6 +37,9 @@ from fathom.ground.workers import (
     UnfitWorkerError,
     packed,
 )
+
+if TYPE_CHECKING:  # of the extra `cluster`
+    from distributed import Client, Future
 
 ANSWERS_S = 30.0  # a scheduler that is there answers sooner, on a busy machine too
 RETURNS_S = 120.0  # and one that restarts is back by then
@@ -82,7 +83,14 @@ def on_cluster(address: str, tasks: Mapping[int, Task]) -> Iterator[tuple[int, O
 
 
 @contextmanager
-def _client(address: str, patience: float) -> Iterator[Client]:
+def _client(address: str, patience: float) -> Iterator["Client"]:
+    try:
+        from distributed import Client  # noqa: PLC0415
+    except ImportError:
+        raise FathomError(
+            f"{SCHEDULER} is {address!r}, and Dask is not installed here: "
+            f"`pip install 'fathom[cluster]'`, or unset {SCHEDULER} to work on this machine"
+        ) from None
     end = time.monotonic() + patience
     while True:
         try:
@@ -103,7 +111,7 @@ def _client(address: str, patience: float) -> Iterator[Client]:
             client.close(timeout=ANSWERS_S)
 
 
-def _submitted(client: Client, tasks: Mapping[int, Task]) -> Iterator[tuple[int, Outcome]]:
+def _submitted(client: "Client", tasks: Mapping[int, Task]) -> Iterator[tuple[int, Outcome]]:
     """Submit tasks, the first with the highest priority; yield what they come to."""
     finished: SimpleQueue[tuple[int, Future]] = SimpleQueue()
     wanted = {task.function.__module__: machinery(task) for task in tasks.values()}
@@ -140,7 +148,7 @@ def _submitted(client: Client, tasks: Mapping[int, Task]) -> Iterator[tuple[int,
         yield number, _outcome_of(future)
 
 
-def _say_where_none_works(client: Client) -> bool:
+def _say_where_none_works(client: "Client") -> bool:
     """Say that the cluster has no workers, where it has none."""
     try:
         if client.status != "running" or client.nthreads():
@@ -151,9 +159,11 @@ def _say_where_none_works(client: Client) -> bool:
     return True
 
 
-def _outcome_of(future: Future) -> Outcome:
+def _outcome_of(future: "Future") -> Outcome:
     if future.cancelled():
         raise _SchedulerLostError
+    from distributed.scheduler import KilledWorker  # noqa: PLC0415
+
     error = future.exception() if future.status == "error" else None
     if isinstance(error, KilledWorker):
         return Ended("with its worker")
