@@ -3,6 +3,7 @@
 # make test    set up, run the tests but the heavy ones
 # make test-fast, make test-long   the quick ones of them; the heavy ones alone
 # make check   set up, lint, format check, types
+# make bench   set up, measure every speed again (half an hour, idle), write docs/performance.md
 # make docs    set up, write the pages that come from the code, build the site in site/
 # make plots   DVC's plots as a page that needs no network: dvc_plots/index.html
 # make experiments   branches and experiments of DVC side by side, in few columns
@@ -20,7 +21,7 @@ export DVC_NO_ANALYTICS := 1
 # The columns of metrics/headline.json: shown always, the params where they differ.
 HEADLINE := best_network|classifier|failed_networks|first_network|test_nuclei
 
-.PHONY: repro verify test test-fast test-long check docs plots experiments setup
+.PHONY: repro verify test test-fast test-long check bench docs plots experiments setup
 .DELETE_ON_ERROR:
 
 # A row of params.yaml that no stage could be made of is said before any work.
@@ -48,6 +49,9 @@ check: $(STAMP)
 	ruff check
 	ruff format --check
 	mypy
+
+bench: $(STAMP)
+	python benchmarks/bench.py
 
 docs: $(STAMP)
 	python docs/reference.py

@@ -142,10 +142,10 @@ def handed_over() -> Iterator[tuple[str, bool]]:
         whole = hashes(None, "continued", "--store", f"{folder}/whole")
         for name, emulated in PROCESSORS.items():
             store = f"{folder}/{emulated}"
-            hashes(emulated, "continued", "--store", store, "--stop", 1)
+            hashes(emulated, "continued", "--store", store, "--stop", "1")
             yield f"{name}, then native", hashes(None, "continued", "--store", store) == whole
         store = f"{folder}/native"
-        hashes(None, "continued", "--store", store, "--stop", 1)
+        hashes(None, "continued", "--store", store, "--stop", "1")
         last = PROCESSORS["AMD EPYC (Rome)"]
         yield "native, then AMD EPYC (Rome)", hashes(last, "continued", "--store", store) == whole
 

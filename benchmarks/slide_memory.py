@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ from fathom.models.onnx_model import OnnxModel
 
 TILE_PX = 512
 DOES_NOT_FIT = 3  # exit code
+
+Way = Callable[[Path, Path, Path], int]  # model, slide, folder or weights; the number of nuclei
 
 
 def write_mosaic(path: Path, side: int, fields: list[Micrograph], um_per_px: float) -> None:
@@ -121,12 +123,12 @@ def measured(arguments: list[str]) -> dict[str, float] | None:
     return dict(json.loads(run.stdout))
 
 
-def one(way: str, model: Path, slide: Path, rest: Path) -> None:
-    """Measure one run and print it as JSON."""
+def measure(ways: dict[str, Way], way: str, model: Path, slide: Path, rest: Path) -> None:
+    """Measure one of `ways`, or `streamed`, and print it as JSON."""
     most = int(0.9 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     start = time.monotonic()
-    nuclei = streamed(model, slide, rest) if way == "streamed" else plain(model, slide, rest)
+    nuclei = ways.get(way, streamed)(model, slide, rest)
     seconds = time.monotonic() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cpu = sum(os.times()[:2])
@@ -178,7 +180,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         try:
-            one(sys.argv[2], *map(Path, sys.argv[3:]))
+            measure({"plain": plain}, sys.argv[2], *map(Path, sys.argv[3:]))
         except MemoryError:
             sys.exit(DOES_NOT_FIT)
     else:

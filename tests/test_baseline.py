@@ -15,6 +15,7 @@ from fathom.baselines.baseline import (
     build_classifier,
     choose,
     classify,
+    drawn,
     probability,
     write_baseline,
 )
@@ -27,6 +28,7 @@ from fathom.study.splits import FINAL
 
 PARAMS = Baseline(
     seed=3,
+    most_nuclei=5000,
     logistic=LogisticGrid(C=(0.01, 1.0)),
     svm=SvmGrid(C=(1.0,), gamma=(0.01, 0.1)),
     forest=ForestGrid(n_estimators=(30,), max_features=(0.5,), min_samples_leaf=(10, 1)),
@@ -237,3 +239,18 @@ def test_a_grid_with_an_unknown_or_impossible_value_is_named(tmp_path, grids, fa
     path.write_text(f"baseline:\n  seed: 0\n  {grids}\n", encoding="utf-8")
     with pytest.raises(FathomError, match=fault):
         read_section(Baseline, path)
+
+
+def test_of_many_nuclei_svm_and_forest_are_fitted_on_a_stated_sample():
+    params = PARAMS.model_copy(update={"most_nuclei": 20})
+    names = np.array([f"n{number}" for number in range(60)], dtype=object)
+    all_of_them = Part(names, np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 2 == 0)
+    for classifier in ("svm", "forest"):
+        few = drawn(classifier, params, all_of_them, fold=1)
+        assert len(set(few.nucleus)) == len(few.positive) == len(few.features) == 20
+        rows = [list(all_of_them.nucleus).index(name) for name in few.nucleus]
+        assert rows == sorted(rows)
+        assert (all_of_them.features[rows] == few.features).all()
+        assert (few.nucleus != drawn(classifier, params, all_of_them, fold=2).nucleus).any()
+    assert drawn("logistic", params, all_of_them, fold=1) is all_of_them
+    assert drawn("svm", PARAMS, all_of_them, fold=1) is all_of_them

@@ -39,6 +39,7 @@ from fathom.study.splits import Split
 
 BASELINE = Baseline(
     seed=0,
+    most_nuclei=5000,
     logistic=LogisticGrid(C=(0.1,)),
     svm=SvmGrid(C=(1.0,), gamma=(0.1,)),
     forest=ForestGrid(n_estimators=(30,), max_features=(0.5,), min_samples_leaf=(5,)),

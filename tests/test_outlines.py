@@ -4,9 +4,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shapely.geometry import shape as shapely_shape
 from shapely.validation import explain_validity
-from skimage.measure import points_in_poly
+from skimage.measure import find_contours, points_in_poly
 
 from fathom.results.geojson import geometry
+from fathom.results.outlines import outlines
+from fathom.results.outlines import signed_area as area_of
 
 shapes = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))).filter(np.any)
 
@@ -96,3 +98,17 @@ def test_neighbours_never_overlap(labels):
         if (labels == number).any()
     ]
     assert len(both) < 2 or both[0].intersection(both[1]).area < 1e-2 * both[0].area
+
+
+def without_straight(points):
+    step, following = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    return points[step[:, 0] * following[:, 1] != step[:, 1] * following[:, 0]]
+
+
+@given(st.lists(shapes, max_size=4))
+def test_rings_are_those_of_scikit_image_in_their_order_from_the_same_point(masks):
+    for found, inside in zip(outlines(masks), masks, strict=True):
+        contours = find_contours(np.pad(inside, 1).astype(float), 0.5)
+        rings = [without_straight(points[:-1, ::-1] - 0.5) for points in contours]
+        expected = sorted(rings, key=lambda points: area_of(points) < 0)
+        assert [ring.tolist() for ring in found] == [ring.tolist() for ring in expected]

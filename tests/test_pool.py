@@ -100,7 +100,8 @@ def cells_in(store: Path) -> dict[str, bytes]:
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
 
 
 def is_running(pid: int) -> bool:
@@ -204,13 +205,13 @@ def no_training(monkeypatch):
     def fail(*_):
         raise AssertionError("a network was trained")
 
-    return lambda: monkeypatch.setattr(pool, "_results", fail)
+    return lambda: monkeypatch.setattr(pool, "run", fail)
 
 
 def test_what_a_worker_reports_is_on_the_board_of_the_stage(tmp_path):
     """A reporter reaches its worker as a copy: what it writes must still be seen here."""
     board = np.memmap(tmp_path / "board", np.float64, "w+", shape=(3, FIELDS))
-    reporter = pickle.loads(pickle.dumps(_Reporter(tmp_path / "board", 1, os.getpid())))
+    reporter = pickle.loads(pickle.dumps(_Reporter(tmp_path / "board", 1)))
     reporter(Epoch(4, 0.5, 0.75, 0.25, 0.875))
     assert board.tolist() == [[0, 0, 0], [4, 0.5, 0.25], [0, 0, 0]]
 

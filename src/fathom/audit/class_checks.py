@@ -13,8 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from fathom.audit.findings import Finding, in_words
 from fathom.audit.image_traits import MARKS
+from fathom.audit.nucleus_checks import by_batches
 from fathom.audit.params import Audit
-from fathom.ground.arrays import Bools
+from fathom.ground.arrays import Bools, Floats
 from fathom.study.nuclei import Crops
 
 _FEWEST_NUCLEI = 5  # of either class in a slide, to compare them there
@@ -30,9 +31,7 @@ def audit_brightness(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterato
     The unit is the slide: the mean of their AUROC, and the standard error by their differences. A
     finding is beyond 0.5 by `told_margin` at the confidence that `chance` leaves.
     """
-    inside = crops.any(axis=-1)
-    total = crops.sum(axis=(1, 2, 3), dtype=np.float64) / crops.shape[-1]
-    grey = total / np.maximum(inside.sum(axis=(1, 2)), 1)
+    grey = by_batches(crops, _grey)
     positive = kept["positive"].to_numpy(dtype=bool)
     found = []
     for rows in kept.groupby("slide", sort=True).indices.values():
@@ -62,11 +61,19 @@ def audit_brightness(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterato
         )
 
 
+def _grey(crops: Crops) -> Floats:
+    """Return the mean grey of each crop's nucleus."""
+    total = crops.sum(axis=(1, 2, 3), dtype=np.float64) / crops.shape[-1]
+    return np.asarray(total / np.maximum(crops.any(axis=-1).sum(axis=(1, 2)), 1))
+
+
 def audit_marks(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterator[Finding]:
     """Look for something in the crops' corners, where no round nucleus reaches."""
     side = max(crops.shape[1] // _CORNER_SHARE, 1)
     edge = np.r_[:side, crops.shape[1] - side : crops.shape[1]]
-    corners: Bools = np.asarray(crops[:, edge][:, :, edge].any(axis=(1, 2, 3)))
+    corners = by_batches(
+        crops, lambda some: np.asarray(some[:, edge][:, :, edge].any(axis=(1, 2, 3)))
+    )
     yield from _told_by_corner(kept, corners, params)
 
 

@@ -1,6 +1,7 @@
 """Nuclei that show nothing, too much or nothing sharp, that are there twice or under two labels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,13 @@ from fathom.audit.findings import Finding
 from fathom.audit.image_checks import blurred_images
 from fathom.audit.near_duplicates import near_duplicates
 from fathom.audit.params import Audit
+from fathom.ground.arrays import Bools
 from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.study.nuclei import CONFLICT, Crops, Nuclei
 
+Number = TypeVar("Number", bound=np.generic)
+
+_BATCH = 1000  # crops that are measured at a time
 _IDENTITY = ("nucleus", "slide", "patient", "label")
 
 
@@ -58,8 +63,8 @@ def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Findin
     """Yield what is wrong with single nuclei, one finding a slide, and with annotations."""
     kept = nuclei.kept
     inside = np.maximum(_pixels(crops), 1)
-    white = (crops == np.iinfo(np.uint8).max).all(axis=-1).sum(axis=(1, 2)) / inside
-    blank = ~(crops.max(axis=(1, 2, 3)) > np.where(crops > 0, crops, 255).min(axis=(1, 2, 3)))
+    white = by_batches(crops, _white) / inside
+    blank = by_batches(crops, _one_grey)
     slides = kept["slide"].value_counts()
     for slide, rows in kept[inside < params.smallest_px].groupby("slide", sort=True):
         what = f"{len(rows)} nuclei have fewer than {params.smallest_px} pixels: that is debris"
@@ -84,7 +89,29 @@ def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Findin
 
 def _pixels(crops: Crops) -> npt.NDArray[np.int64]:
     """Return how many pixels of each crop are in its nucleus: (n,)."""
-    return np.asarray(crops.any(axis=-1).sum(axis=(1, 2)), dtype=np.int64)
+    return by_batches(
+        crops, lambda some: np.asarray(some.any(axis=-1).sum(axis=(1, 2)), dtype=np.int64)
+    )
+
+
+def _white(crops: Crops) -> npt.NDArray[np.int64]:
+    """Return how many pixels of each crop are white."""
+    white = (crops == np.iinfo(np.uint8).max).all(axis=-1)
+    return np.asarray(white.sum(axis=(1, 2)), dtype=np.int64)
+
+
+def _one_grey(crops: Crops) -> Bools:
+    """Return which crops have one grey value throughout their nucleus."""
+    darkest = np.where(crops > 0, crops, 255).min(axis=(1, 2, 3))
+    return np.asarray(~(crops.max(axis=(1, 2, 3)) > darkest))
+
+
+def by_batches(
+    crops: Crops, measure: Callable[[Crops], npt.NDArray[Number]]
+) -> npt.NDArray[Number]:
+    """Return what is measured of each crop: a million's pixels are held once, not three times."""
+    starts = range(0, max(len(crops), 1), _BATCH)
+    return np.concatenate([measure(crops[start : start + _BATCH]) for start in starts])
 
 
 def _blurred(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:

@@ -4,6 +4,10 @@ In every outer fold each combination of a classifier's grid is fitted on the tra
 validation part chooses by AUROC: a threshold is chosen on it afterwards, as for the networks, so
 that only the ranking of the nuclei is left to choose. For that threshold's sake the classifier
 that was chosen is not fitted again on both parts together. The test part is only predicted.
+
+SVM and forest are fitted on `baseline.most_nuclei` nuclei of a training part at most, drawn by the
+seed: a million would take an SVM a year, and a forest more memory than there is. chosen.json says
+where that happened.
 """
 
 from collections.abc import Mapping
@@ -104,8 +108,9 @@ def _run(
     classifier: Classifier, fold: int, parts: Mapping[str, Part], params: Baseline
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     """Return the predictions of one classifier in one fold, and what was chosen."""
+    fitted_on = drawn(classifier, params, parts["train"], fold)
     with threadpool_limits(1):
-        choice = choose(classifier, params, parts["train"], parts["validation"])
+        choice = choose(classifier, params, fitted_on, parts["validation"])
         tables = [
             pd.DataFrame(
                 {
@@ -123,7 +128,18 @@ def _run(
         "hyperparameters": choice.hyperparameters,
         "validation_auroc": round(choice.validation_auroc, 6),
     }
+    if len(fitted_on.positive) < len(parts["train"].positive):
+        chosen["fitted_on"] = len(fitted_on.positive)
     return pd.concat(tables, ignore_index=True), chosen
+
+
+def drawn(classifier: Classifier, params: Baseline, train: Part, fold: int) -> Part:
+    """Return the nuclei that a classifier is fitted on: all, or `most_nuclei` in their order."""
+    if classifier == "logistic" or len(train.positive) <= params.most_nuclei:
+        return train
+    rng = np.random.default_rng([params.seed, fold])
+    rows = np.sort(rng.choice(len(train.positive), params.most_nuclei, replace=False))
+    return Part(train.nucleus[rows], train.features[rows], train.positive[rows])
 
 
 def choose(classifier: Classifier, params: Baseline, train: Part, validation: Part) -> Choice:

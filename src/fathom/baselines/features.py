@@ -10,6 +10,7 @@ the smallest, over four directions, as Haralick et al. (1973) propose, so that i
 on which way a nucleus lies.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from skimage.filters import sobel_h, sobel_v
 from skimage.measure import regionprops
 
 from fathom.baselines.params import Features
+from fathom.ground.arrays import Positions
 from fathom.ground.errors import FathomError
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.progress import track
@@ -49,8 +51,11 @@ def feature_table(nuclei: Nuclei, params: Features, store: ImageStore = NOWHERE)
             f"{nuclei.folder}: {len(blank)} of {len(crops)} crops are blank, the first is that of "
             f"{nuclei.kept['nucleus'].iloc[blank[0]]!r}; run the stage 'crop' again"
         )
-    by_image = list(nuclei.kept.groupby("image", sort=False).indices.values())
-    measured = _measured([crops[rows] for rows in by_image], params, store)
+    by_image = [
+        np.asarray(rows, dtype=np.intp)
+        for rows in nuclei.kept.groupby("image", sort=False).indices.values()
+    ]
+    measured = _measured(crops, by_image, params, store)
     names = measured[0].notes["names"]
     values = np.empty((len(crops), len(names)))
     for rows, made in zip(by_image, measured, strict=True):
@@ -59,13 +64,18 @@ def feature_table(nuclei: Nuclei, params: Features, store: ImageStore = NOWHERE)
     return pd.concat([nuclei.kept[list(IDENTITY)], features], axis="columns")
 
 
-def _measured(images: list[Crops], params: Features, store: ImageStore) -> list[Made]:
-    """Return the features of each image's nuclei: what the store does not hold is measured."""
-    keys = [key_of(__name__, crops, params.model_dump_json()) for crops in images]
+def _measured(
+    crops: Crops, images: Sequence[Positions], params: Features, store: ImageStore
+) -> list[Made]:
+    """Return the features of each image's nuclei: what the store does not hold is measured.
+
+    `images` are the rows of each; their crops are taken one after the other, not all at once.
+    """
+    keys = [key_of(__name__, crops[rows], params.model_dump_json()) for rows in images]
     held = {key: made for key in keys if (made := store.kept(key)) is not None}
-    missing = {key: crops for key, crops in zip(keys, images, strict=True) if key not in held}
+    missing = {key: rows for key, rows in zip(keys, images, strict=True) if key not in held}
     work = Parallel(n_jobs=min(cpu_count(), len(missing)) or 1, return_as="generator")(
-        delayed(_of_image)(crops, params) for crops in missing.values()
+        delayed(_of_image)(crops[rows], params) for rows in missing.values()
     )
     for key, made in zip(missing, track(work, "features", len(missing)), strict=True):
         store.keep(key, made)

@@ -50,6 +50,8 @@ class Baseline(Section):
 
     key: ClassVar[str] = "baseline"
     seed: Seed
+    # An SVM's time grows with the square of the nuclei, a forest's memory with their number.
+    most_nuclei: Count
     logistic: LogisticGrid
     svm: SvmGrid
     forest: ForestGrid

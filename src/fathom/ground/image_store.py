@@ -61,6 +61,10 @@ class ImageStore:
             self.keep(key, made)
         return made
 
+    def holds(self, key: str) -> bool:
+        """Tell whether there is a file of `key`, whole or not."""
+        return self.folder is not None and (self.folder / f"{key}{KIND}").exists()
+
     def kept(self, key: str) -> Made | None:
         """Return what is kept under `key`, None where that is nothing, or damaged."""
         if self.folder is None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return how many cores this process may use; `LOKY_MAX_CPU_COUNT`, as joblib, at most."""
+    allowed = len(os.sched_getaffinity(0))
+    limit = os.environ.get("LOKY_MAX_CPU_COUNT", "")
+    return max(1, min(allowed, int(limit))) if limit.isdecimal() else allowed
 
 
 def processor_name() -> str:

@@ -1,8 +1,9 @@
 """From a data set and its label images to the study's nuclei: labelled, cut, counted."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +16,9 @@ from fathom.ground.errors import FathomError
 from fathom.ground.fingerprint import file_fingerprint
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.images import read_labels, read_micrograph
+from fathom.ground.processor import cores
 from fathom.ground.progress import track
+from fathom.ground.workers import Task, run, scheduler
 from fathom.imaging.annotations import account_of_annotations, nucleus_labels
 from fathom.imaging.crops import CutOut, cut_out, describe, scale_of_pixels
 from fathom.imaging.params import Classes, Crop
@@ -24,6 +27,7 @@ from fathom.study.nuclei import CONFLICT, UNLABELLED, Crops, write_nuclei
 
 _TEXTS = ("label", "left_out")  # columns of text of an image's table
 _COLUMN = "column "  # before the names of the others
+_MANY = 8  # images that pay for processes: one starts in as long as five are cut
 
 
 def crop_dataset(
@@ -45,9 +49,11 @@ def crop_dataset(
     tables: list[pd.DataFrame] = []
     accounts: list[pd.DataFrame] = []
     shards: dict[str, Crops] = {}
+    sources = _sources(dataset, labels, params)
+    _make_missing(list(sources.values()), store)
     slides = list(dataset.images.groupby("slide", sort=True))
     for number, (slide, images) in enumerate(track(slides, "crop", len(slides))):
-        table, crops, account = _slide(dataset, labels, images, params, store)
+        table, crops, account = _slide(images, sources, params, store)
         shard = f"{number:05d}.npy"  # a slide's name may hold what a file's name may not
         kept = table["left_out"] == ""
         table["slide"] = str(slide)
@@ -64,21 +70,45 @@ def crop_dataset(
     return account[list(ACCOUNT_COLUMNS)]
 
 
-def _slide(
-    dataset: DataSet, labels: Path, images: pd.DataFrame, params: Crop, store: ImageStore
-) -> tuple[pd.DataFrame, Crops, pd.DataFrame]:
-    """Return table, crops and annotations' accounts of one slide, image by image, by name."""
-    tables, parts, accounts = [], [], []
-    columns = ["image", "slide", "patient", "label", "um_per_px"]
-    for image, slide, patient, label, um_per_px in images[columns].itertuples(index=False):
-        source = _Source(
+def _sources(dataset: DataSet, labels: Path, params: Crop) -> dict[str, "_Source"]:
+    """Return the images of a data set by their names."""
+    points = dict(iter(dataset.annotations.groupby("image")))
+    none = dataset.annotations.iloc[:0]
+    columns = ["image", "label", "um_per_px"]
+    return {
+        image: _Source(
             dataset.path(image),
             labels_path(labels, image),
             None if pd.isna(label) else label,
             None if pd.isna(um_per_px) else float(um_per_px),
-            dataset.annotations[dataset.annotations["image"] == image],
+            points.get(image, none),
             params,
         )
+        for image, label, um_per_px in dataset.images[columns].itertuples(index=False)
+    }
+
+
+def _make_missing(sources: Sequence["_Source"], store: ImageStore) -> None:
+    """Make what the store lacks of images, many at once, where there are many."""
+    missing = [source for source in sources if not store.holds(source.key)]
+    if store.folder is None or (len(missing) < _MANY and not scheduler()):
+        return
+    tasks = [Task(str(source.image), _make, (source, store)) for source in missing]
+    for _ in track(run(tasks, cores()), "cutting", len(tasks)):
+        pass
+
+
+def _make(source: "_Source", store: ImageStore) -> None:
+    store.keep(source.key, source.make())
+
+
+def _slide(
+    images: pd.DataFrame, sources: Mapping[str, "_Source"], params: Crop, store: ImageStore
+) -> tuple[pd.DataFrame, Crops, pd.DataFrame]:
+    """Return table, crops and annotations' accounts of one slide, image by image, by name."""
+    tables, parts, accounts = [], [], []
+    for image, slide, patient in images[["image", "slide", "patient"]].itertuples(index=False):
+        source = sources[image]
         part = _OfImage.read(store.of(source.key, source.make))
         part.table["image"], part.table["patient"] = image, patient
         part.table["nucleus"] = [f"{image}#{number}" for number in part.table["label_number"]]
@@ -102,9 +132,9 @@ class _Source:
     annotations: pd.DataFrame  # its own
     params: Crop
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Return what names in a store what `make` returns."""
+        """What names in a store what `make` returns."""
         files = file_fingerprint(self.image), file_fingerprint(self.labels)
         # Of the params the side alone counts before the scale does.
         told = self.label, self.um_per_px, self.params.crop_px, *self.annotations["label"]

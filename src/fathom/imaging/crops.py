@@ -11,12 +11,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import ndimage
-from skimage.measure import regionprops_table
 
 from fathom.ground.arrays import Bools
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.params import Crop
+from fathom.imaging.regions import Regions
 from fathom.imaging.window import Rectangle
 from fathom.study.nuclei import TOO_LARGE, TOUCHES_BORDER, Crops
 
@@ -64,21 +63,11 @@ def describe(
     `focus` is the variance of the Laplacian inside the nucleus over its squared mean intensity
     (Pech-Pacheco et al. 2000, made independent of exposure): low means blurred.
     """
-    measured = pd.DataFrame(
-        regionprops_table(labels, properties=("label", "centroid", "bbox", "area"))
-    ).rename(
-        columns={
-            "label": "label_number",
-            "centroid-0": "y",
-            "centroid-1": "x",
-            "bbox-0": "top",
-            "bbox-1": "left",
-            "bbox-2": "bottom",
-            "bbox-3": "right",
-            "area": "area_px",
-        }
-    )
-    measured["area_px"] = measured["area_px"].astype(np.int64)
+    regions = Regions.of(labels)
+    measured = pd.DataFrame({"label_number": regions.labels})
+    measured[["y", "x"]] = regions.centroids()
+    measured[["top", "left", "bottom", "right"]] = regions.boxes
+    measured["area_px"] = regions.area_px
     border = image or Rectangle(0, 0, *labels.shape)
     measured["touches_border"] = (
         (measured["top"] == border.top)
@@ -86,7 +75,7 @@ def describe(
         | (measured["bottom"] == border.bottom)
         | (measured["right"] == border.right)
     )
-    measured["focus"] = _focus(micrograph, labels, measured["label_number"].to_numpy())
+    measured["focus"] = _focus(micrograph, regions)
     size = np.maximum(measured["bottom"] - measured["top"], measured["right"] - measured["left"])
     measured["left_out"] = np.select(
         [measured["touches_border"], size > params.crop_px],
@@ -96,15 +85,25 @@ def describe(
     return measured
 
 
-def _focus(
-    micrograph: Micrograph, labels: Labels, numbers: npt.NDArray[np.integer]
-) -> npt.NDArray[np.float64]:
-    grey = micrograph.astype(np.float64)
-    if grey.ndim == 3:
-        grey = grey.mean(axis=-1)
-    with np.errstate(invalid="ignore"):  # SciPy divides for the background too, if there is none
-        variance = np.asarray(ndimage.variance(ndimage.laplace(grey), labels, numbers), dtype=float)
-    mean = np.asarray(ndimage.mean(grey, labels, numbers), dtype=float)
+def _focus(micrograph: Micrograph, regions: Regions) -> npt.NDArray[np.float64]:
+    """Return `focus` of each nucleus; the image goes on beyond its edge as in a mirror."""
+    # The neighbours of the nuclei's pixels alone: nine tenths of a slide are background.
+    around = np.pad(micrograph, [(1, 1), (1, 1), (0, 0)][: micrograph.ndim], mode="symmetric")
+    width = around.shape[1]
+    flat = around.reshape(-1, *micrograph.shape[2:])
+    rows, columns = np.divmod(regions.pixels, micrograph.shape[1])
+    places = (rows + 1) * width + columns + 1
+
+    def grey(step: int) -> npt.NDArray[np.float64]:
+        pixels = flat[places + step].astype(np.float64)
+        grey: npt.NDArray[np.float64] = pixels if pixels.ndim == 1 else pixels.mean(axis=-1)
+        return grey
+
+    own = grey(0)
+    down, across = (grey(-step) + grey(step) for step in (width, 1))
+    laplacian = (-2 * own + down) + (-2 * own + across)
+    deviation = laplacian - regions.mean(laplacian)[regions.owner]
+    variance, mean = regions.mean(deviation * deviation), regions.mean(own)
     focus: npt.NDArray[np.float64] = variance / np.maximum(mean**2, 1.0)
     return focus
 

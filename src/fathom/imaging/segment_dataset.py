@@ -1,10 +1,8 @@
 """The label images of a whole data set, on all cores: found, or taken from its masks."""
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from fathom.ground.images import Labels, read_micrograph, write_labels
 from fathom.ground.output import written_whole
 from fathom.ground.processor import cores
 from fathom.ground.progress import track
+from fathom.ground.workers import Task, run
 from fathom.imaging.find_nuclei import FindNuclei, finder
 from fathom.imaging.params import NetworkSegmentation, Segmentation
 
@@ -100,18 +99,15 @@ def _written(jobs: list[_Job], store: ImageStore) -> Iterator[None]:
         key = job.key
         made = store.kept(key)
         if made is None:
-            missing.append((job, key, store))
+            missing.append((job, key))
         else:
             job.out.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(job.out) as part:
                 part.write_bytes(made.arrays["tiff"].tobytes())
             yield
-    # Workers start afresh: the thread that draws the progress bar must not be forked.
-    pool = ProcessPoolExecutor(min(cores(), len(missing)) or 1, mp_context=get_context("spawn"))
-    try:
-        yield from pool.map(_write, *zip(*missing, strict=True))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error the rest is not waited for
+    tasks = [Task(str(job.image), _write, (job, key, store)) for job, key in missing]
+    for _ in run(tasks, cores()):
+        yield
 
 
 def _write(job: _Job, key: str, store: ImageStore) -> None:

@@ -17,11 +17,12 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-from skimage.measure import find_contours, label
+from skimage.measure import label
 
 from fathom.models.onnx_model import Colour as Colour  # noqa: PLC0414 - for those who import it here
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_writer import NucleiBatch, NucleiWriter
+from fathom.results.outlines import Points, outlines, signed_area
 
 # Ids must be UUIDs, and the same on every run: they are derived from the nuclei's names.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "fathom/nucleus")
@@ -85,11 +86,12 @@ def features(
 ) -> Iterator[dict[str, object]]:
     """Yield the feature of each nucleus."""
     rows = batch.table.to_dict("records")
-    for row, inside in zip(rows, batch.masks, strict=True):
+    found = outlines(batch.masks)
+    for row, inside, rings in zip(rows, batch.masks, found, strict=True):
         yield {
             "type": "Feature",
             "id": str(uuid.uuid5(_NAMESPACE, row["nucleus"])),
-            "geometry": geometry(inside, row["top"], row["left"], grid.steps),
+            "geometry": geometry(inside, row["top"], row["left"], grid.steps, rings),
             "properties": _properties(row, grid, positive, colours),
         }
 
@@ -114,7 +116,6 @@ def _properties(
 
 
 Ring = list[list[float]]  # closed: the last [x, y] is the first
-Points = npt.NDArray[np.float64]
 
 # QuPath writes as many (`ROITypeAdapters.java`). Points of an outline lie half a pixel apart.
 DECIMALS = 2
@@ -125,6 +126,7 @@ def geometry(
     top: int,
     left: int,
     steps: tuple[float, float] = (1.0, 1.0),
+    rings: list[Points] | None = None,
 ) -> dict[str, object]:
     """Return the outline of a nucleus: a Polygon with its holes, or a MultiPolygon of its parts.
 
@@ -133,6 +135,7 @@ def geometry(
     inside : (h, w) bool, not all False
     top, left : row and column of its first pixel, px
     steps : px of the full-resolution image per px of `inside`, down and across
+    rings : its `outlines`, if they are known
 
     Returns
     -------
@@ -142,13 +145,12 @@ def geometry(
     the count of pixels by half a pixel a ring. Pixels that meet only at a corner are separate
     parts.
     """
-    rings = _rings(inside)
-    outer = [points for points in rings if _signed_area(points) > 0]
-    if len(outer) == 1:
+    rings = outlines([inside])[0] if rings is None else rings
+    if sum(signed_area(points) > 0 for points in rings) == 1:
         polygons = [rings]
     else:
         parts = label(inside, connectivity=1)
-        polygons = [_rings(parts == number) for number in range(1, parts.max() + 1)]
+        polygons = outlines([parts == number for number in range(1, parts.max() + 1)])
     corner, step = np.array([left, top]), np.array(steps[::-1])
     coordinates = [
         [_closed((points + corner) * step) for points in polygon] for polygon in polygons
@@ -158,33 +160,6 @@ def geometry(
     return {"type": "MultiPolygon", "coordinates": coordinates}
 
 
-def _rings(inside: npt.NDArray[np.bool_]) -> list[Points]:
-    """Return the open rings of (x, y) around the pixels, the outer ones first.
-
-    Outer rings run counterclockwise (with y down: clockwise to the eye), holes the other way, as
-    RFC 7946, section 3.1.6, wants it and `find_contours` leaves it.
-    """
-    # The padding closes outlines at the edge of the box; it shifts by one, and a pixel's corner,
-    # where coordinates start, lies half a pixel from its centre.
-    contours = find_contours(np.pad(inside, 1).astype(np.float64), 0.5)
-    rings = [_without_straight(points[:-1, ::-1] - 0.5) for points in contours]
-    return sorted(rings, key=lambda points: _signed_area(points) < 0)
-
-
 def _closed(points: Points) -> Ring:
     corners: Ring = points.round(DECIMALS).tolist()
     return [*corners, corners[0]]
-
-
-def _signed_area(points: Points) -> float:
-    """Return the area inside an open ring of (x, y), positive where it runs counterclockwise."""
-    x, y = points.T
-    return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) + x[-1] * y[0] - x[0] * y[-1]) / 2
-
-
-def _without_straight(points: Points) -> Points:
-    """Drop the points of an open ring at which it does not turn."""
-    step = np.diff(points, axis=0, prepend=points[-1:])
-    following = np.concatenate([step[1:], step[:1]])
-    corners: Points = points[step[:, 0] * following[:, 1] != step[:, 1] * following[:, 0]]
-    return corners

@@ -6,13 +6,27 @@ model's own means: a threshold, a network of the user's, or label images made el
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from platform import node
 
 import pandas as pd
 
 from fathom.datasets.masks import mask_of_array, read_mask
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, ModelError, SlideError
+from fathom.ground.heap import share_one_heap
 from fathom.ground.images import Labels, Micrograph
+from fathom.ground.progress import track
+from fathom.ground.workers import (
+    ATTEMPTS,
+    Done,
+    Ended,
+    Failed,
+    Task,
+    UnfitWorkerError,
+    outcomes,
+    scheduler,
+)
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
 from fathom.results.nuclei_writer import NucleiBatch
@@ -84,6 +98,7 @@ class Scorer:
         require_masks(model, given=masks)
         self.model = model
         self.reading = reading
+        self._segmenter, self._masks = segmenter, masks
         self._network = open_segmenter(model, segmenter)
 
     def open(self, slide: Path | Micrograph, um_per_px: float | None) -> Slide:
@@ -131,19 +146,45 @@ class Scorer:
     ) -> list[ScoredSlide | FathomError]:
         """Score slides and write the files of each; return what each came to, or what failed.
 
-        `done` holds what slides came to that are finished already, by their `base`.
+        `done` holds what slides came to that are finished already, by their `base`. The workers of
+        a cluster take a slide each, unless somebody watches: nuclei stay where they are found.
         """
+        if scheduler() and watch is None:
+            return self._score_on_cluster(slides, formats, done)
         found: list[ScoredSlide | FathomError] = []
         with SlideProgress(len(slides)) as progress:
             for number, slide in enumerate(slides, start=1):
                 try:
                     known = done.get(slide.base)
-                    found.append(known or self._write(slide, formats, number, progress, watch))
+                    found.append(known or self.write(slide, formats, number, progress, watch))
                 except FathomError as error:
                     found.append(error)
         return found
 
-    def _write(
+    def _score_on_cluster(
+        self, slides: Sequence[NewSlide], formats: Formats, done: Mapping[Path, ScoredSlide]
+    ) -> list[ScoredSlide | FathomError]:
+        own = self.model.path, self.model.sha256, self.reading, self._segmenter, self._masks
+        found: dict[Path, ScoredSlide | FathomError] = dict(done)
+        left = [slide for slide in slides if slide.base not in found]
+        tasks = [Task(slide.image, _score, (*own, slide, formats), None) for slide in left]
+        for number, outcome in track(outcomes(tasks, at_once=1), "scoring", len(tasks)):
+            slide = left[number]
+            match outcome:
+                case Done(value):
+                    found[slide.base] = value
+                case Failed(error):
+                    if isinstance(error, UnfitWorkerError) or not isinstance(error, FathomError):
+                        raise error
+                    found[slide.base] = error
+                case Ended(how):
+                    found[slide.base] = SlideError(
+                        f"{slide.path}: the process that scored it ended {how}, {ATTEMPTS} times, "
+                        "as the system ends one when memory runs out; nothing of it was written"
+                    )
+        return [found[slide.base] for slide in slides]
+
+    def write(
         self,
         new: NewSlide,
         formats: Formats,
@@ -164,6 +205,29 @@ class Scorer:
                     if watch:
                         watch(new, grid, tile.batch)
             return ScoredSlide(files.tally, slide.resolution)
+
+
+def _score(
+    model: Path,
+    sha256: str,
+    reading: Reading,
+    segmenter: Path | None,
+    masks: bool,
+    slide: NewSlide,
+    formats: Formats,
+) -> ScoredSlide:
+    """Score one slide in a worker, and write its files."""
+    scorer = _opened(model, reading, segmenter, masks)
+    if scorer.model.sha256 != sha256:
+        raise ModelError(f"{model}: is another file on {node()} than where the slides were listed")
+    with SlideProgress(1) as progress:
+        return scorer.write(slide, formats, 1, progress, None)
+
+
+@cache  # a worker opens its model once
+def _opened(model: Path, reading: Reading, segmenter: Path | None, masks: bool) -> Scorer:
+    share_one_heap()
+    return Scorer(OnnxModel(model), reading, segmenter=segmenter, masks=masks)
 
 
 def write_summaries(

@@ -20,10 +20,10 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import find_objects
 
 from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.crops import Scale, cut, describe, scale_of
+from fathom.imaging.regions import Regions
 from fathom.imaging.segmenter_network import SegmenterNetwork
 from fathom.imaging.window import Rectangle, Window
 from fathom.models.onnx_model import ModelCard, OnnxModel
@@ -156,18 +156,17 @@ def _score_tile(
 
 def _own_nuclei(labels: Labels, window: Window, largest_px: float, tissue: Touches) -> Labels:
     """Keep the nuclei that are the core's: in no other tile, not too large, on tissue; 1..n."""
-    kept = [False]
-    for number, (rows, columns) in enumerate(find_objects(labels), start=1):
-        y, x = np.nonzero(labels[rows, columns] == number)
-        # In pixels of the slide, and rounded half up, so that every window says the same.
-        top, left = window.frame.top + rows.start, window.frame.left + columns.start
-        centre = np.floor(top + y.mean() + 0.5), np.floor(left + x.mean() + 0.5)
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        kept.append(
-            window.core.holds(*centre)
-            and max(height, width) < largest_px
-            and tissue.touches(top, left, height, width)
-        )
+    regions = Regions.of(labels)
+    # In pixels of the slide, and rounded half up, so that every window says the same.
+    corners = regions.boxes[:, :2] + (window.frame.top, window.frame.left)
+    centres = np.floor(corners + regions.from_corners() + 0.5)
+    sizes = regions.boxes[:, 2:] - regions.boxes[:, :2]
+    narrow = sizes.max(axis=1, initial=0) < largest_px
+    kept = np.zeros(labels.max(initial=0) + 1, dtype=bool)
+    for number, centre, corner, size, fits in zip(
+        regions.labels, centres.tolist(), corners.tolist(), sizes.tolist(), narrow, strict=True
+    ):
+        kept[number] = fits and window.core.holds(*centre) and tissue.touches(*corner, *size)
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     own: Labels = numbers[labels]
     return own

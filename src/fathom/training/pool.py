@@ -1,30 +1,27 @@
 """Many cells at once, one on each core, with live progress; what the store holds is not trained.
 
-This process only hands out cells and reads what they left: torch is imported in the workers alone,
-with the instruction sets that the environment of this process says (`fathom.ground.numerics`).
+This process only hands out cells and reads what they left: torch is imported in the workers alone
+(`fathom.ground.workers`), with the instruction sets of the numerics. They find the crops and the
+store by their paths, so that they may be those of a cluster.
 """
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 import joblib
 import numpy as np
 import numpy.typing as npt
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from fathom.ground.errors import FathomError
-from fathom.ground.numerics import Numerics, pin
+from fathom.ground.numerics import Numerics
 from fathom.ground.progress import progress_bar
+from fathom.ground.workers import Task, run, scheduler
 from fathom.training.cell import Cell, Epoch, Shown, Trained
 from fathom.training.identity import gpu, keys_of
 from fathom.training.store import Store
@@ -80,20 +77,34 @@ def _train_all(work: dict[str, Work], numerics: Numerics, store: Store, at_once:
     """Train in new processes, even a single cell: this one may have loaded other kernels."""
     if not work:
         return
-    pin(numerics)
     cells = [cell for cell, _ in work.values()]
-    with tempfile.TemporaryDirectory(prefix="fathom-cells-") as name:
-        folder = Path(name)
+    with _shared_folder(store) as folder:
         path = folder / "board"
         board = np.memmap(path, np.float64, "w+", shape=(len(cells), FIELDS))
         crops = _written({id(shown): shown for _, shown in work.values()}, folder)
-        jobs = [
-            (crops[id(shown)], cell, key, numerics, store, _Reporter(path, number, os.getpid()))
+        tasks = [
+            Task(
+                str(cell),
+                _train,
+                (crops[id(shown)], cell, key, numerics, store, _Reporter(path, number)),
+                numerics,
+            )
             for number, (key, (cell, shown)) in enumerate(work.items())
         ]
         with _progress(board, cells):
-            for number, last in _results(jobs, min(at_once, len(cells))):
+            for number, last in run(tasks, at_once):
                 print(_finished(cells[number], last), file=sys.stderr)
+
+
+@contextmanager
+def _shared_folder(store: Store) -> Iterator[Path]:
+    """Yield a folder that all workers see, while the context lasts."""
+    beside: Path | None = None
+    if scheduler():
+        beside = store.folder
+        beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fathom-cells-", dir=beside) as name:
+        yield Path(name)
 
 
 def _written(shown: Mapping[int, Shown], folder: Path) -> dict[int, Path]:
@@ -113,47 +124,31 @@ def _read(folder: Path) -> Shown:
     return Shown(np.load(folder / "crops.npy", mmap_mode="r"), np.load(folder / "targets.npy"))
 
 
-def _results(jobs: Sequence[tuple[Any, ...]], at_once: int) -> Iterator[tuple[int, Epoch]]:
-    """Yield what `_train` returns, as cells finish; they begin in the order of `jobs`."""
-    executor = ProcessPoolExecutor(at_once)
-    try:
-        for done in as_completed([executor.submit(_train, *job) for job in jobs]):
-            yield done.result()
-    except TerminatedWorkerError:
-        raise FathomError(
-            "a process that trained a network was ended from outside, as the system does when "
-            "memory runs out. Run this again: what is finished is kept, the rest goes on"
-        ) from None
-    finally:
-        executor.shutdown(wait=True, kill_workers=True)
-
-
 @dataclass(frozen=True)
 class _Reporter:
     """Writes a cell's progress on the board that the processes share."""
 
     board: Path
     number: int  # the cell's row
-    parent: int  # process id
 
     def __call__(self, epoch: Epoch) -> None:
-        if self.parent not in (os.getpid(), os.getppid()):
-            os._exit(1)  # the stage was killed: nobody waits for this cell any more
         told = np.array([epoch.epoch, epoch.train_loss, epoch.validation_loss])
-        with self.board.open("r+b") as board:
+        with suppress(OSError), self.board.open("r+b") as board:  # the stage may be gone
             board.seek(self.number * told.nbytes)
             board.write(told.tobytes())
 
 
 def _train(
     crops: Path, cell: Cell, key: str, numerics: Numerics, store: Store, report: _Reporter
-) -> tuple[int, Epoch]:
-    """Train one cell in a worker, into the store."""
+) -> Epoch:
+    """Train one cell in a worker, into the store; return its last epoch."""
     from fathom.training.training import train_cell  # noqa: PLC0415  torch, in workers alone
 
-    trained = train_cell(_read(crops), cell, store.at(key, cell), report, numerics)
-    store.finish(key, cell, trained)
-    return report.number, trained.history[-1]
+    trained = store.finished(key)  # another worker may have been there before its machine was lost
+    if trained is None:
+        trained = train_cell(_read(crops), cell, store.at(key, cell), report, numerics)
+        store.finish(key, cell, trained)
+    return trained.history[-1]
 
 
 @contextmanager
