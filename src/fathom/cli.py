@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fathom.commands import data, networks, results, slides
+from fathom.commands import data, networks, recovery, results, slides
 from fathom.commands.examples import epilog
 from fathom.commands.words import Exit
 from fathom.ground.errors import FathomError
@@ -25,7 +25,7 @@ app = typer.Typer(
 # at once.
 COMMANDS = {
     "Your images": (data.new, data.check),
-    "Networks": (networks.lines, networks.runs, networks.cells),
+    "Networks": (networks.lines, networks.runs, networks.cells, recovery.recover),
     "Results": (results.table, results.why, results.report, results.compare, results.verify),
     "A trained network": (slides.predict, slides.package),
 }
