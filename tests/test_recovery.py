@@ -99,6 +99,36 @@ def test_the_list_of_busy_files_of_a_killed_process_is_deleted(project, capsys, 
     assert ".dvc/tmp/rwlock: was left by a process that was killed" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC about pygtrie
+def test_a_damaged_file_of_the_cache_is_never_taken_for_the_whole_one(project, capsys):
+    """DVC alone restores it and says that nothing changed."""
+    make = "from pathlib import Path; Path('two').mkdir(); Path('two/a').write_bytes(b'a' * 5000)"
+    Path("two.py").write_text(f"{make}; Path('one').write_bytes(b'b' * 5000)")
+    entry = "  two:\n    cmd: python two.py\n    outs: [one, two]\n"
+    Path("dvc.yaml").write_text(f"stages:\n{entry}")
+    with Repo() as repo:
+        repo.reproduce()
+    whole = {name: Path(name).read_bytes() for name in ("one", "two/a")}
+    capsys.readouterr()
+    recover(cache=True)
+    assert capsys.readouterr().out == "every file in DVC's cache and of its outputs is whole\n"
+    for path in Path(".dvc/cache/files").rglob("*"):
+        if path.is_file() and path.suffix != ".dir":
+            path.chmod(0o644)
+            path.write_bytes(b"c" + path.read_bytes()[1:])
+            path.chmod(0o444)
+    Path("one").unlink()
+    Path("two/a").unlink()
+    with Repo() as repo:
+        repo.checkout()
+        assert repo.status() == {}
+    recover(cache=True)
+    assert capsys.readouterr().err.count("is damaged; deleted") == 2
+    with Repo() as repo:
+        repo.reproduce()
+    assert {name: Path(name).read_bytes() for name in whole} == whole
+
+
 def test_while_dvc_is_at_work_nothing_is_touched(project, capsys):
     """Neither where it holds its lock, nor where it runs a stage and a file is busy."""
     lock, rwlock = project / "dvc.lock", project / ".dvc" / "tmp" / "rwlock"

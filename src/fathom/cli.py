@@ -11,6 +11,7 @@ from fathom.commands import data, networks, recovery, results, slides
 from fathom.commands.examples import epilog
 from fathom.commands.words import Exit
 from fathom.ground.errors import FathomError
+from fathom.ground.refusals import refusal
 
 app = typer.Typer(
     name="fathom",
@@ -65,6 +66,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("fathom: interrupted", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
-    except Exception:
+    except Exception as error:
+        if refused := refusal(error):
+            print(f"fathom: {refused}", file=sys.stderr)
+            sys.exit(Exit.MISTAKE)
         traceback.print_exc()
         sys.exit(Exit.FAULT)

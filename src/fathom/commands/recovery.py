@@ -1,4 +1,4 @@
-"""The command `recover`: what a killed `dvc repro` left, mended, so that the next one can begin.
+"""The command `recover`: what a killed `dvc repro` or a failing disk left, mended.
 
 DVC 3.67 writes dvc.lock (`dvc.utils.serialize._dump_data`) and its list of busy files,
 .dvc/tmp/rwlock (`dvc.rwlock._edit_rwlock`), in place: a kill in that moment leaves the half of a
@@ -7,13 +7,17 @@ for that one.
 """
 
 import fcntl
+import hashlib
 import json
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 LOCKS = ("dvc.lock", "data/dvc.lock")
 TEMPORARY = Path(".dvc/tmp")
@@ -21,7 +25,16 @@ RWLOCK = TEMPORARY / "rwlock"
 STAGE = re.compile(r"^  \S.*:$", re.MULTILINE)  # where an entry of dvc.lock begins
 
 
-def recover() -> None:
+def recover(
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache",
+            help="Hash every file of DVC's cache and of its outputs too; what is damaged is named, "
+            "and restored or made again by the next `dvc pull` or `make repro`.",
+        ),
+    ] = False,
+) -> None:
     """Mend what a killed `dvc repro` left, that the next one can begin. `make repro` does it first.
 
     What was lost of dvc.lock is the entry that was being written, and those behind it: their stages
@@ -33,6 +46,8 @@ def recover() -> None:
             for name in LOCKS:
                 _mend_lock(Path(name))
             _mend_rwlock(RWLOCK)
+            if cache:
+                _mend_cache()
 
 
 @contextmanager
@@ -107,6 +122,58 @@ def _mend_rwlock(path: Path) -> None:
     if path.is_file() and ((busy := _busy(path)) is None or _pids(busy)):
         path.unlink()
         print(f"{path}: was left by a process that was killed; deleted", file=sys.stderr)
+
+
+def _mend_cache() -> None:
+    """Delete what is damaged in the cache; let DVC see an output that is not what it takes it for.
+
+    DVC trusts a read-only file of its cache, and one that it hashed before, by time and size.
+    """
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        cache = Path(repo.cache.local.path)
+    damaged = [path for path in sorted(cache.rglob("*")) if path.is_file() and _is_damaged(path)]
+    for path in damaged:
+        path.unlink()
+        print(f"{path}: is damaged; deleted", file=sys.stderr)
+    wrong = [path for name in LOCKS for path in _wrong_outputs(Path(name), cache)]
+    for path in wrong:
+        path.touch()
+        print(f"{path}: is not what dvc.lock says", file=sys.stderr)
+    if damaged or wrong:
+        print("'dvc checkout', 'dvc pull' or 'make repro' brings them back", file=sys.stderr)
+    else:
+        print("every file in DVC's cache and of its outputs is whole")
+
+
+def _is_damaged(path: Path) -> bool:
+    named = (path.parent.name + path.name).removesuffix(".dir")
+    return re.fullmatch("[0-9a-f]{32}", named) is not None and _md5(path) != named
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+
+
+def _wrong_outputs(lock: Path, cache: Path) -> Iterator[Path]:
+    """Yield the files of the outputs whose content is not what a lock file says."""
+    import yaml
+
+    if not lock.is_file():
+        return
+    told = yaml.load(lock.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    for out in (out for stage in told["stages"].values() for out in stage.get("outs", [])):
+        path, named = lock.parent / out["path"], str(out.get("md5", ""))
+        listed = {path: named}
+        if named.endswith(".dir"):
+            kept = cache / named[:2] / named[2:]
+            files = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else []
+            listed = {path / one["relpath"]: one["md5"] for one in files}
+        for file, expected in listed.items():
+            if expected and file.is_file() and _md5(file) != expected:
+                yield file
 
 
 def _busy(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,72 @@
+"""The short form of benchmarks/kills.py: three kills of the first stages, three of `--resume`."""
+
+import shutil
+import signal
+
+import kills
+import pytest
+import tifffile
+from conftest import draw_field
+from tiny_model import write_model
+from tiny_project import Started, hashes, write_project
+
+# As `make repro` does it.
+FIRST_STAGES = ("sh", "-c", "fathom recover && dvc repro segment")
+OUTPUTS = ("data/audit_images", "data/labels", "data/checked.txt")
+
+
+def test_instants_are_spread_over_the_whole_time_and_fall_into_stages():
+    instants = kills.drawn(3, 100.0)
+    assert [int(instant // 10) for instant, _ in instants] == list(range(10))
+    assert {kind for _, kind in instants} == set(kills.SIGNALS)
+    assert instants == kills.drawn(3, 100.0) != kills.drawn(4, 100.0)
+    began = [("check", 2.0), ("segment", 5.0)]
+    assert kills.place_of(1.5, began) == ("", 1.5)
+    assert kills.place_of(6.5, began) == ("segment", 1.5)
+
+
+def test_a_process_that_outlives_its_group_is_found_and_ended(tmp_path):
+    script = "sleep 60 & setsid sleep 61 & wait"
+    started = Started(("sh", "-c", script), tmp_path)
+    while len(started._left()) < 3:
+        assert started.seconds < 20
+    started.signal(signal.SIGKILL)
+    assert started.ended(5) == -signal.SIGKILL
+    assert started.orphans(patience=0.2) == ["sleep 61"]
+    assert started.orphans(patience=0.2) == []
+
+
+@pytest.mark.long
+def test_a_pipeline_that_is_killed_and_started_again_writes_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(kills, "KILLS", 3)
+    fresh = tmp_path / "fresh"
+    write_project(fresh)
+    shutil.copytree(fresh, tmp_path / "whole", symlinks=True)
+    whole = kills.undisturbed(tmp_path / "whole", FIRST_STAGES)
+    assert [name for name, _ in whole["began"]] == ["check", "audit_images", "segment"]
+    run = kills.disturbed(fresh, FIRST_STAGES, 0, whole)
+    assert run["failed"] == []
+    assert sum(kill["signal"] is not None for kill in run["kills"]) >= 2
+    assert [kill for kill in run["kills"] if kill.get("orphans")] == []
+    assert hashes(fresh, OUTPUTS) == hashes(tmp_path / "whole", OUTPUTS)
+    assert kills.locked(fresh) == kills.locked(tmp_path / "whole")
+    assert kills.damaged_in_cache(fresh) == []
+
+
+@pytest.mark.long
+def test_scoring_that_is_killed_and_resumed_writes_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(kills, "KILLS", 3)
+    monkeypatch.setattr(kills, "RESULTS", tmp_path / "kills.json")
+    (tmp_path / "fresh" / "slides").mkdir(parents=True)
+    for seed in range(6):
+        tifffile.imwrite(
+            tmp_path / "fresh" / "slides" / f"{seed}.tif", draw_field(seed, 16, 320)[0]
+        )
+    (tmp_path / "fresh" / "models").mkdir()
+    write_model(tmp_path / "fresh" / "models" / "small.onnx", um_per_px=None)
+    (tmp_path / "fresh" / "src").symlink_to(kills.ROOT / "src")
+    known = {"code": "of this test"}
+    kills.going_on(tmp_path, "predict", kills.SCORE, ["scored"], known, 1, lambda _: {})
+    [run] = kills.kept("predict", known)
+    assert run["same_bytes"], run
+    assert run["failed"] == []
