@@ -174,9 +174,10 @@ def whole_pipeline(work: Path) -> tuple[Path, dict]:
         return fresh, known
     shutil.rmtree(work, ignore_errors=True)
     fresh.mkdir(parents=True)
+    copied = code()
     write_project(fresh)
     shutil.copytree(fresh, there, symlinks=True)
-    whole = undisturbed(there, REPRO) | {"code": code()}
+    whole = undisturbed(there, REPRO) | {"code": copied}
     told.write_text(json.dumps(whole | {"hashes": hashes(there, OUTPUTS), "locked": locked(there)}))
     return fresh, json.loads(told.read_text())
 

@@ -63,7 +63,7 @@ def write_project(folder: Path) -> None:
 
 
 def code() -> str:
-    """Return a hash of all that the pipeline runs and reads of the checkout."""
+    """Return a hash of all that the pipeline runs of the checkout, and of the study's params."""
     names = [*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
     names += [ROOT / name for name in ("dvc.yaml", "params.yaml", "Makefile", ".dvcignore")]
     digest = hashlib.sha256()

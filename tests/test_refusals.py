@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from shutil import which
 
 import pytest
 import tifffile
