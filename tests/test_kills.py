@@ -36,21 +36,50 @@ def test_a_process_that_outlives_its_group_is_found_and_ended(tmp_path):
     assert started.orphans(patience=0.2) == []
 
 
-@pytest.mark.long
-def test_a_pipeline_that_is_killed_and_started_again_writes_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(kills, "KILLS", 3)
-    fresh = tmp_path / "fresh"
-    write_project(fresh)
-    shutil.copytree(fresh, tmp_path / "whole", symlinks=True)
-    whole = kills.undisturbed(tmp_path / "whole", FIRST_STAGES)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return a fresh project, one in which the first stages have run, and when they began."""
+    folder = tmp_path_factory.mktemp("project")
+    write_project(folder / "fresh")
+    shutil.copytree(folder / "fresh", folder / "whole", symlinks=True)
+    whole = kills.undisturbed(folder / "whole", FIRST_STAGES)
     assert [name for name, _ in whole["began"]] == ["check", "audit_images", "segment"]
-    run = kills.disturbed(fresh, FIRST_STAGES, 0, whole)
+    return folder / "fresh", folder / "whole", whole
+
+
+def assert_same(folder, whole):
+    assert hashes(folder, OUTPUTS) == hashes(whole, OUTPUTS)
+    assert kills.locked(folder) == kills.locked(whole)
+    assert kills.damaged_in_cache(folder) == []
+    assert kills.litter(folder) == []
+
+
+@pytest.mark.long
+def test_a_pipeline_that_is_killed_and_started_again_writes_the_same_bytes(
+    project, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(kills, "KILLS", 3)
+    fresh, there, whole = project
+    folder = shutil.copytree(fresh, tmp_path / "killed", symlinks=True)
+    run = kills.disturbed(folder, FIRST_STAGES, 0, whole)
     assert run["failed"] == []
     assert sum(kill["signal"] is not None for kill in run["kills"]) >= 2
     assert [kill for kill in run["kills"] if kill.get("orphans")] == []
-    assert hashes(fresh, OUTPUTS) == hashes(tmp_path / "whole", OUTPUTS)
-    assert kills.locked(fresh) == kills.locked(tmp_path / "whole")
-    assert kills.damaged_in_cache(fresh) == []
+    assert_same(folder, there)
+
+
+@pytest.mark.long
+def test_of_two_at_once_the_second_says_who_is_busy_and_the_first_is_done(project, tmp_path):
+    fresh, there, _ = project
+    folder = shutil.copytree(fresh, tmp_path / "twice", symlinks=True)
+    first = Started(FIRST_STAGES, folder)
+    while not any(name == "audit_images" for name, _ in first.began):
+        assert first.running
+    second = Started(FIRST_STAGES, folder)
+    assert second.ended(60) not in (0, None)
+    assert "is busy, it is being blocked by" in "".join(second.said)
+    assert first.ended() == 0
+    assert_same(folder, there)
 
 
 @pytest.mark.long
