@@ -31,6 +31,8 @@ WRITTEN = ("metrics/", "plots/", "docs/pictures/", "verdicts/", "report/tables/"
 LOCKS = ("dvc.lock", "data/dvc.lock")
 BEGINS = re.compile(r"(?:Running stage|Stage) '([^']+)'(?::| is cached)")
 MARK = "FATHOM_STARTED"  # the variable by which a process and its children are found
+# A shell has what it runs in the background ignore SIGINT, and children inherit that.
+AS_USUAL = ("env", "--default-signal=INT,TERM")
 PATIENCE_S = 60.0  # for a process that was asked to end
 
 
@@ -94,7 +96,7 @@ class Started:
         self.said: list[str] = []
         self.began: list[tuple[str, float]] = []  # stage, seconds since the program was started
         self._process = subprocess.Popen(
-            list(command),
+            [*AS_USUAL, *command],
             cwd=folder,
             env=environment(folder) | (changes or {}) | {MARK: self._mark},
             stdout=subprocess.PIPE,
@@ -108,10 +110,11 @@ class Started:
 
     def _read(self) -> None:
         assert self._process.stdout
-        for line in self._process.stdout:
-            if found := BEGINS.match(line):
-                self.began.append((found[1], self.seconds))
-            self.said.append(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                if found := BEGINS.match(line):
+                    self.began.append((found[1], self.seconds))
+                self.said.append(line)
 
     @property
     def seconds(self) -> float:

@@ -29,11 +29,11 @@ def test_a_process_that_outlives_its_group_is_found_and_ended(tmp_path):
     script = "sleep 60 & setsid sleep 61 & wait"
     started = Started(("sh", "-c", script), tmp_path)
     while len(started._left()) < 3:
-        assert started.seconds < 20
+        assert started.seconds < 60
     started.signal(signal.SIGKILL)
-    assert started.ended(5) == -signal.SIGKILL
+    assert started.ended(60) == -signal.SIGKILL
     assert started.orphans(patience=0.2) == ["sleep 61"]
-    assert started.orphans(patience=0.2) == []
+    assert started.orphans() == []
 
 
 @pytest.fixture(scope="module")

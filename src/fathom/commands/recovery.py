@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from fathom.ground.errors import FathomError
 
 LOCKS = ("dvc.lock", "data/dvc.lock")
 TEMPORARY = Path(".dvc/tmp")
@@ -129,10 +132,7 @@ def _mend_cache() -> None:
 
     DVC trusts a read-only file of its cache, and one that it hashed before, by time and size.
     """
-    from dvc.repo import Repo
-
-    with Repo() as repo:
-        cache = Path(repo.cache.local.path)
+    cache = _cache() / "files" / "md5"
     damaged = [path for path in sorted(cache.rglob("*")) if path.is_file() and _is_damaged(path)]
     for path in damaged:
         path.unlink()
@@ -145,6 +145,17 @@ def _mend_cache() -> None:
         print("'dvc checkout', 'dvc pull' or 'make repro' brings them back", file=sys.stderr)
     else:
         print("every file in DVC's cache and of its outputs is whole")
+
+
+def _cache() -> Path:
+    """Ask DVC where its cache is; importing it would make it a dependency of every command."""
+    try:
+        done = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise FathomError(
+            f"'dvc cache dir' failed ({error}): run this in a project of DVC's, with DVC installed"
+        ) from None
+    return Path(done.stdout.strip())
 
 
 def _is_damaged(path: Path) -> bool:
