@@ -25,7 +25,9 @@ HEADLINE := best_network|classifier|failed_networks|first_network|test_nuclei
 .DELETE_ON_ERROR:
 
 # A row of params.yaml that no stage could be made of is said before any work.
+# What an earlier run left that was killed is mended first.
 repro: $(STAMP)
+	@fathom recover
 	@fathom runs > /dev/null
 	dvc repro
 	@fathom table
@@ -33,6 +35,7 @@ repro: $(STAMP)
 	@echo "The report, all of this on one page: report/index.html"
 
 verify: $(STAMP)
+	@fathom recover
 	dvc repro
 	@fathom verify
 

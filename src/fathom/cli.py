@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from fathom.commands import data, networks, results, slides
+from fathom.commands import data, networks, recovery, results, slides
 from fathom.commands.examples import epilog
 from fathom.commands.words import Exit
 from fathom.ground.errors import FathomError
+from fathom.ground.refusals import refusal
 
 app = typer.Typer(
     name="fathom",
@@ -25,7 +26,7 @@ app = typer.Typer(
 # at once.
 COMMANDS = {
     "Your images": (data.new, data.check),
-    "Networks": (networks.lines, networks.runs, networks.cells),
+    "Networks": (networks.lines, networks.runs, networks.cells, recovery.recover),
     "Results": (results.table, results.why, results.report, results.compare, results.verify),
     "A trained network": (slides.predict, slides.package),
 }
@@ -65,6 +66,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("fathom: interrupted", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
-    except Exception:
+    except Exception as error:
+        if refused := refusal(error):
+            print(f"fathom: {refused}", file=sys.stderr)
+            sys.exit(Exit.MISTAKE)
         traceback.print_exc()
         sys.exit(Exit.FAULT)

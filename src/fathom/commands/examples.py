@@ -15,6 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "runs": ("fathom runs", "fathom runs --json"),
     "cells": ("fathom cells", "fathom cells --prune --days 90"),
+    "recover": ("fathom recover", "fathom recover --cache"),
     "table": ("fathom table", "fathom table --markdown", "fathom table --json"),
     "why": ("fathom why", "fathom why vgg-13", "fathom why vgg-13 --next"),
     "report": ("fathom report", "fathom report --out study.html --no-open", "fathom report --json"),
