@@ -28,6 +28,7 @@ from fathom.scoring.output_folder import (
     slides_done,
 )
 from fathom.scoring.scorer import NewSlide, Reading, Scorer, write_summaries
+from fathom.scoring.slide_process import score_apart
 from fathom.scoring.tiles import TILE_PX
 
 PATIENT_COLUMNS = ("image", "patient")
@@ -159,6 +160,9 @@ def predict_slides(
         Before any work, where the model or the folder cannot be used, or two slides would write
         the same files. After all of it, where something is to be said of a slide: one that cannot
         be scored does not stop the others, and leaves no file. Where none can, there is no summary.
+
+    Several slides are scored in a process apart (`fathom.scoring.slide_process`). A script that
+    calls this does so under `if __name__ == "__main__":`, as with `multiprocessing`.
     """
     network, formats = OnnxModel(model), formats or Formats()
     if not force:
@@ -169,7 +173,7 @@ def predict_slides(
     require_free(new, out, formats, overwrite=overwrite, resume=resume)
     done = slides_done(new, formats, scorer) if resume else {}
     require_writable(out)
-    outcomes = scorer.score(new, formats, done=done)
+    outcomes = score_apart(scorer, new, formats, done=done)
     return write_summaries(new, outcomes, network.card, out, names)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from fathom.datasets.masks import mask_of_array, read_mask
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, ModelError
 from fathom.ground.images import Labels, Micrograph
 from fathom.models.onnx_model import ModelCard, OnnxModel
 from fathom.results.coordinates import PixelGrid
@@ -27,7 +27,7 @@ from fathom.results.summary import (
     write_summary,
 )
 from fathom.scoring.segmenter import open_segmenter, require_masks
-from fathom.scoring.slide_progress import SlideProgress
+from fathom.scoring.slide_progress import Place, SlideProgress
 from fathom.scoring.stream import Tile, measure_slide, stream
 from fathom.scoring.tiles import TILE_PX, require_tile
 from fathom.slides.opening import open_slide, slide_of
@@ -84,7 +84,13 @@ class Scorer:
         require_masks(model, given=masks)
         self.model = model
         self.reading = reading
+        self._given = segmenter, masks
         self._network = open_segmenter(model, segmenter)
+
+    def __reduce__(self) -> tuple[Callable[..., "Scorer"], tuple[object, ...]]:
+        """Cross to another process as what it was made of: networks are opened there anew."""
+        model = self.model
+        return _reopened, (model.path, model.sha256, self.reading, *self._given)
 
     def open(self, slide: Path | Micrograph, um_per_px: float | None) -> Slide:
         """Open a file, or an array, at the resolution and with the channels of the model."""
@@ -128,14 +134,17 @@ class Scorer:
         *,
         done: Mapping[Path, ScoredSlide],
         watch: Watch | None = None,
+        place: Place | None = None,
     ) -> list[ScoredSlide | FathomError]:
         """Score slides and write the files of each; return what each came to, or what failed.
 
-        `done` holds what slides came to that are finished already, by their `base`.
+        `done` holds what slides came to that are finished already, by their `base`; `place` is that
+        of the first slide among those of a call, if it is not the first of these.
         """
         found: list[ScoredSlide | FathomError] = []
-        with SlideProgress(len(slides)) as progress:
-            for number, slide in enumerate(slides, start=1):
+        first, of = place or Place(1, len(slides))
+        with SlideProgress(of) as progress:
+            for number, slide in enumerate(slides, start=first):
                 try:
                     known = done.get(slide.base)
                     found.append(known or self._write(slide, formats, number, progress, watch))
@@ -164,6 +173,16 @@ class Scorer:
                     if watch:
                         watch(new, grid, tile.batch)
             return ScoredSlide(files.tally, slide.resolution)
+
+
+def _reopened(
+    model: Path, sha256: str, reading: Reading, segmenter: Path | None, masks: bool
+) -> Scorer:
+    """Return a scorer in another process than the one that opened its model."""
+    opened = OnnxModel(model)
+    if opened.sha256 != sha256:
+        raise ModelError(f"{model}: was changed while it was in use; start the call again")
+    return Scorer(opened, reading, segmenter=segmenter, masks=masks)
 
 
 def write_summaries(

@@ -1,0 +1,85 @@
+"""A slide that ends the process it is read in: it is named, the others are done."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import draw_field
+from tiny_model import write_model
+
+from fathom.ground.errors import FathomError
+from fathom.models.onnx_model import OnnxModel
+from fathom.results.slide_files import Formats
+from fathom.scoring.predict import predict_slides
+from fathom.scoring.scorer import NewSlide, Reading, Scorer
+from fathom.scoring.slide_process import score_apart
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx", um_per_px=None)
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Two slides of a moment, and between them one of seconds."""
+    names = [tmp_path / f"{name}.tif" for name in ("good1", "large", "good2")]
+    field = draw_field(3)[0]
+    for name in names:
+        tifffile.imwrite(name, np.tile(field, (10, 10)) if name.stem == "large" else field)
+    return names
+
+
+def kill_the_reader(out, found):
+    """End the process that writes the large slide: its number stands in its files' names."""
+    deadline = time.monotonic() + 60
+    while not found and time.monotonic() < deadline:
+        for part in out.glob(".large.*.part"):
+            found.append(int(re.search(r"\.(\d+)\.part", part.name)[1]))
+        time.sleep(0.01)
+    os.kill(found[0], signal.SIGKILL)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_slide_that_ends_its_process_is_named_and_the_others_are_done(
+    model_file, slides, tmp_path
+):
+    out, found = tmp_path / "out", []
+    killer = threading.Thread(target=kill_the_reader, args=(out, found))
+    killer.start()
+    with pytest.raises(FathomError, match="1 of 3 images could not be scored") as raised:
+        predict_slides(model_file, slides, out)
+    killer.join()
+    assert found[0] != os.getpid()
+    assert f"{slides[1]}: the process that read it was ended by SIGKILL" in str(raised.value)
+    kinds = ("geojson", "parquet", "png")
+    whole = sorted([f"{name}.{kind}" for name in ("good1", "good2") for kind in kinds])
+    assert sorted(contents(out)) == sorted([*whole, "summary.csv"])  # and no half file
+
+
+def test_apart_or_not_the_files_have_the_same_bytes(model_file, slides, tmp_path):
+    scorer = Scorer(OnnxModel(model_file), Reading())
+    for name, score in (("apart", score_apart), ("here", Scorer.score)):
+        new = [NewSlide(path, path.name, tmp_path / name / path.stem) for path in slides[::2]]
+        score(scorer, new, Formats(), done={})
+    assert len(contents(tmp_path / "apart")) == 6
+    assert contents(tmp_path / "apart") == contents(tmp_path / "here")
+
+
+def test_a_model_that_was_changed_meanwhile_is_not_taken_for_the_same(tmp_path):
+    import pickle
+
+    model = write_model(tmp_path / "m.onnx", um_per_px=None)
+    crossing = pickle.dumps(Scorer(OnnxModel(model), Reading()))
+    assert pickle.loads(crossing).model.sha256 == OnnxModel(model).sha256
+    write_model(model, um_per_px=0.5)
+    with pytest.raises(FathomError, match="was changed while it was in use"):
+        pickle.loads(crossing)
