@@ -20,9 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import fathom.slides.czi_reader
-import fathom.slides.openslide_reader
-import fathom.slides.zarr_reader  # noqa: F401 - so that not every process imports them
 import numpy as np
 import tifffile
 from hostile_input import (
@@ -39,6 +36,9 @@ from hostile_input import (
     where_of,
 )
 
+import fathom.slides.czi_reader
+import fathom.slides.openslide_reader
+import fathom.slides.zarr_reader  # noqa: F401 - so that not every process imports them
 from fathom.datasets.masks import read_mask
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph
@@ -51,7 +51,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 LIMIT_BYTES = 2 * 2**30
 PIXELS = 300, 420  # height, width
 BLOCK_OF_FILES = BLOCK // 10
-_OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Unable to allocate", "Cannot allocate", "out of memory")
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "MemoryError",
+    "Unable to allocate",
+    "Cannot allocate",
+    "out of memory",
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def write_good(folder: Path) -> None:
     from tiny_model import write_model  # noqa: PLC0415
 
     colour = write.picture(*PIXELS)
-    grey = np.kron(draw_field(3)[0], np.ones((2, 2), np.uint16))[: PIXELS[0]]
+    grey = np.tile(draw_field(3)[0], (2, 3))[: PIXELS[0], : PIXELS[1]]
     labels = np.zeros(PIXELS, np.uint16)
     for number in range(1, 20):
         top, left = 14 * number, 20 * number

@@ -6,8 +6,8 @@ python benchmarks/hostile_input.py files 5000 --out benchmarks/results/hostile_i
 Texts are drawn by hypothesis, 500 a block, the block's number being the seed; files are good ones
 with changed bytes, case n of a kind being the seed n. Each case comes to one outcome: read, refused
 in a sentence, a traceback, more than 10 s of processor time, more memory than 2 GiB, or the end of
-the interpreter. Blocks that are done stand in the result file, and the same call goes on from there.
-Exit code 1 where a case was neither read nor refused.
+the interpreter. Blocks that are done stand in the result file, and the same call goes on from
+there. Exit code 1 where a case was neither read nor refused.
 """
 
 import argparse

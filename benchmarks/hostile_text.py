@@ -85,7 +85,9 @@ def _damaged(content: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
         lambda drawn: drawn[0][: drawn[1]] + drawn[2] + drawn[0][drawn[1] :]
     )
     cut = st.tuples(content, st.integers(0, 400)).map(lambda drawn: drawn[0][: drawn[1]])
-    return st.one_of(content, content, content, tear, cut, content.map(lambda b: b"\xef\xbb\xbf" + b))
+    return st.one_of(
+        content, content, content, tear, cut, content.map(lambda b: b"\xef\xbb\xbf" + b)
+    )
 
 
 def _cell(text: str) -> str:
@@ -163,7 +165,7 @@ def read_images_csv(path: Path) -> bool:
 
 
 def read_annotations_csv(path: Path) -> bool:
-    """The same, and look up the nuclei that the points lie in."""
+    """Do the same, and look up the nuclei that the points lie in."""
     images = path.parent / "images.csv"
     images.write_text("image,slide,patient\nimages/a.tif,s1,p1\nimages/b.tif,s2,p2\n")
     if not read_images_csv(path):
@@ -181,7 +183,12 @@ _PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 # YAML that has surprised someone: tags, anchors, times, octals, documents, merge keys.
 YAML_NASTY = (
-    *("!!python/object/apply:os.system ['false']", "!!python/name:os.system", "!!int x", "!!bool x"),
+    *(
+        "!!python/object/apply:os.system ['false']",
+        "!!python/name:os.system",
+        "!!int x",
+        "!!bool x",
+    ),
     *("!!float x", "!!timestamp x", "!!binary x", "!!set {a}", "!unknown 1", "2001-99-99", "1:99"),
     *("0b_", "0o9", "0x", "1_000", "~", "{}", "[]", "{a: b}", "[1, [2]]", "&a [*a]", "*nowhere"),
     *("<<: {a: 1}", "<<: 1", "? [a]", "'", '"', "|\n x", ">", "%YAML 3.0", "---", "...", "\t", "#"),
@@ -254,10 +261,14 @@ def _read_sections(path: Path) -> None:
         value_at(path, "architectures")
 
 
-_NUMBERS = st.one_of(st.sampled_from(["1", "2", "3", "8", "32", "0", "65537", "007", "٣", "9" * 50]))
+_NUMBERS = st.one_of(
+    st.sampled_from(["1", "2", "3", "8", "32", "0", "65537", "007", "٣", "9" * 50])
+)
 _LAYER = st.one_of(
     st.tuples(_NUMBERS, _NUMBERS).map(lambda n: f"{n[0]}conv{n[1]}x{n[1]}"),
-    st.sampled_from(["32conv3x3", "mp2x2", "fc32", "gap", "o", "16conv3x3/2", "mp2x3", "conv", "res"]),
+    st.sampled_from(
+        ["32conv3x3", "mp2x2", "fc32", "gap", "o", "16conv3x3/2", "mp2x3", "conv", "res"]
+    ),
     _NUMBERS.map(lambda n: f"fc{n}"),
     _NUMBERS.map(lambda n: f"mp{n}x{n}"),
     _WORDS,
@@ -274,7 +285,9 @@ _LINES = st.recursive(
     max_leaves=6,
 )
 ARCHITECTURE = st.one_of(
-    _LINES, _LINES.map(lambda text: f"{text} - o"), _LINES.map(lambda text: f"8conv3x3 - {text} - o")
+    _LINES,
+    _LINES.map(lambda text: f"{text} - o"),
+    _LINES.map(lambda text: f"8conv3x3 - {text} - o"),
 ).map(lambda text: text.encode("utf-8", "surrogatepass"))
 
 
@@ -295,7 +308,9 @@ def read_architecture(path: Path) -> bool:
 _COORDINATES = st.one_of(
     st.floats(0, 100),
     st.integers(0, 100),
-    st.sampled_from([1e6, 1e9, 1e300, -1e300, 10**400, None, "1", True, [], float("nan"), float("inf")]),
+    st.sampled_from(
+        [1e6, 1e9, 1e300, -1e300, 10**400, None, "1", True, [], float("nan"), float("inf")]
+    ),
 )
 _POSITION = st.lists(_COORDINATES, min_size=2, max_size=2) | st.lists(_COORDINATES, max_size=3)
 _RING = st.lists(_POSITION, max_size=6)
@@ -304,7 +319,10 @@ _GEOMETRY = st.one_of(
     st.fixed_dictionaries({"type": st.just("MultiPoint"), "coordinates": _RING}),
     st.fixed_dictionaries({"type": st.just("Polygon"), "coordinates": st.lists(_RING, max_size=2)}),
     st.fixed_dictionaries(
-        {"type": st.just("MultiPolygon"), "coordinates": st.lists(st.lists(_RING, max_size=2), max_size=2)}
+        {
+            "type": st.just("MultiPolygon"),
+            "coordinates": st.lists(st.lists(_RING, max_size=2), max_size=2),
+        }
     ),
     st.fixed_dictionaries({"type": _WORDS, "coordinates": _WORDS}),
     st.sampled_from([None, 1, "Point", []]),
@@ -317,10 +335,16 @@ _CLASS = st.one_of(
 )
 _FEATURE = st.fixed_dictionaries(
     {"type": st.just("Feature"), "geometry": _GEOMETRY},
-    optional={"properties": st.one_of(st.just(None), _WORDS, st.fixed_dictionaries({"classification": _CLASS}))},
+    optional={
+        "properties": st.one_of(
+            st.just(None), _WORDS, st.fixed_dictionaries({"classification": _CLASS})
+        )
+    },
 )
 _DOCUMENT = st.one_of(
-    st.lists(_FEATURE, max_size=4).map(lambda all_: {"type": "FeatureCollection", "features": all_}),
+    st.lists(_FEATURE, max_size=4).map(
+        lambda all_: {"type": "FeatureCollection", "features": all_}
+    ),
     st.lists(_FEATURE, max_size=3),
     _FEATURE,
     st.sampled_from([{}, [], None, 1, {"features": 1}, {"features": {"a": 1}}, [[]], [1]]),

@@ -1,6 +1,7 @@
 """A slide that ends the process it is read in: it is named, the others are done."""
 
 import os
+import pickle
 import re
 import signal
 import threading
@@ -75,8 +76,6 @@ def test_apart_or_not_the_files_have_the_same_bytes(model_file, slides, tmp_path
 
 
 def test_a_model_that_was_changed_meanwhile_is_not_taken_for_the_same(tmp_path):
-    import pickle
-
     model = write_model(tmp_path / "m.onnx", um_per_px=None)
     crossing = pickle.dumps(Scorer(OnnxModel(model), Reading()))
     assert pickle.loads(crossing).model.sha256 == OnnxModel(model).sha256

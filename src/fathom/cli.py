@@ -66,5 +66,10 @@ def main() -> None:
         print("fathom: interrupted", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
     except Exception:
+        from fathom.ground.params_fault import fault_of_params
+
+        if what := fault_of_params():
+            print(f"fathom: {what}", file=sys.stderr)
+            sys.exit(Exit.MISTAKE)
         traceback.print_exc()
         sys.exit(Exit.FAULT)

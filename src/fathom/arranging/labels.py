@@ -17,7 +17,6 @@ from fathom.ground.arrays import Bools, Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels
 
-
 _ODD = (OverflowError, RecursionError)
 _LARGEST_PX = 4096  # side of the box around an outline: more is no nucleus
 _FARTHEST_PX = 2**31  # from the corner of the image: no image is so wide
@@ -88,8 +87,8 @@ def geojson_points(path: Path, image: str) -> tuple[list[Point], int]:
             found += [Point(image, x, y, label) for x, y in places]
     except OSError as error:
         raise FathomError(f"{path}: cannot be read ({error.strerror})") from None
-    # What a document of another shape makes of the lines above; numbers may be too large for a float,
-    # brackets too deep in each other.
+    # What a document of another shape makes of the lines above; numbers may be too large for a
+    # float, brackets too deep in each other.
     except (*_ODD, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise FathomError(
             f"{path}: is not GeoJSON as QuPath writes it ({type(error).__name__}: {error}); export "

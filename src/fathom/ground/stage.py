@@ -12,6 +12,7 @@ import typer
 
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import pin
+from fathom.ground.params_fault import fault_of_params
 from fathom.ground.section import PARAMS_FILE, value_at
 
 pin("portable")
@@ -30,6 +31,11 @@ def run(function: Callable[..., None]) -> None:
         app(arguments(sys.argv[1:]))
     except FathomError as error:
         print(f"{function.__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception:
+        if (what := fault_of_params()) is None:
+            raise
+        print(f"{function.__name__}: {what}", file=sys.stderr)
         sys.exit(2)
 
 

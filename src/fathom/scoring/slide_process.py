@@ -30,7 +30,11 @@ class FaultError(Exception):
 
 
 def score_apart(
-    scorer: Scorer, slides: Sequence[NewSlide], formats: Formats, *, done: Mapping[Path, ScoredSlide]
+    scorer: Scorer,
+    slides: Sequence[NewSlide],
+    formats: Formats,
+    *,
+    done: Mapping[Path, ScoredSlide],
 ) -> list[Outcome]:
     """Return what `Scorer.score` does, of slides that are scored in a process apart.
 
