@@ -35,7 +35,10 @@ def shown_as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with an apostrophe before every cell that `is_formula`."""
     shown = table.copy()
     for column in table.columns:
-        runs = [isinstance(cell, str) and is_formula(cell) for cell in table[column]]
+        cells = table[column].tolist()
+        runs = [isinstance(cell, str) and is_formula(cell) for cell in cells]
         if any(runs):
-            shown[column] = table[column].mask(runs, "'" + table[column].astype("str"))
+            shown[column] = [
+                f"'{cell}" if run else cell for cell, run in zip(cells, runs, strict=True)
+            ]
     return shown

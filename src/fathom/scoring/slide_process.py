@@ -56,11 +56,10 @@ def _until_it_ends(
     first: int,
 ) -> list[Outcome]:
     """Return the outcomes of the slides from `first` on that one process comes to."""
-    method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
-    context = get_context(method)
-    if method == "forkserver":
-        # A process that has imported this, and has no threads, is forked in place of being started.
-        context.set_forkserver_preload([__name__])
+    forked = "forkserver" in get_all_start_methods()
+    context = get_context("forkserver") if forked else get_context("spawn")
+    # Where it can be, a process that has imported this is forked, in place of a new one each time.
+    context.set_forkserver_preload([__name__])
     answers, told = context.Pipe(duplex=False)
     process = context.Process(
         target=_work, args=(told, scorer, slides, formats, dict(done), first), daemon=True
