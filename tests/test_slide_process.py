@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import draw_field
-from tiny_model import write_model
+from model_cards import make_card
+from tiny_onnx import graph_of, write_graph
 
 from fathom.ground.errors import FathomError
 from fathom.models.onnx_model import OnnxModel
@@ -21,9 +22,13 @@ from fathom.scoring.scorer import NewSlide, Reading, Scorer
 from fathom.scoring.slide_process import score_apart
 
 
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.onnx", um_per_px=None)
+def write_model(path, **changes):
+    return write_graph(path, graph_of(), make_card(**changes).properties())
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    return write_model(tmp_path / "tiny.onnx", um_per_px=None)
 
 
 @pytest.fixture
