@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,9 @@ CALLS = {
     *("yaml.unsafe_load", "yaml.full_load", "yaml.unsafe_load_all", "yaml.full_load_all"),
     *("eval", "exec", "os.system", "os.popen", "torch.hub.load", "torch.jit.load"),
 }
+LOOKED_AT = re.compile(
+    r"pickle|dill|marshal|shelve|\bload|_load|eval\(|exec\(|system|popen|shell|extract|unpack_"
+)
 UNPACK = {"extractall", "extract", "unpack_archive"}  # they write where the archive says
 
 
@@ -104,10 +108,12 @@ def test_the_look_for_it_finds(text):
 
 def test_the_source_reads_nothing_that_is_run():
     assert len(SOURCE) > 200
+    texts = {path: path.read_text(encoding="utf-8") for path in SOURCE}
     found = {
         f"{path.relative_to(ROOT)}:{line} {what}"
-        for path in SOURCE
-        for line, what in faults_of(path.read_text(encoding="utf-8"))
+        for path, text in texts.items()
+        if LOOKED_AT.search(text)  # parsing all takes seconds
+        for line, what in faults_of(text)
     }
     assert found == set()
 

@@ -37,7 +37,7 @@ def slides(tmp_path):
     names = [tmp_path / f"{name}.tif" for name in ("good1", "large", "good2")]
     field = draw_field(3)[0]
     for name in names:
-        tifffile.imwrite(name, np.tile(field, (10, 10)) if name.stem == "large" else field)
+        tifffile.imwrite(name, np.tile(field, (7, 7)) if name.stem == "large" else field)
     return names
 
 

@@ -34,11 +34,12 @@ def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
     group = {name: {name} for name in different}
     for one, other in _pairs(different):
         if group[one] is not group[other]:
-            group[one] |= group[other]
-            for name in group[other]:
-                group[name] = group[one]
-    groups = {tuple(sorted(members)) for members in group.values() if len(members) > 1}
-    return sorted(groups)
+            fewer, more = sorted((group[one], group[other]), key=len)
+            more |= fewer
+            for name in fewer:
+                group[name] = more
+    groups = {id(members): members for members in group.values()}
+    return sorted(tuple(sorted(members)) for members in groups.values() if len(members) > 1)
 
 
 def canonical(name: str) -> tuple[str, ...]:
