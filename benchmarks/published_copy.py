@@ -26,9 +26,11 @@ def main(wheel: Path, pictures: Path | None) -> None:
     with tempfile.TemporaryDirectory() as name, ZipFile(wheel) as archive:
         folder = Path(name)
         names = sorted(n for n in archive.namelist() if "/images/" in n and n.endswith(".tif"))
-        archive.extractall(folder, names)
+        for number, entry in enumerate(names):  # not by its own path, which may lead anywhere
+            (folder / f"{number}.tif").write_bytes(archive.read(entry))
         patients = [n.split("/")[2] for n in names]
-        images = pd.DataFrame({"image": names, "patient": patients})
+        files = [f"{number}.tif" for number in range(len(names))]
+        images = pd.DataFrame({"image": files, "patient": patients})
         images.to_csv(folder / "images.csv", index=False)
         found = audit_image_files(folder, read_section(Audit)).findings
         copies = found[found["check"].str.startswith("duplicate_images")]

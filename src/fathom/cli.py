@@ -67,8 +67,10 @@ def main() -> None:
         print("fathom: interrupted", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
     except Exception as error:
-        if refused := refusal(error):
-            print(f"fathom: {refused}", file=sys.stderr)
+        from fathom.ground.params_fault import fault_of_params
+
+        if told := refusal(error) or fault_of_params():
+            print(f"fathom: {told}", file=sys.stderr)
             sys.exit(Exit.MISTAKE)
         traceback.print_exc()
         sys.exit(Exit.FAULT)

@@ -28,7 +28,7 @@ from fathom.datasets.layout import (
     stem,
 )
 from fathom.datasets.masks import read_mask
-from fathom.ground.csv_file import write_csv
+from fathom.ground.csv_file import is_formula, write_csv
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph, write_labels
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
@@ -189,8 +189,12 @@ def _unlabelled(image: str, level: int | None) -> str:
 def write(proposal: Proposal) -> None:
     """Write the tables and copy the label images: all of them, or nothing.
 
-    Raises `FathomError` where a file is there, and where a label image cannot be read.
+    Raises `FathomError` where a file is there, where a label image cannot be read, and where a name
+    is one that no table may have.
     """
+    points = pd.DataFrame(proposal.points, columns=list(Point._fields))
+    _require_no_formula(proposal.images)
+    _require_no_formula(points)
     folder = proposal.folder
     copies = proposal.to_copy()
     targets = {image: labels_path(folder / MASKS, image) for image in copies}
@@ -203,15 +207,25 @@ def write(proposal: Proposal) -> None:
         for image, source in copies.items():
             write_labels(labels_path(Path(made) / MASKS, image), read_mask(source))
         if proposal.points:
-            points = pd.DataFrame(proposal.points, columns=list(Point._fields))
-            write_csv(Path(made) / ANNOTATIONS, points[["image", "x", "y", "label"]])
-        write_csv(Path(made) / IMAGES, proposal.images)
+            annotations = points[["image", "x", "y", "label"]]
+            write_csv(Path(made) / ANNOTATIONS, annotations, as_it_is=True)
+        write_csv(Path(made) / IMAGES, proposal.images, as_it_is=True)
         for target in targets.values():
             target.parent.mkdir(parents=True, exist_ok=True)
             (Path(made) / target.relative_to(folder)).replace(target)
         for table in (ANNOTATIONS, IMAGES):
             if (Path(made) / table).exists():
                 (Path(made) / table).replace(folder / table)
+
+
+def _require_no_formula(table: pd.DataFrame) -> None:
+    for column in ("image", "slide", "patient", "label"):
+        for cell in table.get(column, ()):
+            if isinstance(cell, str) and is_formula(cell):
+                raise FathomError(
+                    f"the {column} {cell!r} is a formula to a spreadsheet, which would run it when "
+                    "it opens the table: rename the file or the folder; nothing was written"
+                )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ from fathom.ground.arrays import Bools, Floats
 from fathom.ground.errors import FathomError
 from fathom.ground.images import Labels
 
+_ODD = (OverflowError, RecursionError)
+_LARGEST_PX = 4096  # side of the box around an outline: more is no nucleus
+_FARTHEST_PX = 2**31  # from the corner of the image: no image is so wide
+
 
 class Point(NamedTuple):
     """One annotated nucleus; x to the right, y down, px."""
@@ -83,7 +87,9 @@ def geojson_points(path: Path, image: str) -> tuple[list[Point], int]:
             found += [Point(image, x, y, label) for x, y in places]
     except OSError as error:
         raise FathomError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    # What a document of another shape makes of the lines above; numbers may be too large for a
+    # float, brackets too deep in each other.
+    except (*_ODD, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise FathomError(
             f"{path}: is not GeoJSON as QuPath writes it ({type(error).__name__}: {error}); export "
             "annotations or detections as a feature collection"
@@ -194,6 +200,11 @@ def _inside(rings: Sequence[Floats]) -> tuple[float, float]:
     Where the outline has no pixel of its own, its mean.
     """
     outer, *holes = rings
+    sides = np.ptp(outer, axis=0)
+    if sides.max() > _LARGEST_PX:
+        raise ValueError(f"an outline is {sides[0]:.6g} x {sides[1]:.6g} px, which no nucleus is")
+    if np.abs(outer).max() > _FARTHEST_PX:
+        raise ValueError(f"an outline lies {np.abs(outer).max():.6g} px from the image's corner")
     corner = np.floor(outer.min(axis=0)).astype(int)
     size = np.ceil(outer.max(axis=0)).astype(int) - corner + 1
     mask = np.zeros((size[1], size[0]), dtype=bool)

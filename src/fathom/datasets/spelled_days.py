@@ -55,11 +55,6 @@ class Day(NamedTuple):
     month: int
     day: int
 
-    def may_be(self, other: "Day") -> bool:
-        """Return whether two names may be one day; a year that one of them lacks does not count."""
-        same_year = self.year == other.year or None in (self.year, other.year)
-        return same_year and (self.month, self.day) == (other.month, other.day)
-
 
 def days(name: str) -> list[Day]:
     """Return every day that a name may be, none where it is no date.

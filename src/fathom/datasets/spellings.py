@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from itertools import combinations
+from itertools import chain, combinations, product
 
 from fathom.datasets.spelled_days import Day, days
 
@@ -22,6 +22,7 @@ _THOUSANDS = re.compile(
 )
 _TIME = re.compile(r"(\d{1,4}):(\d{2})(?::(\d{2}))?(?: ?([ap])\.?m\.?)?")
 _DAY_S = 86_400
+_FRACTION = 20  # decimals of a share of a day: more than any spreadsheet keeps
 _ROUNDED = re.compile(r"(\d)[.,](\d{2,})e\+?(\d{1,3})")  # as a spreadsheet shows a long number
 _LONG = re.compile(r"\d{12,}")  # from twelve digits on it does
 _KEPT = 15  # digits of a number that a spreadsheet keeps; the rest become 0
@@ -33,11 +34,12 @@ def alike(names: Iterable[str]) -> list[tuple[str, ...]]:
     group = {name: {name} for name in different}
     for one, other in _pairs(different):
         if group[one] is not group[other]:
-            group[one] |= group[other]
-            for name in group[other]:
-                group[name] = group[one]
-    groups = {tuple(sorted(members)) for members in group.values() if len(members) > 1}
-    return sorted(groups)
+            fewer, more = sorted((group[one], group[other]), key=len)
+            more |= fewer
+            for name in fewer:
+                group[name] = more
+    groups = {id(members): members for members in group.values()}
+    return sorted(tuple(sorted(members)) for members in groups.values() if len(members) > 1)
 
 
 def canonical(name: str) -> tuple[str, ...]:
@@ -121,13 +123,16 @@ def _times(names: list[str]) -> Iterator[tuple[str, str]]:
     """Yield times of a day with each other, and with the fraction of a day that stands for one."""
     times = {name: share for name in names if (share := _share_of_day(name)) is not None}
     yield from _equal(list(times), lambda name: [times[name]])
+    shown: dict[int, dict[Decimal, list[str]]] = {}  # times, as fractions of so many decimals
     for name in names if times else ():
         for number in _numbers(name):
             places = -int(number.as_tuple().exponent)
-            for time, share in times.items():
-                exact = round(share, 14) == number
-                if exact or (places >= 6 and round(share, places) == number):
-                    yield time, name
+            for decimals in {14, places} if 6 <= places <= _FRACTION else {14}:
+                if decimals not in shown:
+                    shown[decimals] = {}
+                    for time, share in times.items():
+                        shown[decimals].setdefault(round(share, decimals), []).append(time)
+                yield from ((time, name) for time in shown[decimals].get(number, ()))
 
 
 def _share_of_day(name: str) -> Decimal | None:
@@ -141,17 +146,24 @@ def _share_of_day(name: str) -> Decimal | None:
 
 
 def _rounded_pairs(names: list[str]) -> Iterator[tuple[str, str]]:
-    long = [name for name in names if _LONG.fullmatch(_folded(name))]
+    long = {name: digits for name in names if _LONG.fullmatch(digits := _folded(name))}
+    shown: dict[int, dict[Decimal, list[str]]] = {}  # long ones, as so many decimals show them
     for name in (name for name in names if _ROUNDED.fullmatch(_folded(name))):
         decimals = len(_folded(name).partition("e")[0]) - 2
-        for other in long:
-            if Decimal(f"{Decimal(_folded(other)):.{decimals}E}") in _numbers(name):
-                yield name, other
-    for name in long:
-        digits = _folded(name)
+        if decimals not in shown:
+            shown[decimals] = {}
+            for other, digits in long.items():
+                number = Decimal(f"{Decimal(digits):.{decimals}E}")
+                shown[decimals].setdefault(number, []).append(other)
+        for number in _numbers(name):
+            yield from ((name, other) for other in shown[decimals].get(number, ()))
+    spelled: dict[str, list[str]] = {}
+    for name, digits in long.items():
+        spelled.setdefault(digits, []).append(name)
+    for name, digits in long.items():
         kept, rest = digits[:_KEPT], "0" * len(digits[_KEPT:])
         for cut in {f"{kept}{rest}", f"{int(kept) + 1}{rest}"} if rest else ():
-            yield from ((other, name) for other in long if other != name and _folded(other) == cut)
+            yield from ((other, name) for other in spelled.get(cut, ()) if other != name)
 
 
 def _same_days(names: list[str]) -> Iterator[tuple[str, str]]:
@@ -161,17 +173,22 @@ def _same_days(names: list[str]) -> Iterator[tuple[str, str]]:
     is not the May of 2001 where there is May-22.
     """
     readings = {name: found for name in names if (found := days(name))}
-    by_day: dict[tuple[int, int], dict[str, list[Day]]] = {}
+    by_day: dict[tuple[int | None, int, int], dict[str, list[Day]]] = {}
     for name, found in readings.items():
         for day in found:
-            by_day.setdefault((day.month, day.day), {}).setdefault(name, []).append(day)
+            whole = (day.year, day.month, day.day)
+            by_day.setdefault(whole, {}).setdefault(name, []).append(day)
     forms = {name: {day.form for day in found} for name, found in readings.items()}
-    for same in by_day.values():
-        for one, other in combinations(same, 2):
+    for (year, month, number), same in by_day.items():
+        undated = {} if year is None else by_day.get((None, month, number), {})
+        pairs = chain(
+            ((one, other, same) for one, other in combinations(same, 2)),
+            ((one, other, undated) for one, other in product(same, undated) if one != other),
+        )
+        for one, other, of_other in pairs:
             shared = forms[one] & forms[other]
-            pairs = ((day, day_2) for day in same[one] for day_2 in same[other])
             if any(
-                day.may_be(day_2) and (not shared or (day.form in shared and day[:2] == day_2[:2]))
-                for day, day_2 in pairs
+                not shared or (day.form in shared and day[:2] == day_2[:2])
+                for day, day_2 in product(same[one], of_other[other])
             ):
                 yield one, other

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fathom.ground.csv_file import is_formula
 from fathom.ground.errors import FathomError
 
 # What a missing value becomes when a script turns it into text (Python, R, SQL, JSON, C), and what
@@ -181,4 +182,6 @@ def _fault_of_form(text: str, *, may_be_empty: bool) -> str | None:
         return f"{text!r} begins or ends with white space"
     if not text.isprintable():
         return f"{text!r} holds a character that cannot be printed"
+    if is_formula(text):
+        return f"{text!r} is a formula to a spreadsheet, which would run it; give it another name"
     return f"'{text}' is not a value" if _NOT_A_VALUE.fullmatch(text) else None

@@ -19,6 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -78,11 +79,16 @@ class ImageStore:
         if saved[:DIGEST] != _digest(key, content):
             print(f"{path} is damaged: what it held is made again", file=sys.stderr)
             return None
+        try:
+            with np.load(BytesIO(content), allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            made = Made(arrays, json.loads(arrays.pop(NOTES).tobytes()))
+        except (AttributeError, KeyError, OSError, ValueError, BadZipFile):
+            print(f"{path} is not of fathom's: what it held is made again", file=sys.stderr)
+            return None
         with suppress(OSError):  # a store that may only be read
             path.touch()  # it is in use
-        with np.load(BytesIO(content), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return Made(arrays, json.loads(arrays.pop(NOTES).tobytes()))
+        return made
 
     def keep(self, key: str, made: Made) -> None:
         """Keep a result."""

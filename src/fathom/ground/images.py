@@ -20,6 +20,7 @@ from fathom.ground.pixel_format import PixelFormat, Stored, picture_format
 from fathom.ground.resolution import UNKNOWN, PixelSize
 from fathom.ground.tiff_resolution import tiff_pixel_size
 from fathom.ground.tiff_series import read_tiff
+from fathom.ground.unpacked import require_unpackable
 
 Micrograph = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Labels = npt.NDArray[np.int32]
@@ -31,7 +32,8 @@ _STRETCH = (0.5, 99.8)
 _FORMATS = ("PNG", "JPEG")
 _PNG_BIT_DEPTH = 24  # the byte of the header (ISO 15948, IHDR)
 
-Image.MAX_IMAGE_PIXELS = None  # a micrograph is larger than Pillow's guard against zip bombs
+# A micrograph is larger than Pillow's guard against zip bombs; `require_unpackable` is fathom's.
+Image.MAX_IMAGE_PIXELS = None
 
 
 def read_micrograph(path: Path) -> Micrograph:
@@ -191,11 +193,14 @@ def _read_picture(path: Path) -> tuple[Stored, PixelFormat]:
         count = getattr(picture, "n_frames", 1)
         if count > 1:
             raise SlideError(f"{path}: holds {count} pictures; save one a file")
+        bits = content[_PNG_BIT_DEPTH] if picture.format == "PNG" else 8
+        samples = picture.width * picture.height * len(picture.getbands())
+        require_unpackable(path, samples * max(1, bits // 8), len(content))
         if picture.format != "PNG" or picture.mode == "P":
             stored, bits = np.asarray(picture), 8
         else:
             # Pillow cuts colours of 16 bits to 8, and overlooks a colour that stands for nothing.
-            stored, bits = imagecodecs.png_decode(content), content[_PNG_BIT_DEPTH]
+            stored = imagecodecs.png_decode(content)
             if bits < 8:  # decoders scale them up to 255
                 stored = stored // (255 // (2**bits - 1))
         return stored, picture_format(picture, stored, bits, path)

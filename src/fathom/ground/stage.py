@@ -15,6 +15,7 @@ import typer
 
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import pin
+from fathom.ground.params_fault import fault_of_params
 from fathom.ground.refusals import refusal
 from fathom.ground.section import PARAMS_FILE, value_at
 
@@ -42,7 +43,10 @@ def run(function: Callable[..., None]) -> None:
             app(words)
         _require_unchanged(before, _data_sets(words))
     except Exception as error:
-        told = str(error) if isinstance(error, FathomError) else refusal(error)
+        if isinstance(error, FathomError):
+            told: str | None = str(error)
+        else:
+            told = refusal(error) or fault_of_params()
         if told is None:
             raise
         print(f"{function.__name__}: {told}", file=sys.stderr)

@@ -1,14 +1,17 @@
 """Which of a TIFF's pages are its picture, and all of it as it is stored."""
 
 import logging
+import math
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from fathom.ground.errors import SlideError
 from fathom.ground.pixel_format import PixelFormat, Stored, tiff_format
+from fathom.ground.unpacked import require_unpackable
 
 Page = tifffile.TiffPage | tifffile.TiffFrame
 
@@ -30,8 +33,10 @@ def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     """Return the one image plane of a file, its axes Y, X and perhaps S (samples) or C (channels).
 
     Raises `SlideError` where the file holds more than one picture: several images, Z planes, time
-    points or pages. Labels, thumbnails and reduced copies do not count.
+    points or pages. Labels, thumbnails and reduced copies do not count. So it does where the file
+    names others outside of its folder, or says that it is larger than what it can unpack to.
     """
+    _require_own_files(tiff, path)
     series = tiff.series
     if not series:
         raise SlideError(f"{path}: holds no image")
@@ -52,7 +57,31 @@ def the_picture(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
             )
     if sizes.get("C", 1) > 1 and sizes.get("S", 1) > 1:
         raise SlideError(f"{path}: holds {sizes['C']} RGB pictures; save one a file")
+    _require_size(series[0], path)
     return series[0]
+
+
+def _require_own_files(tiff: tifffile.TiffFile, path: Path) -> None:
+    """Refuse OME-XML that names files elsewhere: tifffile would open them, whatever they are."""
+    if not tiff.is_ome or "FileName" not in (tiff.ome_metadata or ""):
+        return
+    for element in ElementTree.fromstring(tiff.ome_metadata or "").iter():
+        name = PureWindowsPath(element.get("FileName", ""))  # knows `/` and the backslash
+        if name.anchor or ".." in name.parts:
+            raise SlideError(
+                f"{path}: its OME-XML names the file {str(name)!r}, which lies outside of its "
+                "folder; put the files of the image into one folder"
+            )
+
+
+def _require_size(series: tifffile.TiffPageSeries, path: Path) -> None:
+    files = {page.parent.filehandle for page in series.pages if page is not None}
+    stored = sum(file.size for file in files)
+    for level in series.levels:
+        page = level.keyframe
+        block = math.prod(page.chunks) if page.chunks else 0  # a tile may be larger than its image
+        itemsize = max(1, -(-page.bitspersample // 8))
+        require_unpackable(path, itemsize * max(math.prod(level.shape), block), stored)
 
 
 def _is_beside(slide: tifffile.TiffPageSeries, series: tifffile.TiffPageSeries) -> bool:

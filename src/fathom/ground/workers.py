@@ -18,6 +18,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -31,6 +32,7 @@ from fathom.ground.numerics import Numerics, environment
 
 SCHEDULER = "FATHOM_SCHEDULER"
 ATTEMPTS = 2  # of a task whose process ended: the next one may have more memory
+LAST_S = 3.0  # that a process has to end by itself
 _NAMED = 5  # tasks that an error lists by name
 
 
@@ -198,8 +200,12 @@ class Child:
     def end(self) -> None:
         """End the process, whatever it does; the next task starts a new one."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            self._process.terminate()  # it takes away what it had begun to write
+            try:
+                self._process.wait(LAST_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
@@ -225,6 +231,7 @@ class Child:
 def serve(handle: int) -> None:
     """Run the tasks that come through a pipe, until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     pipe = Connection(handle)
     calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
 
@@ -236,9 +243,10 @@ def serve(handle: int) -> None:
             os._exit(1)  # the parent is gone: nobody waits for this any more
 
     Thread(target=listen, daemon=True).start()
-    while True:
-        folder, call = calls.get()
-        pipe.send(_outcome(folder, call))
+    with suppress(KeyboardInterrupt):
+        while True:
+            folder, call = calls.get()
+            pipe.send(_outcome(folder, call))
 
 
 def _outcome(folder: str, call: bytes) -> Outcome:

@@ -83,7 +83,7 @@ class SegmenterNetwork:
         # ONNX Runtime's exceptions have no base class of their own.
         except Exception as error:
             raise ModelError(
-                f"{self.path}: cannot run a window of {side} x {side} px ({_first_line(error)}). "
+                f"{self.path}: cannot run a window of {side} x {side} px ({first_line(error)}). "
                 "Set segmentation.window_px to a size it takes, often a multiple of 16 or 32"
             ) from None
         if maps.shape[1:] != (side, side) or maps.dtype != np.float32:
@@ -123,11 +123,20 @@ def _open(path: Path, sha256: str) -> onnxruntime.InferenceSession:
     return open_session(path, content)
 
 
+# So begins the entry of a tensor that names another file (onnx.proto, TensorProto.external_data).
+_ELSEWHERE = b"\n\x08location"
+
+
 def open_session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
     """Return a session of an ONNX file's content on one thread: the same bytes on any machine.
 
-    Raises `ModelError` where it is no such file.
+    Raises `ModelError` where it is no such file, and where its weights lie in another one.
     """
+    if _ELSEWHERE in content:
+        raise ModelError(
+            f"{path}: its weights lie in another file, which is not read; save it as one file: "
+            "onnx.save(onnx.load(FILE), FILE, save_as_external_data=False)"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong reaches the reader as an exception
@@ -136,9 +145,10 @@ def open_session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
     # ONNX Runtime's exceptions have no base class of their own.
     except Exception as error:
         raise ModelError(
-            f"{path}: is not an ONNX file, or a damaged one ({_first_line(error)})"
+            f"{path}: is not an ONNX file, or a damaged one ({first_line(error)})"
         ) from None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+def first_line(error: Exception) -> str:
+    """Return what ONNX Runtime says of a model; behind it come the places in its own source."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

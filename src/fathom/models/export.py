@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -115,7 +116,7 @@ def load_graph(weights: Path, plan: Plan, channels: int, crop_px: int) -> Graph:
     network = build(parse(plan.line), plan.recipe, channels, crop_px, Streams(0))
     try:
         network.load_state_dict(load_file(weights))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise FathomError(
             f"{weights}: does not hold the weights of {plan.line!r} ({error}). "
             "Run the stage 'train'"

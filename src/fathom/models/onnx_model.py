@@ -20,7 +20,7 @@ from fathom.ground.errors import FathomError, ModelError, SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.section import Positive
 from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
-from fathom.imaging.segmenter_network import open_session
+from fathom.imaging.segmenter_network import first_line, open_session
 from fathom.models.abstention import Abstention, Group
 from fathom.models.best_run import failure
 from fathom.study.nuclei import Crops
@@ -98,8 +98,8 @@ class ModelCard(BaseModel):
             if values["format"] < FORMAT:
                 values.pop("crop_px", None)  # once more what `crop` says
             return cls.model_validate_json(json.dumps(values))
-        except json.JSONDecodeError as error:
-            raise ModelError(f"{where}: its metadata are damaged ({error})") from None
+        except RecursionError:
+            raise ModelError(f"{where}: its metadata are damaged (nested too deep)") from None
         except ValidationError as error:
             faults = "; ".join(
                 f"'{'.'.join(map(str, fault['loc']))}': {fault['msg']}" for fault in error.errors()
@@ -108,6 +108,9 @@ class ModelCard(BaseModel):
                 f"{where}: its metadata are not what this fathom expects ({faults}). Export the "
                 "model again"
             ) from None
+        # JSON that is none, or a number of thousands of digits.
+        except ValueError as error:
+            raise ModelError(f"{where}: its metadata are damaged ({error})") from None
 
 
 class OnnxModel:
@@ -125,13 +128,15 @@ class OnnxModel:
         )
         side = self.card.crop.crop_px
         expected = [side, side, self.card.channels]
-        names = [put.name for put in (*self._session.get_inputs(), *self._session.get_outputs())]
-        shape = self._session.get_inputs()[0].shape[1:]
+        inputs = self._session.get_inputs()
+        names = [put.name for put in (*inputs, *self._session.get_outputs())]
+        shape = inputs[0].shape[1:] if inputs else []
         if names != [INPUT, LOGIT, PROBABILITY] or shape != expected:
             raise ModelError(
                 f"{path}: its graph is not the one its metadata describe (crops of "
                 f"{' x '.join(map(str, expected))} in, logit and probability out). Export it again"
             )
+        self._run(np.zeros((2, *expected), np.uint8))  # a graph that cannot be run shows it here
 
     def check_channels(self, micrograph: Micrograph, path: Path) -> None:
         """Raise `SlideError` where a colour image meets a model of grey ones, or the reverse."""
@@ -157,11 +162,27 @@ class OnnxModel:
             )
         empty = np.empty(0, dtype=np.float32)
         batches: list[list[Any]] = [
-            self._session.run([LOGIT, PROBABILITY], {INPUT: crops[start : start + BATCH]})
-            for start in range(0, len(crops), BATCH)
+            self._run(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)
         ]
         logit, probability = zip([empty, empty], *batches, strict=True)
         return np.concatenate(logit), np.concatenate(probability)
+
+    def _run(self, crops: Crops) -> list[Any]:
+        """Return logit and probability, (n,) float32 each, of a batch."""
+        try:
+            answers: list[Any] = self._session.run([LOGIT, PROBABILITY], {INPUT: crops})
+        # ONNX Runtime's exceptions have no base class of their own.
+        except Exception as error:
+            raise ModelError(
+                f"{self.path}: cannot be run ({first_line(error)}). Export it again"
+            ) from None
+        for answer in answers:
+            if answer.shape != (len(crops),) or answer.dtype != np.float32:
+                raise ModelError(
+                    f"{self.path}: returns {answer.dtype} of the shape {answer.shape} for "
+                    f"{len(crops)} crops; a float32 each was expected. Export it again"
+                )
+        return answers
 
 
 def _open(path: Path) -> tuple[onnxruntime.InferenceSession, str]:

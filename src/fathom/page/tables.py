@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from fathom.controls.catalogue import CONTROLS
+from fathom.ground.csv_file import shown_as_text
 from fathom.page.content import Content
 from fathom.page.drawing import interval
 from fathom.reports.control_report import control_tables
@@ -89,7 +90,7 @@ def plain(name: str, caption: str, table: pd.DataFrame, *, sortable: bool = Fals
 def as_csv(table: pd.DataFrame) -> str:
     """Return a data frame as CSV with line feeds."""
     stream = StringIO()
-    table.to_csv(stream, index=False, lineterminator="\n")
+    shown_as_text(table).to_csv(stream, index=False, lineterminator="\n")
     return stream.getvalue()
 
 

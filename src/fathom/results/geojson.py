@@ -9,6 +9,7 @@ NaN; `metadata` name to text (read from version 0.5 on); a name that ends in `.g
 import gzip
 import io
 import json
+import math
 import uuid
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import ExitStack
@@ -108,7 +109,8 @@ def _properties(
     if row["left_out"]:
         metadata["Not scored"] = row["left_out"]
     else:
-        measurements[f"Probability {positive}"] = round(float(row["probability"]), 6)
+        if math.isfinite(row["probability"]):  # it may be NaN, of a network that exploded
+            measurements[f"Probability {positive}"] = round(float(row["probability"]), 6)
         called = row["class"]
         properties["classification"] = {"name": called, "color": list(colours[called])}
     properties["measurements"] = measurements

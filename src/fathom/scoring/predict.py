@@ -200,11 +200,13 @@ def read_patients(path: Path, images: Sequence[Path]) -> list[str]:
     has two patients for one, where two of the patients may be one, spelled in two ways, and where a
     spreadsheet rounded one, who may be several.
     """
-    known = _read(path)
+    known: dict[str, set[str]] = {}
+    for name, patient in _read(path):
+        known.setdefault(name, set()).add(patient)
     patients = []
     for image in images:
         names = (one_form(image.as_posix()), one_form(image.name))
-        found = sorted({patient for name, patient in known if name in names})
+        found = sorted({patient for name in names for patient in known.get(name, ())})
         if len(found) != 1:
             what = f"has {len(found)} patients: {', '.join(found)}" if found else "is missing"
             raise FathomError(

@@ -7,6 +7,7 @@ model's own means: a threshold, a network of the user's, or label images made el
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from glob import escape
 from pathlib import Path
 from platform import node
 
@@ -41,7 +42,7 @@ from fathom.results.summary import (
     write_summary,
 )
 from fathom.scoring.segmenter import open_segmenter, require_masks
-from fathom.scoring.slide_progress import SlideProgress
+from fathom.scoring.slide_progress import Place, SlideProgress
 from fathom.scoring.stream import Tile, measure_slide, stream
 from fathom.scoring.tiles import TILE_PX, require_tile
 from fathom.slides.opening import open_slide, slide_of
@@ -146,11 +147,12 @@ class Scorer:
     ) -> list[ScoredSlide | FathomError]:
         """Score slides and write the files of each; return what each came to, or what failed.
 
-        `done` holds what slides came to that are finished already, by their `base`. The workers of
-        a cluster take a slide each, unless somebody watches: nuclei stay where they are found.
+        `done` holds what slides came to that are finished already, by their `base`. Several are
+        scored in a process apart, or by the workers of a cluster: their decoders are native code,
+        and a file can end the process that reads it. Who watches has the nuclei in this process.
         """
-        if scheduler() and watch is None:
-            return self._score_on_cluster(slides, formats, done)
+        if watch is None and (scheduler() or sum(one.base not in done for one in slides) > 1):
+            return self._score_apart(slides, formats, done)
         found: list[ScoredSlide | FathomError] = []
         with SlideProgress(len(slides)) as progress:
             for number, slide in enumerate(slides, start=1):
@@ -161,14 +163,19 @@ class Scorer:
                     found.append(error)
         return found
 
-    def _score_on_cluster(
+    def _score_apart(
         self, slides: Sequence[NewSlide], formats: Formats, done: Mapping[Path, ScoredSlide]
     ) -> list[ScoredSlide | FathomError]:
         own = self.model.path, self.model.sha256, self.reading, self._segmenter, self._masks
         found: dict[Path, ScoredSlide | FathomError] = dict(done)
-        left = [slide for slide in slides if slide.base not in found]
-        tasks = [Task(slide.image, _score, (*own, slide, formats), None) for slide in left]
-        for number, outcome in track(outcomes(tasks, at_once=1), "scoring", len(tasks)):
+        left, tasks = [], []
+        for number, slide in enumerate(slides, start=1):
+            if slide.base not in found:
+                place = Place(number, len(slides))
+                left.append(slide)
+                tasks.append(Task(slide.image, _score, (*own, slide, formats, place), None))
+        come = outcomes(tasks, at_once=1)
+        for number, outcome in track(come, "scoring", len(tasks)) if scheduler() else come:
             slide = left[number]
             match outcome:
                 case Done(value):
@@ -178,9 +185,12 @@ class Scorer:
                         raise error
                     found[slide.base] = error
                 case Ended(how):
+                    _forget_parts(slide, formats)
                     found[slide.base] = SlideError(
-                        f"{slide.path}: the process that scored it ended {how}, {ATTEMPTS} times, "
-                        "as the system ends one when memory runs out; nothing of it was written"
+                        f"{slide.path}: the process that read it was ended {how}, {ATTEMPTS} "
+                        "times: the file is damaged so that its reader does not survive it, or memory ran "
+                        "out; the other slides are not concerned. Save the file again from its "
+                        "source, or leave it out"
                     )
         return [found[slide.base] for slide in slides]
 
@@ -215,13 +225,21 @@ def _score(
     masks: bool,
     slide: NewSlide,
     formats: Formats,
+    place: Place,
 ) -> ScoredSlide:
     """Score one slide in a worker, and write its files."""
     scorer = _opened(model, reading, segmenter, masks)
     if scorer.model.sha256 != sha256:
         raise ModelError(f"{model}: is another file on {node()} than where the slides were listed")
-    with SlideProgress(1) as progress:
-        return scorer.write(slide, formats, 1, progress, None)
+    with SlideProgress(place.of) as progress:
+        return scorer.write(slide, formats, place.number, progress, None)
+
+
+def _forget_parts(slide: NewSlide, formats: Formats) -> None:
+    """Delete what a process that is no more had begun to write (`ground.output.written_whole`)."""
+    for path in formats.paths(slide.base).values():
+        for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+            part.unlink(missing_ok=True)
 
 
 @cache  # a worker opens its model once

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,6 +13,13 @@ from fathom.imaging.window import Rectangle
 from fathom.slides.slide import Slide
 
 _MPX = 1_000_000
+
+
+class Place(NamedTuple):
+    """Of a slide among those of a call: the `number`-th, from 1, `of` so many."""
+
+    number: int
+    of: int
 
 
 class SlideProgress:

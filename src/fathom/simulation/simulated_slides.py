@@ -150,8 +150,8 @@ def write_dataset(
         points = slide.nuclei[["image", "annotation_x", "annotation_y", "label"]]
         annotations.append(points.rename(columns={"annotation_x": "x", "annotation_y": "y"}))
         nuclei.append(slide.nuclei)
-    write_csv(folder / IMAGES, pd.DataFrame(rows))
-    write_csv(folder / ANNOTATIONS, pd.concat(annotations))
+    write_csv(folder / IMAGES, pd.DataFrame(rows), as_it_is=True)
+    write_csv(folder / ANNOTATIONS, pd.concat(annotations), as_it_is=True)
     write_table(folder / TRUTH, pd.concat(nuclei, ignore_index=True))
 
 

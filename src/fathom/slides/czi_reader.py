@@ -15,6 +15,7 @@ from pylibCZIrw import czi
 from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
+from fathom.ground.unpacked import require_unpackable
 from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
 from fathom.slides.reader import Level
@@ -63,6 +64,8 @@ class CziReader(BlockReader):
             self._channel = first + (picked or 0) if samples == 1 else first
             dtype, samples = self._pixel_type(path, self._channel)
             area = self._document.total_bounding_rectangle
+            unpacked = area.h * area.w * samples * dtype.itemsize
+            require_unpackable(path, unpacked, path.stat().st_size)
             self._left, self._top = area.x, area.y
             super().__init__(
                 path,

@@ -18,6 +18,7 @@ from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.resolution import Length, pixel_size
 from fathom.ground.tiff_series import the_picture
+from fathom.ground.unpacked import require_unpackable
 from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
 from fathom.slides.reader import Level, levels_of
@@ -26,6 +27,8 @@ _BLOCK_PX = 1024
 # What Aperio's scanners write; OpenSlide turns YCbCr into RGB where it is compressed so.
 _OF_YCBCR = (COMPRESSION.JPEG, COMPRESSION.APERIO_JP2000_YCBC)
 _OF_APERIO = (*_OF_YCBCR, COMPRESSION.APERIO_JP2000_RGB, COMPRESSION.LZW, COMPRESSION.NONE)
+
+_IN_SEVERAL_FILES = (".mrxs", ".dcm", ".vms", ".vmu")  # the one that is named is the least of them
 
 _Box = tuple[int, int, int, int]  # left, top, width, height, px of level 0
 
@@ -50,6 +53,9 @@ class OpenSlideReader(BlockReader):
             self._white = _background(properties)
             self._downsamples = self._slide.level_downsamples
             levels = _levels(self._slide, self._box)
+            if path.suffix.lower() not in _IN_SEVERAL_FILES:
+                unpacked = 3 * levels[0].height * levels[0].width
+                require_unpackable(path, unpacked, path.stat().st_size)
             super().__init__(
                 path,
                 levels,

@@ -1,5 +1,6 @@
 """OME-Zarr (OME-NGFF 0.1 to 0.5), with zarr."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -11,6 +12,7 @@ from fathom.ground.errors import SlideError
 from fathom.ground.images import Micrograph
 from fathom.ground.pixel_format import PixelFormat
 from fathom.ground.resolution import PixelSize, pixel_size
+from fathom.ground.unpacked import ALWAYS_BYTES, require_unpackable
 from fathom.slides.blocks import BlockReader
 from fathom.slides.channels import picked_channel
 from fathom.slides.reader import levels_of
@@ -43,6 +45,7 @@ class ZarrReader(BlockReader):
                     f"{path}: holds {length} {_PLANES.get(name, f'planes of {name!r}')}; one was "
                     "expected. Save one an image, such as the sharpest or the maximum projection"
                 )
+        _require_size(path, self._arrays)
         native = np.dtype(first.dtype).newbyteorder("=")
         PixelFormat(path, native, 8 * native.itemsize).require_micrograph()
         labels = _channel_names(group, sizes.get("c", 1))
@@ -133,6 +136,16 @@ def _array(path: Path, group: zarr.Group, name: str) -> "zarr.Array[Any]":
     if not isinstance(array, zarr.Array):
         raise SlideError(f"{path}: its level '{name}' is not an array")
     return array
+
+
+def _require_size(path: Path, arrays: Sequence["zarr.Array[Any]"]) -> None:
+    unpacked = max(
+        array.dtype.itemsize * max(math.prod(array.shape), math.prod(array.chunks))
+        for array in arrays
+    )
+    if unpacked > ALWAYS_BYTES:  # a folder of a million chunks takes its time
+        stored = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        require_unpackable(path, unpacked, stored)
 
 
 def _channel_names(group: zarr.Group, count: int) -> tuple[str, ...]:
