@@ -99,6 +99,7 @@ def test_the_list_of_busy_files_of_a_killed_process_is_deleted(project, capsys, 
     assert ".dvc/tmp/rwlock: was left by a process that was killed" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # of DVC about pygtrie
 def test_a_damaged_file_of_the_cache_is_never_taken_for_the_whole_one(project, capsys):
     """DVC alone restores it and says that nothing changed."""
