@@ -104,7 +104,7 @@ def _is_lock(text: str) -> bool:
     import yaml
 
     try:
-        told = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        told = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         return False
     stages = told.get("stages") if isinstance(told, dict) else None

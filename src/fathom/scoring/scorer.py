@@ -188,9 +188,9 @@ class Scorer:
                     _forget_parts(slide, formats)
                     found[slide.base] = SlideError(
                         f"{slide.path}: the process that read it was ended {how}, {ATTEMPTS} "
-                        "times: the file is damaged so that its reader does not survive it, or memory ran "
-                        "out; the other slides are not concerned. Save the file again from its "
-                        "source, or leave it out"
+                        "times: the file is damaged so that its reader does not survive it, or "
+                        "memory ran out; the other slides are not concerned. Save the file again "
+                        "from its source, or leave it out"
                     )
         return [found[slide.base] for slide in slides]
 
