@@ -56,7 +56,6 @@ SIGNALS = ("SIGKILL", "SIGINT", "SIGTERM")
 REPRO = ("make", "--old-file", ".venv/.installed", "repro")
 OUTPUTS = ("data", "models", "registry", *(name.rstrip("/") for name in WRITTEN))
 TRAIN = ("python", "stages/train.py", "small", "data/nuclei", "data/splits", ".cells", "trained")
-SCORE = ("fathom", "predict", "models/small.onnx", "slides", "--out", "scored", "--resume")
 EPOCHS = 60  # of the cells that are killed
 SLIDES = 12
 
@@ -248,12 +247,24 @@ def predict(runs: int = 10, work: Annotated[Path, typer.Option()] = WORK / "pipe
     """Kill `fathom predict --resume`; the pipeline's undisturbed run has its model."""
     _, known = whole_pipeline(work)
     base = emptied(work.parent / "predict")
-    (base / "fresh" / "slides").mkdir(parents=True)
-    for seed in range(SLIDES):
-        imwrite(base / "fresh" / "slides" / f"s{seed:02d}.tif", draw_field(seed, 16, 320)[0])
+    slides = write_slides(base / "fresh", SLIDES)
     for name in ("src", "models"):
         (base / "fresh" / name).symlink_to(work / "undisturbed" / name)
-    going_on(base, "predict", SCORE, ["scored"], known, runs, lambda _: {})
+    going_on(base, "predict", scoring(slides), ["scored"], known, runs, lambda _: {})
+
+
+def write_slides(folder: Path, number: int) -> list[str]:
+    """Write simulated slides, and return their paths in the folder."""
+    slides = [f"slides/s{seed:02d}.tif" for seed in range(number)]
+    (folder / "slides").mkdir(parents=True)
+    for seed, name in enumerate(slides):
+        imwrite(folder / name, draw_field(seed, 16, 320)[0])
+    return slides
+
+
+def scoring(slides: list[str]) -> tuple[str, ...]:
+    """Return the command that scores slides, or goes on with it."""
+    return ("fathom", "predict", "models/small.onnx", *slides, "--out", "scored", "--resume")
 
 
 @app.command()

@@ -2,11 +2,10 @@
 
 import shutil
 import signal
+from pathlib import Path
 
 import kills
 import pytest
-import tifffile
-from conftest import draw_field
 from tiny_model import write_model
 from tiny_project import Started, hashes, write_project
 
@@ -86,16 +85,13 @@ def test_of_two_at_once_the_second_says_who_is_busy_and_the_first_is_done(projec
 def test_scoring_that_is_killed_and_resumed_writes_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(kills, "KILLS", 3)
     monkeypatch.setattr(kills, "RESULTS", tmp_path / "kills.json")
-    (tmp_path / "fresh" / "slides").mkdir(parents=True)
-    for seed in range(6):
-        tifffile.imwrite(
-            tmp_path / "fresh" / "slides" / f"{seed}.tif", draw_field(seed, 16, 320)[0]
-        )
+    slides = kills.write_slides(tmp_path / "fresh", 6)
     (tmp_path / "fresh" / "models").mkdir()
     write_model(tmp_path / "fresh" / "models" / "small.onnx", um_per_px=None)
-    (tmp_path / "fresh" / "src").symlink_to(kills.ROOT / "src")
+    (tmp_path / "fresh" / "src").symlink_to(Path(__file__).parents[1] / "src")
     known = {"code": "of this test"}
-    kills.going_on(tmp_path, "predict", kills.SCORE, ["scored"], known, 1, lambda _: {})
+    score = kills.scoring(slides)
+    kills.going_on(tmp_path, "predict", score, ["scored"], known, 1, lambda _: {})
     [run] = kills.kept("predict", known)
     assert run["same_bytes"], run
     assert run["failed"] == []

@@ -38,10 +38,11 @@ def run(function: Callable[..., None]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         words = arguments(sys.argv[1:])
-        before = _data_sets(words)
+        read = [Path(word) for word in words if (Path(word) / DATA_SET).is_file()]
+        before = _files(read)
         with _ended_well():
             app(words)
-        _require_unchanged(before, _data_sets(words))
+        _require_unchanged(before, _files(read))
     except Exception as error:
         if isinstance(error, FathomError):
             told: str | None = str(error)
@@ -63,9 +64,8 @@ def _ended_well() -> Iterator[None]:
             raise
 
 
-def _data_sets(words: Sequence[str]) -> dict[Path, tuple[int, int]]:
-    """Return size and time of change of every file of the data sets among the words."""
-    folders = [Path(word) for word in words if (Path(word) / DATA_SET).is_file()]
+def _files(folders: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """Return size and time of change of every file of the data sets that are there."""
     found = {}
     for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
         status = path.stat()
