@@ -316,7 +316,7 @@ def test_controls_stand_beside_the_networks_at_80_columns(controlled, capsys):
     assert "The silhouette alone tells the label, .560 [.530, .590]" in " ".join(text.split())
     for name in (LONGEST, "res-20", "forest"):
         assert len(rows(text, name)) == 4  # two tables of the comparison, batch effect, leak
-    assert "nobody is seen to use it" in text
+    assert "no score is seen to" in text
 
 
 def test_a_terminal_that_is_too_narrow_gets_whole_numbers_all_the_same(

@@ -83,4 +83,7 @@ def test_leaving_early_leaves_no_thread():
 
 def test_the_cores_allowed_are_counted(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {4, 7})
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
     assert cores() == 2
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert cores() == 1

@@ -43,3 +43,16 @@ def say_and_sleep(marker: Path, seconds: float) -> str:
         file.write(f"{os.getpid()}\n")
     time.sleep(seconds)
     return "done"
+
+
+def tell(_shown, _cell, key, _numerics, store, _report):
+    """In place of training a cell: write what its process computes with."""
+    import torch  # noqa: PLC0415  as a worker does
+    from numpy._core._multiarray_umath import __cpu_features__ as has  # noqa: PLC0415
+
+    from fathom.training.cell import Epoch  # noqa: PLC0415
+
+    wide = has["X86_V4"] or has["AVX512_ICL"]
+    told = torch.backends.cpu.get_cpu_capability(), has["AVX2"], wide, torch.get_num_threads()
+    (store.folder / key).write_text(f"{os.environ['PARENT'] != str(os.getpid())} {told}")
+    return Epoch(1, 0.5, 0.5, 0.5, 0.5)

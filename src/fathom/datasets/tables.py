@@ -182,6 +182,7 @@ def _fault_of_form(text: str, *, may_be_empty: bool) -> str | None:
         return f"{text!r} begins or ends with white space"
     if not text.isprintable():
         return f"{text!r} holds a character that cannot be printed"
-    if is_formula(text):
-        return f"{text!r} is a formula to a spreadsheet, which would run it; give it another name"
-    return f"'{text}' is not a value" if _NOT_A_VALUE.fullmatch(text) else None
+    if _NOT_A_VALUE.fullmatch(text):
+        return f"'{text}' is not a value"
+    formula = f"{text!r} is a formula to a spreadsheet, which would run it; give it another name"
+    return formula if is_formula(text) else None
