@@ -12,6 +12,8 @@ VENV   := .venv
 STAMP  := $(VENV)/.installed
 # Python compiles a module when it is first imported: compiling all of them takes as long as the rest.
 PIP    := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+# Containers often set this: each of the many processes would then compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # BLAS and OpenMP stay on one thread: tests, like cells, run side by side instead.
 export OMP_NUM_THREADS := 1

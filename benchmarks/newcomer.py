@@ -54,6 +54,7 @@ class Step(NamedTuple):
 
 STEPS = (
     Step("set-up", "make setup"),
+    Step("report of the default study", "fathom report --no-open", "fathom report"),
     Step(
         "new",
         "fathom new data/mine --labels {given}/points.csv --yes",

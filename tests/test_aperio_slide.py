@@ -27,7 +27,9 @@ def pixels(slide_path):
         return slide.read(0, 0, slide.height, slide.width)
 
 
-@pytest.mark.parametrize("name", ["a.ome.tif", "a.tif", "a.ome.zarr"])
+@pytest.mark.parametrize(
+    "name", ["a.ome.tif", "a.tif", pytest.param("a.ome.zarr", marks=pytest.mark.long)]
+)
 def test_the_slide_saved_anew_is_the_same_at_any_resolution(tmp_path, slide_path, pixels, name):
     levels = halves(pixels, 3)
     write = {

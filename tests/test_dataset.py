@@ -1,12 +1,13 @@
 import csv
 import math
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fathom.datasets.dataset import labels_path, read_dataset, stem
@@ -205,6 +206,7 @@ NAMES = st.text(min_size=1, max_size=8).filter(
         unique=True,
     ),
 )
+@example(slide="a", patient="\ufb2a", scale=None, points=[])  # NFC is another text
 def test_what_is_written_is_read(one_image, slide, patient, scale, points):
     images = [{"image": "a.tif", "slide": slide, "patient": patient, "um_per_px": scale}]
     columns = ("image", "x", "y", "label")
@@ -212,7 +214,8 @@ def test_what_is_written_is_read(one_image, slide, patient, scale, points):
     (one_image / "annotations.csv").unlink(missing_ok=True)
     dataset = read_dataset(write_set(one_image, images, annotations), require_labels=False)
     row = dataset.images.iloc[0]
-    assert (row["slide"], row["patient"]) == (slide, patient)
+    composed = tuple(unicodedata.normalize("NFC", name) for name in (slide, patient))
+    assert (row["slide"], row["patient"]) == composed
     assert math.isnan(row["um_per_px"]) if scale is None else row["um_per_px"] == scale
     read = dataset.annotations[["x", "y", "label"]].itertuples(index=False, name=None)
     assert list(read) == points

@@ -58,7 +58,7 @@ def best_of_all(counts, shares, least):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(UNITS, SHARES, st.sampled_from([1, 1, 2]), st.integers(0, 3))
 def test_nothing_is_better_where_every_division_can_be_tried(counts, shares, least, seed):
     assume(len(shares) ** len(counts) <= 2200)

@@ -149,7 +149,7 @@ FETCHED = re.compile(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_site_is_built_without_a_network_and_fetches_nothing(tmp_path):
     options = (
         "--quiet",

@@ -139,14 +139,8 @@ def run_in(folder, commands):
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=() if page.name == "README.md" else pytest.mark.long)
-        for page in RUN
-    ],
-    ids=lambda page: page.name,
-)
+@pytest.mark.long
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_the_commands_of_a_page_run_one_after_the_other(clone, page):
     for block in RUN[page]:
         run_in(clone, block)

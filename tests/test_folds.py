@@ -27,7 +27,7 @@ def cohort(patients=12, each=10, seed=0):
     return nuclei_of(groups, (rng.random(len(groups)) < 0.4).tolist())
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.data())
 def test_splits_keep_every_promise_or_refuse_with_the_reason(data):
     keep_or_refuse(data)

@@ -143,6 +143,7 @@ def add_image(folder, name, slide, patient):
     pd.concat([row, table]).to_csv(folder / "images.csv", index=False)
 
 
+@pytest.mark.long
 def test_with_a_store_and_without_the_bytes_are_the_same(studied):
     run, content = studied
     assert from_nothing(run) == content
@@ -169,6 +170,7 @@ def test_one_more_image_of_a_slide_changes_the_scale_of_its_crops_and_measures_t
     assert content == from_nothing(again)
 
 
+@pytest.mark.long
 def test_one_changed_image_is_one_image_of_work(studied, again):
     path = again.dataset / "images/field03.tif"
     field = tifffile.imread(path)

@@ -118,6 +118,7 @@ except FathomError:  # nothing was trained
 """
 
 
+@pytest.mark.long
 @needs_avx2
 def test_a_worker_computes_with_avx2_whatever_the_environment_says(tmp_path):
     told = output_of(WORKER, os.environ | NONSENSE | {"FOLDER": str(tmp_path)})

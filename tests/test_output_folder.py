@@ -12,6 +12,8 @@ from fathom.results.slide_files import Formats
 from fathom.scoring.predict import predict_slides
 from fathom.scoring.scorer import Reading
 
+pytestmark = pytest.mark.usefixtures("one_reader")
+
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory):

@@ -257,6 +257,7 @@ def test_bioimageio_validates_it_and_reproduces_its_outputs(zipped, tmp_path):
     assert set(warned) <= {"sample_tensor", "onnx"}
 
 
+@pytest.mark.long
 def test_bioimageio_notices_other_outputs(zipped, tmp_path):
     files = contents(zipped)
     wrong = io.BytesIO()

@@ -70,8 +70,8 @@ def tiny(params: dict) -> None:
         "small": {"architecture": "small", "interventions": {}},
         "deep-batchnorm": {"architecture": "deep", "interventions": {"bn": {"norm": "batch"}}},
     }
-    # Four networks more for the run itself, six for a cure, six for the control.
-    params["diagnosis"] |= {"networks": ["deep-batchnorm"], "budget": 16}
+    # Four networks more for the run itself, six for a cure; the control is not reached.
+    params["diagnosis"] |= {"networks": ["deep-batchnorm"], "budget": 10}
     params["texture"] |= {"strengths": [1.0]}
     params["controls"] = {
         name: {"architecture": "small", "interventions": {}}

@@ -68,6 +68,7 @@ def test_nuclei_are_the_same_again_and_others_for_another_seed(one):
     assert abs(given.positive.mean() - 0.5) < 0.1
 
 
+@pytest.mark.long
 def test_a_fault_of_the_data_is_found_and_nothing_is_without_it():
     small = Nuclei(per_patient=12, separation=0.0)
     assert not faults_of(small, 0).errors

@@ -119,6 +119,7 @@ def wait_until(holds, seconds: float = PATIENCE_S) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_a_killed_stage_leaves_no_process_and_continues_to_the_same_bytes(study):
     """Kill the stage alone, as a machine short of memory does: its workers must notice."""
     killed = start_stage(study, ".cells", "out", cores=2)
@@ -160,6 +161,7 @@ def test_two_stages_that_share_a_store_at_once_come_to_the_same_bytes(study):
     assert cells_in(study / ".shared") == cells_in(study / ".alone")
 
 
+@pytest.mark.long
 def test_a_stage_that_runs_again_takes_its_networks_from_the_store(study):
     assert finish(start_stage(study, ".alone", "again", cores=1)) == ""
     assert content(study / "again") == content(study / "alone")

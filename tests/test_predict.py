@@ -23,6 +23,7 @@ from fathom.results.slide_files import Formats
 from fathom.scoring.predict import predict, predict_slides
 from fathom.scoring.scorer import Reading
 
+pytestmark = pytest.mark.usefixtures("one_reader")
 NUCLEI = 12
 KINDS = ("geojson", "parquet", "png")
 

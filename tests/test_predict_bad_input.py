@@ -23,6 +23,7 @@ from fathom import cli
 from fathom.ground.errors import FathomError
 from fathom.scoring.predict import predict_slides
 
+pytestmark = pytest.mark.usefixtures("one_reader")
 NUCLEI = 12
 KINDS = ("geojson", "parquet", "png")
 

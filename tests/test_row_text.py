@@ -30,6 +30,7 @@ from fathom.study.nuclei import read_nuclei
 from fathom.study.splits import Split
 from fathom.training.trained_rows import cells_of, train_rows
 
+pytestmark = pytest.mark.long  # two runs are trained, compared and exported
 LINE = "4conv3x3 - mp2x2 - gap - o"
 SEGMENTATION = Segmentation.model_validate(PARAMS["segmentation"])
 CROP = Crop.model_validate({**PARAMS["crop"], "crop_px": 32})

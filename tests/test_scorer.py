@@ -97,7 +97,9 @@ def require_same(found, expected):
     np.testing.assert_allclose(found["probability"], expected["probability"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", STATED_BY)
+@pytest.mark.parametrize(
+    "name", ["column", *(pytest.param(name, marks=pytest.mark.long) for name in ("file", "silent"))]
+)
 def test_the_stage_is_the_command_is_python(folder, method, by_stage, name):
     expected = by_stage[0][name]
     assert expected["probability"].notna().sum() >= 8

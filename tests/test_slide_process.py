@@ -55,6 +55,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.long
 def test_a_slide_that_ends_its_process_is_named_and_the_others_are_done(
     model_file, slides, tmp_path
 ):
