@@ -269,6 +269,22 @@ def test_path_that_leaves_the_folder(folder, path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "long"),
+    [
+        (f"images/{'ü' * 110}.tif", "a name of 224 bytes, where 200 are the most"),
+        ("9" * 256, "a name of 256 bytes, where 200 are the most"),
+        ("a/" * 2100 + "c.tif", "a path of 4205 bytes, where 2000 are the most"),
+    ],
+)
+def test_path_that_no_system_has(folder, path, long):
+    """An error of the system once: no file can be looked for under such a name."""
+    assert faults_of_images(folder, [*IMAGES, f"{path},s3,p3,ill,"]) == [
+        f"images.csv, row 4, column 'image': '{path[:40]}...' is too long: {long}; "
+        "give the file a shorter name"
+    ]
+
+
 @pytest.mark.parametrize("path", ["./images/c.tif", "images//c.tif", "images/c.tif/", "."])
 def test_path_that_is_written_in_a_roundabout_way(folder, path):
     assert faults_of_images(folder, [*IMAGES, f"{path},s3,p3,ill,"]) == [

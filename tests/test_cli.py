@@ -4,15 +4,19 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import typer
+from tiny_model import write_model
 
 from fathom import cli
 from fathom.commands.examples import EXAMPLES
 from fathom.commands.words import Exit, print_json
 from fathom.networks.families import reduced_vgg
 
+LONG = "9" * 300  # a name that no system has
 COMMANDS = typer.main.get_command(cli.app).commands
 
 
@@ -38,6 +42,25 @@ def test_every_fault_is_printed_and_the_exit_code_is_1(monkeypatch, capsys, tmp_
     assert "images.csv, row 3, column 'image': '../b.tif' leaves the folder" in printed.out
     assert "faults; docs/own-data.md" in printed.out
     assert printed.err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", LONG),
+        ("new", LONG, "--yes"),
+        ("predict", "a.onnx", LONG, "--out", "out"),
+        ("predict", LONG, "a.tif", "--out", "out"),
+    ],
+)
+def test_a_name_that_no_system_has_is_a_sentence(monkeypatch, capsys, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path / "a.onnx")
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8), np.uint8))
+    assert fathom(monkeypatch, *arguments) in {1, 2}
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    assert LONG in "".join((printed.out + printed.err).split("\n"))
 
 
 def test_new_slides_need_no_label(monkeypatch, tmp_path):

@@ -28,6 +28,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYT
         (OSError("4096 requested and 1024 written"), "the disk is full"),  # numpy.save
         (OSError("Can't write data (..., errno = 28, error message = ...)"), "the disk is full"),
         (OSError("[Errno 27] Error writing bytes to file"), "larger than is allowed"),  # pyarrow
+        (OSError(errno.ENAMETOOLONG, "File name too long", "9.tif"), "9.tif: no file can have so"),
         (MemoryError(), "memory ran out"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory ran out"),
         (RuntimeError("std::bad_alloc"), "memory ran out"),

@@ -5,6 +5,7 @@ here, and those that only the pixels show in `fathom.datasets.pixels`.
 """
 
 import math
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ from fathom.datasets.pixels import pixel_faults
 from fathom.datasets.tables import CsvRow, Fault, read_number, read_rows
 from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
+
+# Systems have names of 255 bytes and paths of 4,096 at most; what fathom writes about an image
+# has a longer name, in a folder of its own.
+_MOST_NAME, _MOST_PATH = 200, 2000
+_SHOWN = 40  # letters of a name that is too long
 
 
 def check_dataset(folder: Path, *, require_labels: bool = True) -> list[Fault]:
@@ -93,7 +99,19 @@ def _path_fault(image: str) -> str | None:
         return f"'{image}' is not the plain path of a file, such as images/a.tif"
     if path.parts[0] in (MASKS, LABEL_MASKS):
         return f"'{image}' lies in {path.parts[0]}/, which is for label images"
+    if longest := _too_long(path):
+        return f"'{image[:_SHOWN]}...' is too long: {longest}; give the file a shorter name"
     return None
+
+
+def _too_long(path: PurePosixPath) -> str:
+    """Say how long a path or its longest name is, where no system has one so long; else ""."""
+    name, whole = (len(os.fsencode(text)) for text in (max(path.parts, key=len), str(path)))
+    if name > _MOST_NAME:
+        return f"a name of {name} bytes, where {_MOST_NAME} are the most"
+    if whole > _MOST_PATH:
+        return f"a path of {whole} bytes, where {_MOST_PATH} are the most"
+    return ""
 
 
 def _path_faults(images: list[CsvRow]) -> Iterator[Fault]:

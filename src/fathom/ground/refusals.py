@@ -1,9 +1,9 @@
-"""What the system refuses, said in a sentence: room on the disk, permission, memory."""
+"""What the system refuses, said in a sentence: room on the disk, permission, names, memory."""
 
 import errno
 import re
 
-DISK = {
+FILES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your share of the disk is used up",
     errno.EFBIG: "the file would be larger than is allowed here",
@@ -13,6 +13,8 @@ DISK = {
     errno.EIO: "the disk failed",
     errno.EMFILE: "too many files are open",
     errno.ENFILE: "too many files are open",
+    errno.ENAMETOOLONG: "no file can have so long a name here",
+    errno.ELOOP: "a link that leads back to itself",
 }
 # Where a library says it in words alone: NumPy's `save`; HDF5, Arrow.
 NO_ROOM = re.compile(r"\d+ requested and \d+ written")
@@ -40,10 +42,10 @@ def refusal(error: BaseException) -> str | None:
         number = int(found[1])
     if NO_ROOM.search(text):
         number = errno.ENOSPC
-    if number not in DISK:
+    if number not in FILES:
         return None
     where = f"{error.filename}: " if error.filename else ""
     return (
-        f"{where}{DISK[number]}. Nothing was written in part; what was there is as it was. Mend it "
-        "and run this again"
+        f"{where}{FILES[number]}. Nothing was written in part; what was there is as it was. "
+        "Mend it and run this again"
     )
