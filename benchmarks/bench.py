@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import million_nuclei
+import network_options
 import one_more_image
 import segmentation
 
@@ -29,6 +30,7 @@ TRAINED = "data/runs/shallow/final.safetensors"
 # What `make bench` runs, FOLDER being an empty one, and about how long it takes on two idle cores.
 COMMANDS = {
     "prediction.py models/shallow.onnx data/micronuclei/images --trained " + TRAINED: "5 min",
+    "network_options.py models/shallow.onnx models/vgg-13-batchnorm.onnx": "2 min",
     "training.py --rounds 3 --seconds 5": "8 min",
     "one_more_image.py --rounds 2": "6 min",
     "million_nuclei.py FOLDER --sizes 1000 10000": "8 min",
@@ -78,6 +80,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "training": training_table,
     "segmentation": segmentation.speed_table,
     "prediction": prediction_table,
+    "network_options": network_options.table,
     "one_more_image": lambda results: one_more_image.table(results["simulated"]),
     "million_nuclei": lambda results: million_nuclei.table(results["sizes"]).rstrip(),
 }
