@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fathom.diagnosis.looks import FIRST, LAST, Look, freed, open_arms
+from fathom.diagnosis.looks import FIRST, LAST, SCREEN, Look, freed, open_arms
 
 SIXTH = 1 / 6  # what the plain deep network of the default study did
 BASE_RATES = (0.0, 0.05, 0.1, SIXTH, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 CURE_RATES = (0.98, 0.9, 0.75, 0.5)
-CURES = (1, 3, 5, 7)
+CURES = (1, 4, 7, 9)
 NETWORKS = (3, 6, 9, 12, 18)  # an arm, all tested at once
 UNCORRECTED = 0.05
 HEAD = """# Ladders whose truth is known
@@ -86,7 +86,7 @@ def _climbed(
 ) -> tuple[set[str], int, int]:
     """Return the arms that were called cures, and the networks of the arms and of the base."""
     seen = base[:FIRST]
-    trained: dict[str, list[bool]] = {name: [] for name in arms}
+    trained = {name: outcomes[:SCREEN] for name, outcomes in arms.items()}
     while asked := open_arms(seen, trained, cures):
         seen = base[: max(len(seen), *asked.values())]
         trained |= {name: arms[name][:networks] for name, networks in asked.items()}

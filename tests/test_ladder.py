@@ -21,6 +21,7 @@ from fathom.diagnosis.case import Case
 from fathom.diagnosis.cures import is_control
 from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.ladder import climb, cures_allowed
+from fathom.diagnosis.looks import MOST_CURES, freed
 from fathom.diagnosis.verdict import NO_EFFECT, judge
 
 WEAK = {"spread": 0.001}  # the first step drowns the signal: two causes are suspected
@@ -76,25 +77,25 @@ def said(found):
 
 def test_the_ladder_finds_the_cures_of_what_it_suspects_and_stops_when_it_has_one():
     found, trainer = climbed({"he-init": 1, "batchnorm": 1}, budget=63)
-    assert trainer.asked[0] == {"deep": 6}
-    tried = [name for asked in trainer.asked for name in asked]
-    assert tried == [
-        "deep",
-        "deep-he-init",
-        "deep-batchnorm",
-        "deep-rate-tenth-long",
-        "deep-no-dropout",
-        "deep-residual",
-        "deep-he-init-shuffled-labels",
+    assert trainer.asked == [
+        {"deep": 6},
+        {"deep-he-init": 3},
+        {"deep-batchnorm": 3},
+        {"deep-rate-tenth-long": 3},
+        {"deep-no-dropout": 3},
+        {"deep-residual": 3},
+        {"deep-he-init": 6, "deep-batchnorm": 6},
+        {"deep-he-init-shuffled-labels": 6},
     ]
     assert "0 of 6 networks of deep left the plateau" in said(found)
-    assert "deep-he-init: 6 of 6 left the plateau" in said(found)
+    assert "deep-he-init: 3 of 3 left the plateau" in said(found)
+    assert "deep 0 of 6, deep-he-init 6 of 6, deep-batchnorm 6 of 6" in said(found)
     assert "cured by deep-he-init, deep-batchnorm" in said(found)
     verdict = judge(found.case, LIMITS)
     assert verdict.main == "no signal reaches the output at initialisation"
     assert verdict.together == ("deep-he-init", "deep-batchnorm")
-    # Three of the base's six were there, five cures and a control have six each.
-    assert found.spent == 3 + 5 * 6 + 6 == found.steps[-1].spent
+    # Three of the base's six were there; five cures had three, two of them and a control six.
+    assert found.spent == 3 + 5 * 3 + 2 * 3 + 6 == found.steps[-1].spent
     assert found.waiting == ()
 
 
@@ -108,10 +109,10 @@ def test_an_open_arm_and_the_base_grow_together():
 
 
 def test_second_trials_and_general_cures_come_only_where_nothing_cured():
-    found, trainer = climbed({}, budget=81)
+    found, trainer = climbed({}, budget=42)
     tried = [name for asked in trainer.asked for name in asked]
     assert tried.index("deep-lsuv") > tried.index("deep-rate-tenth-long")
-    assert len(tried) == 1 + cures_allowed(81) + 1
+    assert len(tried) == 1 + cures_allowed(42, "leaving the plateau") + 1
     assert [trial.name for trial in found.waiting]
 
 
@@ -134,7 +135,38 @@ def test_the_budget_is_never_passed_and_what_it_left_out_is_named():
     few, _ = climbed({"he-init": 1}, 18)
     assert (few.spent, few.case.cures_allowed, few.waiting) == (15, 1, ())
     none, _ = climbed({}, 18)
-    assert (none.spent, none.waiting[0].name) == (15, "deep-batchnorm")
+    assert (none.spent, none.waiting[0].name) == (12, "deep-batchnorm")
+
+
+@pytest.mark.parametrize(
+    ("budget", "leaving", "paired"), [(0, 1, 1), (18, 1, 1), (27, 1, 2), (36, 4, 4), (45, 7, 5)]
+)
+def test_how_many_cures_a_budget_allows(budget, leaving, paired):
+    assert cures_allowed(budget, "leaving the plateau") == leaving
+    assert cures_allowed(budget, "loss and accuracy") == paired
+    assert cures_allowed(900, "leaving the plateau") == MOST_CURES
+
+
+def test_six_that_all_left_against_none_are_shown_among_the_most_cures():
+    none, six = [False] * 6, {"cure": [True] * 6}
+    assert freed(none, six, MOST_CURES) == {"cure": 6}
+    assert freed(none, six, MOST_CURES + 1) == {}
+
+
+def test_an_arm_that_does_nothing_is_screened_out_after_three_networks():
+    found, _ = climbed({"he-init": 1, "batchnorm": 1 / 3}, budget=63)
+    networks = {row.name: len(row.cells) for row in found.case.ladder}
+    assert networks["deep-he-init"] == 6
+    assert {networks[name] for name in networks if "rate" in name or "residual" in name} == {3}
+
+
+def test_where_the_budget_is_short_the_earlier_arms_go_on():
+    """Three arms ask for nine; there are networks for the base, two of them and the control."""
+    leaves = {"he-init": 1, "batchnorm": 1, "rate-tenth-long": 1, "deep-": 0, "deep": 1 / 12}
+    found, _ = climbed(leaves, budget=3 + 4 * 3 + 3 * 3 + 3 * 3 + 6)
+    assert judge(found.case, LIMITS).together == ("deep-he-init", "deep-batchnorm")
+    assert {row.name: len(row.cells) for row in found.case.ladder}["deep-rate-tenth-long"] == 6
+    assert "the budget does not reach that far" in said(found)
 
 
 def test_without_a_budget_nothing_is_trained():
@@ -158,8 +190,8 @@ def test_rows_of_params_are_tried_first_and_their_networks_are_not_paid_again():
         trainer.asked = []
         found = climb(case_of(trainer, rungs=rungs), LIMITS, trainer)
         tried = [name for asked in trainer.asked for name in asked]
-        assert set(tried[1:3]) == {"own-norm", "adam"}
-        assert "deep-batchnorm" not in tried
+        assert not {"adam", "deep-batchnorm"} & set(tried)  # three of `adam` were there
+        assert {"own-norm": 6} in trainer.asked
         steps.append((found.spent, judge(found.case, LIMITS).together))
     assert steps[0] == steps[1]
     assert steps[0][1] == ("own-norm",)

@@ -3,8 +3,9 @@
 It begins with a network of `runs` and asks the table of causes (`fathom.diagnosis.causes`) what it
 suspects. The cures of all suspects are tried first, then what cures most things. The list and the
 number of cures that count in the tests are fixed by the network's own first six trainings, before
-any cure is looked at. An arm grows from 6 networks to 9 and 12 while more could decide. Nothing is
-drawn at random: the same rows, params and nuclei give the same steps.
+any cure is looked at. Where leaving the plateau is asked, an arm has 3 networks first, and grows to
+6, 9 and 12 while more could decide. Nothing is drawn at random: the same rows, params and nuclei
+give the same steps.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +23,8 @@ from fathom.diagnosis.cures import (
     trials,
 )
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.looks import FIRST, SECOND, open_arms
-from fathom.diagnosis.rungs import judged_rungs, outcome_of
+from fathom.diagnosis.looks import FIRST, MOST_CURES, SCREEN, SECOND, open_arms
+from fathom.diagnosis.rungs import Outcome, judged_rungs, outcome_of
 from fathom.diagnosis.verdict import needs_cure
 from fathom.networks.interventions import Plan
 
@@ -78,9 +79,15 @@ class Climbed:
     waiting: tuple[Trial, ...] = ()  # the first would be trained next
 
 
-def cures_allowed(budget: int) -> int:
-    """Return how many cures a budget allows: each, the base and a control can reach look two."""
-    return max(1, budget // SECOND - 2)
+def cures_allowed(budget: int, outcome: Outcome) -> int:
+    """Return how many cures a budget allows.
+
+    Where leaving the plateau is asked, one of them, the base and the control can reach the second
+    look, and all others can be screened. Else each of them, the base and the control have six.
+    """
+    if outcome == "loss and accuracy":
+        return max(1, budget // FIRST - 2)
+    return min(MOST_CURES, 1 + max(0, budget - 3 * SECOND) // SCREEN)
 
 
 def _unheard(_said: str) -> None:
@@ -108,7 +115,6 @@ class _Ladder:
         self.base = case.base
         self.rows = {row.name: row for row in case.ladder}
         self.plans = {row.name: row.plan for row in case.ladder} | {case.base.name: case.base.plan}
-        self.cures_allowed = cures_allowed(limits.budget)
         self.spent = 0
         self.steps: list[Step] = []
 
@@ -116,6 +122,14 @@ class _Ladder:
     def case(self) -> Case:
         rows = tuple(self.rows.values())
         return replace(self.given, base=self.base, ladder=rows, cures_allowed=self.cures_allowed)
+
+    @property
+    def outcome(self) -> Outcome:
+        return outcome_of(self.base)
+
+    @property
+    def cures_allowed(self) -> int:
+        return cures_allowed(self.limits.budget, self.outcome)
 
     def climbed(self) -> Climbed:
         name = self.base.name
@@ -126,9 +140,9 @@ class _Ladder:
         trials = self._trials() if needs_cure(self.base, self.limits) else ()
         if not trials:
             self._say("all left and fit the training nuclei: no cure is tried")
-        waiting = trials[self.cures_allowed :]
-        for turn in sorted({trial.turn for trial in trials[: self.cures_allowed]}):
-            left_out = self._try([one for one in trials[: self.cures_allowed] if one.turn == turn])
+        allowed, waiting = trials[: self.cures_allowed], trials[self.cures_allowed :]
+        for turn in sorted({trial.turn for trial in allowed}):
+            left_out = self._try([one for one in allowed if one.turn == turn])
             waiting = (*left_out, *waiting)
             if cured := self._cured():
                 self._say(f"cured by {', '.join(cured)}: no more is tried")
@@ -152,7 +166,7 @@ class _Ladder:
         return tuple(found.values())
 
     def _own_rows(self) -> Iterator[Trial]:
-        for row in self.given.ladder:
+        for row in sorted(self.given.ladder, key=lambda row: row.name):
             if not is_control(row.plan) and not is_smaller_task(self.base.plan, row.plan):
                 kind = _kind(self.base.plan, row.plan, self.given.crop_px)
                 yield Trial(row.name, "", kind, row.plan, 0)
@@ -181,13 +195,16 @@ class _Ladder:
     def _try(self, arms: list[Trial]) -> tuple[Trial, ...]:
         """Train arms until all of them are decided; return those that the budget left out."""
         self.plans |= {one.name: one.plan for one in arms}
-        waiting = [one for one in arms if not self._trained({one.name: FIRST}, spare=FIRST)]
+        first = FIRST if self.outcome == "loss and accuracy" else SCREEN
+        waiting = [one for one in arms if not self._trained({one.name: first}, spare=FIRST)]
         for name in (one.name for one in arms if one not in waiting):
             self._say(f"{name}: {self.rows[name].tally} left the plateau")
-        while outcome_of(self.base) != "loss and accuracy" and (asked := self._open(arms)):
+        while self.outcome == "leaving the plateau" and (asked := self._open(arms)):
             networks = max(asked.values())
             self._say(f"open: {', '.join(asked)}; {networks} networks an arm would tell")
-            if not self._trained({self.base.name: networks, **asked}, spare=FIRST):
+            while asked and not self._trained(self._with_base(asked), spare=FIRST):
+                asked.popitem()  # the earlier ones first
+            if not asked:
                 self._say("the budget does not reach that far")
                 break
             counts = ", ".join(f"{name} {self.rows[name].tally}" for name in asked)
@@ -197,6 +214,10 @@ class _Ladder:
     def _open(self, arms: list[Trial]) -> dict[str, int]:
         outcomes = {one.name: self.rows[one.name].left for one in arms if one.name in self.rows}
         return open_arms(self.base.left, outcomes, self.cures_allowed)
+
+    def _with_base(self, asked: Mapping[str, int]) -> dict[str, int]:
+        """Return what to train: an arm is tested against as many networks of the base."""
+        return {self.base.name: max(asked.values()), **asked}
 
     def _cured(self) -> list[str]:
         return [rung.name for rung in judged_rungs(self.case, self.limits) if rung.repairs]
@@ -229,7 +250,7 @@ class _Ladder:
         return True
 
     def _wanted(self, name: str, networks: int) -> Wanted:
-        if outcome_of(self.base) == "loss and accuracy" or is_control(self.plans[name]):
+        if self.outcome == "loss and accuracy" or is_control(self.plans[name]):
             return Wanted(self.plans[name], networks, networks)
         return Wanted(self.plans[name], networks, FIRST if name == self.base.name else None)
 

@@ -2,11 +2,13 @@
 
 An arm is a network under one recipe, trained as many times as there are (seed, fold) units. Arms
 are compared with the base at 6, 9 and 12 networks by the share that left the plateau, with Fisher's
-exact test, one-sided. The alphas of the looks add up to .05, each is shared among all cures that
-the budget allows, and what is rejected hands its part to the others. That is the closed test of
-Marcus, Peritz & Gabriel 1976 with Bonferroni's bound over looks and cures (Holm 1979 at each look):
-a cure that does nothing is called one in at most 5 % of ladders, whatever is trained in which
-order, and the order of the arms does not matter. benchmarks/null_ladders.py measures it.
+exact test, one-sided. An arm of which no more than half left is not continued: after 3 networks
+that parts what does nothing from what may be a cure, and nothing else is said there. The alphas of
+the looks add up to .05, each is shared among all cures that the budget allows, and what is rejected
+hands its part to the others. That is the closed test of Marcus, Peritz & Gabriel 1976 with
+Bonferroni's bound over looks and cures (Holm 1979 at each look): a cure that does nothing is called
+one in at most 5 % of ladders, whatever is trained in which order, and the order of the arms does
+not matter. benchmarks/null_ladders.py measures it.
 
 Beside it stands when networks left: medians, and an exact test of arms of one rate and budget. It
 decides nothing.
@@ -37,6 +39,9 @@ class Look:
 
 LOOKS = (Look(6, 0.01), Look(9, 0.015), Look(12, 0.025))
 FIRST, SECOND, LAST = (look.networks for look in LOOKS)
+SCREEN = 3  # networks of an arm before its first look; nothing is claimed of them
+# Alpha is shared: among more, not even six that all left against six of which none did were shown.
+MOST_CURES = 9
 
 
 @dataclass(frozen=True)

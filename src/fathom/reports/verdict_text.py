@@ -150,7 +150,7 @@ def bought(one: Explained) -> str:
     """Say what more networks would buy."""
     if waiting := one.told.next_rows:
         names = ", ".join(row.name for row in waiting)
-        return f"A larger `diagnosis.budget` would try: {names}, six networks each at first."
+        return f"A larger `diagnosis.budget` would try: {names}."
     if open_rungs := [rung.name for rung in one.verdict.rungs if rung.state == "open"]:
         return f"A larger `diagnosis.budget` would go on with {', '.join(open_rungs)}."
     return "A larger budget would try nothing more."
