@@ -9,11 +9,12 @@ rules (`fathom.diagnosis.looks`) say how many networks it asks for and what it c
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 
 import numpy as np
 
-from fathom.diagnosis.looks import FIRST, LAST, SCREEN, Look, freed, open_arms
+from fathom.diagnosis.looks import FIRST, LAST, SCREEN, Look, freed, in_turn, open_arms
 
 SIXTH = 1 / 6  # what the plain deep network of the default study did
 BASE_RATES = (0.0, 0.05, 0.1, SIXTH, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
@@ -41,10 +42,16 @@ POWER = """## Power
 One arm is a cure, the others do nothing. The share of ladders that find it, and in brackets the
 mean number of networks that it took.
 """
+WITHIN_A_BUDGET = """## Power within a budget
+
+Seven cures are allowed and 45 networks, six of which are the control's. So many of the seven are
+cures; the share of ladders that find one of these, and in brackets the mean number of networks.
+"""
 POWER_BY_NETWORKS = """## Power by networks an arm
 
 One look at so many networks an arm, .05 shared among seven cures.
 """
+BUDGET = 45  # `diagnosis.budget` of params.yaml
 SEQUENCES = """## A sequence that is fixed beforehand
 
 Seven cures are allowed, one sixth of the base leaves, and the cures stand at the given places. The
@@ -62,9 +69,9 @@ class Drawn:
             str(place): (rng.random(LAST) < rate).tolist() for place, rate in enumerate(arms)
         }
 
-    def climbed(self, cures: int) -> tuple[set[str], int]:
+    def climbed(self, cures: int, budget: float = inf) -> tuple[set[str], int]:
         """Return the arms that were called cures, and how many networks it took."""
-        shown, arms, base = _climbed(self.base, self.arms, cures)
+        shown, arms, base = _climbed(self.base, self.arms, cures, budget)
         return shown, arms + base
 
     def in_sequence(self) -> tuple[set[str], int]:
@@ -82,15 +89,25 @@ class Drawn:
 
 
 def _climbed(
-    base: list[bool], arms: Mapping[str, list[bool]], cures: int
+    base: list[bool], arms: Mapping[str, list[bool]], cures: int, budget: float = inf
 ) -> tuple[set[str], int, int]:
     """Return the arms that were called cures, and the networks of the arms and of the base."""
     seen = base[:FIRST]
     trained = {name: outcomes[:SCREEN] for name, outcomes in arms.items()}
     while asked := open_arms(seen, trained, cures):
-        seen = base[: max(len(seen), *asked.values())]
-        trained |= {name: arms[name][:networks] for name, networks in asked.items()}
+        for name in in_turn(asked, trained):
+            more = trained | {name: arms[name][: asked[name]]}
+            longer = base[: max(len(seen), asked[name])]
+            if _cost(longer, more) <= budget:
+                seen, trained = longer, more
+                break
+        else:
+            break
     return set(freed(seen, trained, cures)), sum(map(len, trained.values())), len(seen)
+
+
+def _cost(base: list[bool], arms: Mapping[str, list[bool]]) -> int:
+    return len(base) + sum(map(len, arms.values()))
 
 
 def called(
@@ -134,6 +151,21 @@ def power(rng: np.random.Generator, ladders: int) -> list[list[object]]:
             for cures in CURES:
                 each, _, networks = called(rng, base, [rate] + [base] * (cures - 1), ladders, cures)
                 row.append(f"{each['0']:.2f} ({networks:.0f})")
+            rows.append(row)
+    return rows
+
+
+def within_a_budget(rng: np.random.Generator, ladders: int) -> list[list[object]]:
+    """Seven cures allowed and a budget of 45, six of it for the control."""
+    rows = []
+    for base in (0.0, SIXTH):
+        for rate in CURE_RATES:
+            row: list[object] = [f"{base:.2f}", f"{rate:.2f}"]
+            for works in (1, 2, 3):
+                arms = [rate] * works + [base] * (7 - works)
+                found = [Drawn(rng, base, arms).climbed(7, BUDGET - FIRST) for _ in range(ladders)]
+                any_cure = np.mean([bool(shown & {"0", "1", "2"}) for shown, _ in found])
+                row.append(f"{any_cure:.2f} ({np.mean([n for _, n in found]):.0f})")
             rows.append(row)
     return rows
 
@@ -199,6 +231,8 @@ def page(ladders: int) -> str:
         table(["share of the base that leaves", *allowed, "7 tests"], false_claims(rng, ladders)),
         POWER,
         table(["base", "cure", *allowed], power(rng, ladders)),
+        WITHIN_A_BUDGET,
+        table(["base", "cure", "1 works", "2 work", "3 work"], within_a_budget(rng, ladders)),
         POWER_BY_NETWORKS,
         table(["base", "cure", *networks], power_by_networks(rng, ladders)),
         SEQUENCES,

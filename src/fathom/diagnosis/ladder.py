@@ -3,9 +3,9 @@
 It begins with a network of `runs` and asks the table of causes (`fathom.diagnosis.causes`) what it
 suspects. The cures of all suspects are tried first, then what cures most things. The list and the
 number of cures that count in the tests are fixed by the network's own first six trainings, before
-any cure is looked at. Where leaving the plateau is asked, an arm has 3 networks first, and grows to
-6, 9 and 12 while more could decide. Nothing is drawn at random: the same rows, params and nuclei
-give the same steps.
+any cure is looked at. Where leaving the plateau is asked, an arm has 3 networks first, and the best
+of them grow to 6, 9 and 12, one by one, while that could decide. Nothing is drawn at random: the
+same rows, params and nuclei give the same steps.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ from fathom.diagnosis.cures import (
     trials,
 )
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.looks import FIRST, MOST_CURES, SCREEN, SECOND, open_arms
+from fathom.diagnosis.looks import FIRST, MOST_CURES, SCREEN, SECOND, in_turn, open_arms
 from fathom.diagnosis.rungs import Outcome, judged_rungs, outcome_of
 from fathom.diagnosis.verdict import needs_cure
 from fathom.networks.interventions import Plan
@@ -197,27 +197,26 @@ class _Ladder:
         self.plans |= {one.name: one.plan for one in arms}
         first = FIRST if self.outcome == "loss and accuracy" else SCREEN
         waiting = [one for one in arms if not self._trained({one.name: first}, spare=FIRST)]
-        for name in (one.name for one in arms if one not in waiting):
-            self._say(f"{name}: {self.rows[name].tally} left the plateau")
+        for arm in (self.rows[one.name] for one in arms if one not in waiting):
+            self._say(f"{arm.name}: {arm.tally} left the plateau")
         while self.outcome == "leaving the plateau" and (asked := self._open(arms)):
-            networks = max(asked.values())
-            self._say(f"open: {', '.join(asked)}; {networks} networks an arm would tell")
-            while asked and not self._trained(self._with_base(asked), spare=FIRST):
-                asked.popitem()  # the earlier ones first
-            if not asked:
-                self._say("the budget does not reach that far")
+            self._say(f"open: {', '.join(asked)}")
+            names = in_turn(asked, {name: self.rows[name].left for name in asked})
+            gone_on = next((name for name in names if self._goes_on(name, asked[name])), None)
+            if gone_on is None:
+                self._say("the budget does not reach further")
                 break
-            counts = ", ".join(f"{name} {self.rows[name].tally}" for name in asked)
-            self._say(f"left the plateau: {self.base.name} {self.base.tally}, {counts}")
+            counts = f"{self.base.name} {self.base.tally}, {gone_on} {self.rows[gone_on].tally}"
+            self._say(f"left the plateau: {counts}")
         return tuple(waiting)
 
     def _open(self, arms: list[Trial]) -> dict[str, int]:
         outcomes = {one.name: self.rows[one.name].left for one in arms if one.name in self.rows}
         return open_arms(self.base.left, outcomes, self.cures_allowed)
 
-    def _with_base(self, asked: Mapping[str, int]) -> dict[str, int]:
-        """Return what to train: an arm is tested against as many networks of the base."""
-        return {self.base.name: max(asked.values()), **asked}
+    def _goes_on(self, name: str, networks: int) -> bool:
+        """Train an arm on, and the base with it: both are tested with as many networks."""
+        return self._trained({self.base.name: networks, name: networks}, spare=FIRST)
 
     def _cured(self) -> list[str]:
         return [rung.name for rung in judged_rungs(self.case, self.limits) if rung.repairs]

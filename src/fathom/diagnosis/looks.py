@@ -145,6 +145,15 @@ def open_arms(
     return {name: networks for name, networks in asked.items() if networks}
 
 
+def in_turn(asked: Mapping[str, int], arms: Mapping[str, Sequence[bool]]) -> list[str]:
+    """Return the arms that `open_arms` asks for, the one first of which most left.
+
+    One at a time goes on, as far as there are networks: a budget that is spread over all decides
+    none. Ties go to the earlier arm.
+    """
+    return sorted(asked, key=lambda name: -float(np.mean(arms[name])) if arms[name] else 0.0)
+
+
 def newcombe_interval(one: Tally, other: Tally, confidence: float) -> tuple[float, float]:
     """Return the interval of the difference of two shares, `one` minus `other`.
 
