@@ -49,7 +49,8 @@ def write_project(folder: Path) -> None:
     """Write the project: committed, nothing run."""
     listed = run_in(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and name not in LOCKS and not name.startswith(WRITTEN):
+        written = name.startswith(WRITTEN) and not name.endswith(".gitignore")
+        if (ROOT / name).is_file() and name not in LOCKS and not written:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     write_simulated_dataset(folder / "data" / "fields")

@@ -262,6 +262,18 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
     assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (2, "- Tried, and open: `deep+whole` (2 of 3 left); more networks would tell."),
+        (0, "- Tried without repair: `deep+whole`."),
+    ],
+)
+def test_an_arm_that_is_open_is_not_called_a_failure(left, said):
+    page = verdict_markdown(explained(bistable("deep+whole", left, 3, {"dropout": 0.0})))
+    assert f"dropout: 0.5\n{said}" in page
+
+
 def test_the_page_says_when_networks_left_and_the_p_value_where_epochs_may_be_compared():
     base = bistable("deep", 3, 6)
     slow = bistable("deep+slow", 6, 6, {"learning_rate": 0.0001})

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from tiny_model import make_card, make_crops, write_model
 
-from fathom.ground.errors import FathomError
+from fathom.ground.errors import FathomError, ModelError
 from fathom.models.onnx_model import BATCH, ModelCard, OnnxModel
 
 
@@ -146,6 +146,15 @@ def test_metadata_that_are_not_as_expected(model_file, tmp_path, properties, fau
 def test_metadata_that_are_not_json(model_file, tmp_path):
     path = altered(model_file, tmp_path, run="{")
     with pytest.raises(FathomError, match="its metadata are damaged"):
+        OnnxModel(path)
+
+
+@pytest.mark.parametrize("text", [b"fathom_version", b"positive", b"probability"])
+def test_texts_that_are_no_utf8(model_file, tmp_path, text):
+    """Of metadata and of the graph: ONNX Runtime reads the file, and fails when it is asked."""
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(model_file.read_bytes().replace(text, b"\xbd" + text[1:]))
+    with pytest.raises(ModelError, match=r"damaged\.onnx: is not an ONNX file, or a damaged one"):
         OnnxModel(path)
 
 

@@ -141,12 +141,21 @@ def open_session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong reaches the reader as an exception
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        _read_texts(session)
     # ONNX Runtime's exceptions have no base class of their own.
     except Exception as error:
         raise ModelError(
             f"{path}: is not an ONNX file, or a damaged one ({first_line(error)})"
         ) from None
+    else:
+        return session
+
+
+def _read_texts(session: onnxruntime.InferenceSession) -> None:
+    """Decode what a file says of itself: damaged texts raise only when they are asked for."""
+    _ = session.get_modelmeta().custom_metadata_map
+    _ = [put.name for put in (*session.get_inputs(), *session.get_outputs())]
 
 
 def first_line(error: Exception) -> str:

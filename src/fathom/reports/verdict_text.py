@@ -10,6 +10,7 @@ from fathom.diagnosis.effects import Effect
 from fathom.diagnosis.findings import SymptomNumbers
 from fathom.diagnosis.ladder_file import Told
 from fathom.diagnosis.looks import Tally
+from fathom.diagnosis.rungs import Rung
 from fathom.diagnosis.verdict import (
     DATA_FAULT,
     NO_EFFECT,
@@ -115,7 +116,7 @@ def _paragraphs(one: Explained) -> Iterator[str]:
     yield one.texture
     yield ""
     for suspected in verdict.suspected:
-        yield from _suspected(suspected)
+        yield from _suspected(suspected, verdict.rungs)
     for warning in verdict.data_warnings:
         yield f"*The audit warns of the data: {warning}.*"
         yield ""
@@ -174,12 +175,15 @@ def _established(cause: Established) -> Iterator[str]:
     yield ""
 
 
-def _suspected(suspected: Suspected) -> Iterator[str]:
+def _suspected(suspected: Suspected, rungs: Sequence[Rung]) -> Iterator[str]:
     yield f"*Suspected, not established: {suspected.name}.*"
     yield ""
     yield from _bullets(suspected.numbers)
-    if suspected.tried:
-        yield f"- Tried without repair: {', '.join(f'`{name}`' for name in suspected.tried)}."
+    tried = [rung for rung in rungs if rung.name in suspected.tried]
+    if failed := [f"`{rung.name}`" for rung in tried if rung.state != "open"]:
+        yield f"- Tried without repair: {', '.join(failed)}."
+    if left := [f"`{rung.name}` ({rung.left} left)" for rung in tried if rung.state == "open"]:
+        yield f"- Tried, and open: {', '.join(left)}; more networks would tell."
     if suspected.untried:
         yield f"- Not tried: {', '.join(suspected.untried)}."
     yield ""
