@@ -29,8 +29,9 @@ def test_rows_that_could_refute_the_cause_are_told_by_what_they_change():
 
 def test_what_was_not_tried_follows_from_the_rows_that_exist(study):
     before = tried(content_of(study), "vgg-13").untried
-    assert before[:3] == ("a lower learning rate", "less dropout", "more epochs")
-    assert not {"a norm", "another initialisation", "skips"} & set(before)
+    assert before[:2] == ("less dropout", "more epochs")
+    tried_there = {"a norm", "another initialisation", "skips", "a lower learning rate", "warm-up"}
+    assert not tried_there & set(before)
     # A rung of the ladder is known by its name there, a row of params.yaml by what it changes.
     add_rung(study, "vgg-13-no-dropout")
     longer = {"architecture": "vgg-13", "interventions": {"patience": {"epochs": 400}}}
