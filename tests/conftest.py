@@ -12,7 +12,6 @@ from hypothesis import settings
 from scipy import ndimage
 
 from fathom.ground.workers import Child
-from fathom.scoring import scorer
 from fathom.study.nuclei import Nuclei
 
 # Workers of pytest have the cores already: a pool in each would only load torch more often.
@@ -118,8 +117,7 @@ def reader() -> Iterator[Child]:
 def one_reader(reader: Child, monkeypatch: pytest.MonkeyPatch) -> None:
     """Score all slides of several in `reader`."""
     monkeypatch.setattr(
-        scorer,
-        "outcomes",
+        "fathom.scoring.scorer.outcomes",
         lambda tasks, at_once: ((number, reader.run(task)) for number, task in enumerate(tasks)),
     )
 
