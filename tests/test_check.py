@@ -273,6 +273,7 @@ def test_path_that_leaves_the_folder(folder, path):
     ("path", "long"),
     [
         (f"images/{'ü' * 110}.tif", "a name of 224 bytes, where 200 are the most"),
+        (f"{'a' * 150}/{'ü' * 120}.tif", "a name of 244 bytes, where 200 are the most"),
         ("9" * 256, "a name of 256 bytes, where 200 are the most"),
         ("a/" * 2100 + "c.tif", "a path of 4205 bytes, where 2000 are the most"),
     ],

@@ -105,8 +105,9 @@ def _path_fault(image: str) -> str | None:
 
 
 def _too_long(path: PurePosixPath) -> str:
-    """Say how long a path or its longest name is, where no system has one so long; else ""."""
-    name, whole = (len(os.fsencode(text)) for text in (max(path.parts, key=len), str(path)))
+    """Say how long a path or its longest name is, where that is too long; else ""."""
+    name = max(len(os.fsencode(part)) for part in path.parts)
+    whole = len(os.fsencode(path))
     if name > _MOST_NAME:
         return f"a name of {name} bytes, where {_MOST_NAME} are the most"
     if whole > _MOST_PATH:

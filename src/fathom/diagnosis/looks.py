@@ -151,7 +151,7 @@ def in_turn(asked: Mapping[str, int], arms: Mapping[str, Sequence[bool]]) -> lis
     One at a time goes on, as far as there are networks: a budget that is spread over all decides
     none. Ties go to the earlier arm.
     """
-    return sorted(asked, key=lambda name: -float(np.mean(arms[name])) if arms[name] else 0.0)
+    return sorted(asked, key=lambda name: -float(np.mean(arms[name])))
 
 
 def newcombe_interval(one: Tally, other: Tally, confidence: float) -> tuple[float, float]:
