@@ -22,6 +22,7 @@ import million_nuclei
 import network_options
 import one_more_image
 import segmentation
+from rounds import in_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -46,9 +47,8 @@ def training_table(results: dict) -> str:
     ]
     for network, sides in results["networks"].items():
         for side, one in sorted(sides.items()):
-            ratio = f"{one['ratio']:.2f} ({one['ratio_least']:.2f} to {one['ratio_most']:.2f})"
             lines.append(
-                f"| {network} | {side} | {one['nuclei_per_s']:,.0f} | {ratio} "
+                f"| {network} | {side} | {one['nuclei_per_s']:,.0f} | {in_words(one['ratio'])} "
                 f"| {one['gflops']:.0f} | {100 * one['share_of_peak']:.0f} % "
                 f"| {100 * one['taken_elsewhere']:.0f} % |"
             )
@@ -67,11 +67,10 @@ def prediction_table(results: dict) -> str:
             f"| {way} | {one['nuclei']:,} | {one['nuclei_per_s']:,.0f} "
             f"| {one['nuclei_per_cpu_s']:,.0f} | {one['peak_mib']:,} |"
         )
-    clock, cpu = results["ratio_seconds"], results["ratio_cpu"]
     lines.append(
         f"\n{results['side_px']:,} px, n = {results['n']}. Times the plain way, median (least to "
-        f"most): {clock['median']:.1f} ({clock['least']:.1f} to {clock['most']:.1f}) by the clock, "
-        f"{cpu['median']:.1f} ({cpu['least']:.1f} to {cpu['most']:.1f}) by the processor's time."
+        f"most): {in_words(results['ratio_seconds'], 1)} by the clock, "
+        f"{in_words(results['ratio_cpu'], 1)} by the processor's time."
     )
     return "\n".join(lines)
 

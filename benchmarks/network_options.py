@@ -19,6 +19,7 @@ from time import perf_counter
 
 import numpy as np
 import onnxruntime
+from rounds import in_words, ratio
 
 from fathom.ground.output import write_json
 from fathom.ground.processor import cores, processor_name
@@ -91,14 +92,11 @@ def of_model(path: Path, number: int, rounds: int) -> dict:
 
 def told(
     own: list[float], beside: list[float], logits: np.ndarray, expected: np.ndarray
-) -> dict[str, float]:
+) -> dict[str, object]:
     """Return the figures of one side."""
-    ratios = [one / other for one, other in zip(own, beside, strict=True)]
     return {
         "nuclei_per_s": round(median(own), 1),
-        "ratio": round(median(ratios), 3),
-        "ratio_least": round(min(ratios), 3),
-        "ratio_most": round(max(ratios), 3),
+        "ratio": ratio(own, beside),
         "largest_difference_of_logits": float(np.abs(logits - expected).max()),
     }
 
@@ -113,8 +111,7 @@ def table(results: dict) -> str:
     ]
     for side in SIDES:
         cells = [
-            f"{one['nuclei_per_s']:,.0f} | {one['ratio']:.2f} "
-            f"({one['ratio_least']:.2f} to {one['ratio_most']:.2f})"
+            f"{one['nuclei_per_s']:,.0f} | {in_words(one['ratio'])}"
             for one in (models[name][side] for name in models)
         ]
         most = max(models[name][side]["largest_difference_of_logits"] for name in models)

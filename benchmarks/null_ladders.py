@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from fathom.diagnosis.looks import FIRST, LAST, SCREEN, Look, freed, in_turn, open_arms
+from fathom.ground.section import value_at
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 SIXTH = 1 / 6  # what the plain deep network of the default study did
 BASE_RATES = (0.0, 0.05, 0.1, SIXTH, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
@@ -44,14 +47,15 @@ mean number of networks that it took.
 """
 WITHIN_A_BUDGET = """## Power within a budget
 
-Seven cures are allowed and 45 networks, six of which are the control's. So many of the seven are
-cures; the share of ladders that find one of these, and in brackets the mean number of networks.
+Seven cures are allowed and {budget} networks, six of which are the control's. So many of the
+seven are cures; the share of ladders that find one of these, and in brackets the mean number of
+networks.
 """
 POWER_BY_NETWORKS = """## Power by networks an arm
 
 One look at so many networks an arm, .05 shared among seven cures.
 """
-BUDGET = 45  # `diagnosis.budget` of params.yaml
+BUDGET = int(str(value_at(PARAMS, "diagnosis", "budget")))  # of the default study
 SEQUENCES = """## A sequence that is fixed beforehand
 
 Seven cures are allowed, one sixth of the base leaves, and the cures stand at the given places. The
@@ -231,7 +235,7 @@ def page(ladders: int) -> str:
         table(["share of the base that leaves", *allowed, "7 tests"], false_claims(rng, ladders)),
         POWER,
         table(["base", "cure", *allowed], power(rng, ladders)),
-        WITHIN_A_BUDGET,
+        WITHIN_A_BUDGET.format(budget=BUDGET),
         table(["base", "cure", "1 works", "2 work", "3 work"], within_a_budget(rng, ladders)),
         POWER_BY_NETWORKS,
         table(["base", "cure", *networks], power_by_networks(rng, ladders)),

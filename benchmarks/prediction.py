@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from rounds import ratio
 from slide_memory import measure, write_mosaic
 
 from fathom.ground.images import read_micrograph
@@ -93,16 +94,10 @@ def summary(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, fl
             "peak_mib": round(max(one[way]["peak"] for one in rounds)),
         }
     for unit in ("seconds", "cpu"):
-        ratios = [
-            (one["fathom"]["nuclei"] / one["fathom"][unit])
-            / (one["plain"]["nuclei"] / one["plain"][unit])
-            for one in rounds
-        ]
-        found[f"ratio_{unit}"] = {
-            "median": round(median(ratios), 2),
-            "least": round(min(ratios), 2),
-            "most": round(max(ratios), 2),
-        }
+        own, plain_way = (
+            [one[way]["nuclei"] / one[way][unit] for one in rounds] for way in ("fathom", "plain")
+        )
+        found[f"ratio_{unit}"] = ratio(own, plain_way)
     return found
 
 

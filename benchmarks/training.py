@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import typer
+from rounds import ratio
 
 from fathom.ground.numerics import Numerics, pin
 
@@ -90,17 +91,18 @@ def _own_s() -> float:
     return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
-def summary(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+def summary(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, object]]:
     """Return the medians over rounds of each side, and of its ratios to the ordinary way."""
     found = {}
+    ordinary = [one["ordinary"]["nuclei_per_s"] for one in rounds]
     for side, first in rounds[0].items():
-        ratios = [one[side]["nuclei_per_s"] / one["ordinary"]["nuclei_per_s"] for one in rounds]
         figures = {key: statistics.median(one[side][key] for one in rounds) for key in first}
-        figures |= {"ratio": statistics.median(ratios)}
-        figures |= {"ratio_least": min(ratios), "ratio_most": max(ratios)}
         digits = {key: 1 if key.endswith(("_per_s", "gflops")) else 3 for key in figures}
-        found[side] = {key: round(value, digits[key]) for key, value in figures.items()}
-        found[side]["n"] = len(rounds)
+        found[side] = {
+            **{key: round(value, digits[key]) for key, value in figures.items()},
+            "ratio": ratio([one[side]["nuclei_per_s"] for one in rounds], ordinary),
+            "n": len(rounds),
+        }
     return found
 
 
