@@ -1,6 +1,8 @@
 """What several test modules share: nuclei and data sets made on the spot."""
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,15 @@ os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 # run: what a draw finds is no accident of one machine (benchmarks/hostile_input.py draws anew).
 settings.register_profile("fathom", deadline=None, derandomize=True)
 settings.load_profile("fathom")
+
+
+@pytest.fixture(autouse=True)
+def _end_as_before() -> Iterator[None]:
+    """What `heed_termination` sets in a command that a test calls in its own process goes away."""
+    handler, hook = signal.getsignal(signal.SIGTERM), sys.unraisablehook
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    sys.unraisablehook = hook
 
 
 # The files that take longest, the longest first. `make test-fast` leaves them out.

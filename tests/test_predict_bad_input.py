@@ -53,12 +53,8 @@ def results(*stems):
 def call(monkeypatch, capsys, *arguments):
     """Run the command line in this process; return its exit code and what it printed."""
     monkeypatch.setattr(sys, "argv", ["fathom", "predict", *map(str, arguments)])
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
     return stop.value.code, capsys.readouterr().err
 
 

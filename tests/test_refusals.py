@@ -138,6 +138,51 @@ fathom.ground.stage.run(wait)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("wait", ["time.sleep(60)", "queue.SimpleQueue().get()"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_ended_in_a_finaliser_ends(how, wait):
+    """Python drops what a finaliser raises: the interrupt would be lost."""
+    loses = f"""
+import os, queue, sys, time; sys.path.insert(0, sys.argv.pop(1))
+import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
+from fathom.ground.refusals import heed_termination
+class Open:
+    def __del__(self):
+        os.kill(os.getpid(), {int(how)})
+        time.sleep(60)
+heed_termination()
+one = Open()
+try:
+    del one
+    {wait}
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", loses, ROOT / "src"],
+        env=ENVIRONMENT, check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_another_error_of_a_finaliser_is_printed():
+    breaks = """
+import sys; sys.path.insert(0, sys.argv.pop(1))
+from fathom.ground.refusals import heed_termination
+class Broken:
+    def __del__(self):
+        raise ValueError("a fault")
+heed_termination()
+one = Broken()
+del one
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", breaks, ROOT / "src"],
+        env=ENVIRONMENT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "ValueError: a fault" in done.stderr
+
+
 def predict(folder, out, *words, limit=None, prefix=()):
     command = [sys.executable, "-c", "from fathom.cli import main; main()", "predict"]
     return subprocess.run(

@@ -1,6 +1,5 @@
 """The command `fathom`: which commands there are, their order in the help, how they end."""
 
-import signal
 import sys
 import traceback
 from typing import Annotated
@@ -11,7 +10,7 @@ from fathom.commands import data, networks, recovery, results, slides
 from fathom.commands.examples import epilog
 from fathom.commands.words import Exit
 from fathom.ground.errors import FathomError
-from fathom.ground.refusals import refusal
+from fathom.ground.refusals import heed_termination, refusal
 
 app = typer.Typer(
     name="fathom",
@@ -56,8 +55,7 @@ def fathom(
 
 def main() -> None:
     """Run the command line; a mistake of its user's is one sentence and the exit code 2."""
-    # Ended by another program, it cleans up as it does when its user interrupts it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_termination()
     try:
         app()
     except FathomError as error:

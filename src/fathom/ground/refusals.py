@@ -1,7 +1,14 @@
-"""What the system refuses, said in a sentence: room on the disk, permission, names, memory."""
+"""What the system says to a process: what it refuses, as a sentence; that it shall end.
+
+It refuses room on the disk, permission, names, memory. It ends a process by a signal: its user's
+(Ctrl-C) or another program's (a job scheduler's, a parent's).
+"""
 
 import errno
 import re
+import signal
+import sys
+import threading
 
 FILES = {
     errno.ENOSPC: "the disk is full",
@@ -25,6 +32,30 @@ NO_MEMORY = re.compile(
     r"|failed to map segment",
     re.IGNORECASE,
 )
+
+AGAIN_S = 0.05  # after which an interrupt that was lost is sent once more
+
+
+def heed_termination() -> None:
+    """Let another program end this one (SIGTERM) as its user does: by a `KeyboardInterrupt`.
+
+    Python drops what is raised in a finaliser, prints a traceback and goes on, as if nobody had
+    asked. An interrupt that is lost so, a user's as well, is sent once more a moment later.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    # To the main thread, so that one that waits for a lock is woken; from a thread of its own,
+    # since what is raised here is dropped as well.
+    main = threading.main_thread().ident
+    again = threading.Timer(AGAIN_S, signal.pthread_kill, (main, signal.SIGTERM))
+    again.daemon = True
+    again.start()
 
 
 def refusal(error: BaseException) -> str | None:

@@ -5,7 +5,6 @@ NumPy and torch read when they are loaded. The workers that train networks choos
 param `numerics` (`fathom.training.pool`).
 """
 
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import typer
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import pin
 from fathom.ground.params_fault import fault_of_params
-from fathom.ground.refusals import refusal
+from fathom.ground.refusals import heed_termination, refusal
 from fathom.ground.section import PARAMS_FILE, value_at
 
 pin("portable")
@@ -34,8 +33,7 @@ def run(function: Callable[..., None]) -> None:
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(function)
-    # Ended by another program, it cleans up as it does when its user interrupts it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_termination()
     try:
         words = arguments(sys.argv[1:])
         read = [Path(word) for word in words if (Path(word) / DATA_SET).is_file()]

@@ -29,6 +29,7 @@ from typing import Any
 
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import Numerics, environment
+from fathom.ground.refusals import heed_termination
 
 SCHEDULER = "FATHOM_SCHEDULER"
 ATTEMPTS = 2  # of a task whose process ended: the next one may have more memory
@@ -231,7 +232,7 @@ class Child:
 def serve(handle: int) -> None:
     """Run the tasks that come through a pipe, until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_termination()
     pipe = Connection(handle)
     calls: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
 
