@@ -22,6 +22,7 @@ import million_nuclei
 import network_options
 import one_more_image
 import segmentation
+from page_tables import with_table
 from rounds import in_words
 
 ROOT = Path(__file__).parents[1]
@@ -88,11 +89,9 @@ TABLES: dict[str, Callable[[dict], str]] = {
 def with_tables(page: str) -> str:
     """Return the page with each table made anew from its file of results."""
     for name, table in TABLES.items():
-        start, end = f"<!-- {name}.json -->\n", "<!-- end -->"
-        before, rest = page.split(start)
         file = RESULTS / f"{name}.json"
         made = table(json.loads(file.read_text("utf-8"))) if file.exists() else "Not measured yet."
-        page = before + start + made + "\n" + end + rest.split(end, 1)[1]
+        page = with_table(page, name, made)
     return page
 
 

@@ -9,7 +9,8 @@ it, it *did not reproduce*, and stands outside of recall. Recall is of the cases
 precision of those in which a cause is named. All are on simulated nuclei of seed 0.
 
 The results keep the first run, with its commit, and the last one; the first score is printed beside
-each later one. Settings other than those of the first run are refused.
+each later one. Settings other than those of the first run are refused. `--page` writes the table
+of docs/public-cases.md from the results.
 """
 
 import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
@@ -26,6 +27,7 @@ from typing import Any
 
 import yaml
 from diagnosed_cases import BUDGET, Case, Setting
+from page_tables import with_table
 from planted_causes import run
 from studied_nuclei import PROJECT, Nuclei
 
@@ -35,6 +37,7 @@ from fathom.training.store import Store
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
 RESULTS = Path(__file__).parent / "results" / "public_cases.json"
+PAGE = PROJECT / "docs" / "public-cases.md"
 SEED = 0
 REPRODUCES_NOT = "did not reproduce"
 SET_UP_NOT = "cannot be set up"
@@ -96,6 +99,23 @@ def in_words(title: str, found: dict[str, Any]) -> str:
     )
 
 
+def table(results: Row) -> str:
+    """Return both scores, and of the first run a row a case, as Markdown."""
+    lines = [in_words(name, results[name]) + "." for name in ("first", "last")]
+    lines[1:] = [] if results["first"] == results["last"] else [lines[1]]
+    columns = {
+        **{"case": "", "network": "network", "left": "left the plateau", "training": "training"},
+        **{"validation": "validation", "twin": "cured", "verdict": "verdict", "result": "result"},
+        "networks": "networks",
+    }
+    heads = f"| {' | '.join(columns.values())} |\n{'| --- ' * len(columns)}|"
+    rows = [
+        f"| {' | '.join(str(row.get(key, '')).replace(' | ', '; ') for key in columns)} |"
+        for row in results["first"]["rows"]
+    ]
+    return "\n\n".join([*lines, "\n".join([heads, *rows])])
+
+
 def with_first(file: Path, last: dict[str, Any]) -> dict[str, Any]:
     """Return what the results file is to hold: the first run as it was, and the last."""
     if not file.is_file():
@@ -129,7 +149,13 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=BUDGET, help="of networks, for the ladder")
     parser.add_argument("--kept", type=Path, help="a store of cells: what it holds is not trained")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--page", action="store_true", help="write the table of the docs alone")
     arguments = parser.parse_args()
+    if arguments.page:
+        results = json.loads(arguments.results.read_text(encoding="utf-8"))
+        page = with_table(PAGE.read_text(encoding="utf-8"), "public_cases", table(results))
+        PAGE.write_text(page, encoding="utf-8")
+        return
     refuse_other_settings(arguments.results)
     cases, not_set_up = read_cases()
     asked = [one for one in cases if not arguments.only or one.name in arguments.only]

@@ -29,6 +29,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from page_tables import with_table
 from tiled_segmentation import mosaic
 
 from fathom.ground.processor import processor_name
@@ -187,13 +188,6 @@ def speed_table(results: dict) -> str:
 TABLES = {"segmentation.md": quality_table, "performance.md": speed_table}
 
 
-def with_table(page: str, table: str) -> str:
-    """Return a page with the table between its two marks."""
-    start, end = "<!-- segmentation.json -->\n", "<!-- end -->"
-    before, rest = page.split(start)
-    return before + start + table + "\n" + end + rest.split(end, 1)[1]
-
-
 def main(
     dsb2018: Annotated[Path, typer.Argument()] = Path("../shared/data/dsb2018"),
     study: Annotated[Path, typer.Argument()] = Path("data/micronuclei"),
@@ -222,7 +216,7 @@ def main(
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     for name, table in TABLES.items():
         page = ROOT / "docs" / name
-        text = with_table(page.read_text(encoding="utf-8"), table(results))
+        text = with_table(page.read_text(encoding="utf-8"), "segmentation", table(results))
         page.write_text(text, encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ import json
 
 import public_cases
 import pytest
+from page_tables import with_table
 from studied_nuclei import FAULTS
 
 from fathom.diagnosis.causes import CAUSES
@@ -64,3 +65,23 @@ def test_other_settings_are_refused(tmp_path):
     file.write_text(json.dumps({"first": {"settings_sha256": "0"}}))
     with pytest.raises(SystemExit, match="frozen"):
         public_cases.refuse_other_settings(file)
+
+
+def test_the_page_has_the_table_of_the_results():
+    if not public_cases.RESULTS.exists():
+        pytest.skip("no run of all cases is kept")
+    results = json.loads(public_cases.RESULTS.read_text(encoding="utf-8"))
+    page = public_cases.PAGE.read_text(encoding="utf-8")
+    assert with_table(page, "public_cases", public_cases.table(results)) == page
+
+
+def test_the_table_has_both_scores_and_a_row_a_case_of_the_first_run():
+    case = {"case": "9", "result": "right", "verdict": "input scale", "left": "0 of 6"}
+    first = {"commit": "a", "budget": 36, "rows": [case], "scores": public_cases.scores([case])}
+    again = first | {"commit": "b"}
+    once = public_cases.table({"first": first, "last": first})
+    assert "| 9 |  | 0 of 6 |  |  |  | input scale | right |  |" in once
+    assert "last" not in once
+    assert "last (commit b, budget 36): 1 right" in public_cases.table(
+        {"first": first, "last": again}
+    )
