@@ -3,6 +3,7 @@
     python benchmarks/kills.py pipeline [--runs 10]
     python benchmarks/kills.py predict [--runs 10]
     python benchmarks/kills.py cells [--runs 10]
+    python benchmarks/cluster_kills.py [--runs 10]
 
 Each is started in a process group of its own, and SIGKILL, SIGINT or SIGTERM is sent to the whole
 group, ten times a run; after each it is started again by the same command, and nobody mends
@@ -272,12 +273,17 @@ def cells(runs: int = 10, work: Annotated[Path, typer.Option()] = WORK / "pipeli
     """Kill the training of three cells, whose store is kept."""
     _, known = whole_pipeline(work)
     base = emptied(work.parent / "cells")
-    (base / "fresh" / "data").mkdir(parents=True)
-    for name in ("src", "stages", "data/nuclei", "data/splits"):
-        (base / "fresh" / name).symlink_to(work / "undisturbed" / name)
-    shutil.copy2(work / "undisturbed" / "params.yaml", base / "fresh")
-    edit(base / "fresh", lambda params: params["recipe"].update(epochs=EPOCHS))
+    training(base / "fresh", work / "undisturbed")
     going_on(base, "cells", TRAIN, ["trained", ".cells"], known, runs, in_store)
+
+
+def training(folder: Path, pipeline: Path) -> None:
+    """Write a folder in which `TRAIN` trains on the nuclei of a pipeline that has run."""
+    (folder / "data").mkdir(parents=True)
+    for name in ("src", "stages", "data/nuclei", "data/splits"):
+        (folder / name).symlink_to(pipeline / name)
+    shutil.copy2(pipeline / "params.yaml", folder)
+    edit(folder, lambda params: params["recipe"].update(epochs=EPOCHS))
 
 
 def emptied(folder: Path) -> Path:
@@ -327,15 +333,21 @@ def going_on(
         started = Started(command, folder)
         if started.ended() != 0:
             run["failed"].append("".join(started.said)[-2000:])
-        found = hashes(folder, outputs)
-        run["litter"] = [name for name in found if name.endswith(".part")]
-        run["other_bytes"] = different(
-            {name: value for name, value in found.items() if name not in run["litter"]}, expected
-        )
-        run["same_bytes"] = not run["other_bytes"]
-        run["damaged"] = [one for one in run["kills"] if one.get("store", {}).get("damaged")]
+        run |= compared(hashes(folder, outputs), expected, run["kills"])
         done.append(run)
         keep(part, done, told)
+
+
+def compared(found: dict, expected: dict, kills: list[dict]) -> dict:
+    """Say what is other than in the undisturbed run, and what a kill left behind or damaged."""
+    parts = [name for name in found if name.endswith(".part")]
+    other = different({name: found[name] for name in found if name not in parts}, expected)
+    return {
+        "litter": parts,
+        "other_bytes": other,
+        "same_bytes": not other,
+        "damaged": [one for one in kills if one.get("store", {}).get("damaged")],
+    }
 
 
 def drawn_while_it_works(run: int, told: dict) -> list[tuple[float, str]]:

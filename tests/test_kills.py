@@ -4,6 +4,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import cluster_kills
 import kills
 import pytest
 from tiny_model import write_model
@@ -97,3 +98,12 @@ def test_scoring_that_is_killed_and_resumed_writes_the_same_bytes(tmp_path, monk
     [run] = kills.kept("predict", known)
     assert run["same_bytes"], run
     assert run["failed"] == []
+
+
+def test_on_a_cluster_each_part_is_killed_and_only_the_caller_by_other_signals():
+    kills_of_run = [cluster_kills.drawn(run, 60.0) for run in range(3)]
+    for drawn in kills_of_run:
+        assert {target for _, target, _ in drawn} == set(cluster_kills.TARGETS)
+        assert {kind for _, target, kind in drawn if target != "caller"} == {"SIGKILL"}
+        assert all(0 <= wait <= cluster_kills.STARTS_S + 6 for wait, _, _ in drawn)
+    assert kills_of_run[0] == cluster_kills.drawn(0, 60.0) != kills_of_run[1]
