@@ -257,9 +257,18 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
     assert "Cures that worked: `deep+he`, `deep+norm`. They are not told apart here" in page
     assert "- 9 networks: cured by deep+he" in page
     assert f"\n\n{TEXTURE}\n\n" in page
-    assert "9 networks were trained, of a budget of 54. A larger budget would try nothing" in page
+    assert "- Whether it learned is open: the same network on shuffled labels was not" in page
+    spent = "9 networks were trained, of a budget of 54. A larger "
+    assert f"{spent}`diagnosis.budget` would train its control, on shuffled labels." in page
     waiting = verdict_markdown(explained(FREED, next_rows=(NEXT,)))
     assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
+
+
+def test_where_the_control_was_trained_a_larger_budget_would_try_nothing():
+    control = bistable("control", 0, 6, {"initialisation": "he", "training_labels": "shuffled"})
+    page = verdict_markdown(explained(FREED, control))
+    assert "of a budget of 54. A larger budget would try nothing more." in page
+    assert "above the same network on shuffled labels." in page
 
 
 @pytest.mark.parametrize(

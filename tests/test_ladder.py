@@ -174,6 +174,17 @@ def test_where_the_budget_is_short_the_arm_of_which_most_left_goes_on():
     assert "the budget does not reach further" in said(found)
 
 
+def test_nothing_is_spared_for_a_control_before_there_is_a_cure():
+    """Twelve networks an arm show it, and then there are none left to control it."""
+    leaves = {"he-init": 1, "deep-": 0, "deep": 5 / 12}
+    found, _ = climbed(leaves, budget=3 + 3 + 2 * 3 + 3 * 3)
+    assert "deep 5 of 12, deep-he-init 12 of 12" in said(found)
+    cause = judge(found.case, LIMITS).causes[0]
+    assert cause.repaired_by.name == "deep-he-init"
+    assert cause.learned is None
+    assert found.spent == found.budget
+
+
 def test_without_a_budget_nothing_is_trained():
     found, trainer = climbed({}, 0)
     assert (trainer.asked, found.spent) == ([], 0)

@@ -215,8 +215,13 @@ class _Ladder:
         return open_arms(self.base.left, outcomes, self.cures_allowed)
 
     def _goes_on(self, name: str, networks: int) -> bool:
-        """Train an arm on, and the base with it: both are tested with as many networks."""
-        return self._trained({self.base.name: networks, name: networks}, spare=FIRST)
+        """Train an arm on, and the base with it: both are tested with as many networks.
+
+        Where a cure is shown, the control's networks are spared. Before, there is nothing that it
+        could say of a cure, and all of the budget goes to finding one.
+        """
+        spare = FIRST if self._cured() else 0
+        return self._trained({self.base.name: networks, name: networks}, spare=spare)
 
     def _cured(self) -> list[str]:
         return [rung.name for rung in judged_rungs(self.case, self.limits) if rung.repairs]

@@ -96,7 +96,9 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
             or any(rung.repairs for rung in rungs)
             or _is_at_chance(case, limits)
         )
-        causes = (_unexplained(rungs) if open_question else _no_effect(depth, limits),)
+        causes = (
+            _unexplained(case, rungs, limits) if open_question else _no_effect(depth, limits),
+        )
     return Verdict(
         case.base.name,
         (*_faults(case), *causes),
@@ -271,9 +273,10 @@ def _no_effect(depth: Effect | None, limits: Diagnosis) -> Established:
     return Established(NO_EFFECT, numbers, None, refuted, "Cohen 1988")
 
 
-def _unexplained(rungs: tuple[Rung, ...]) -> Established:
+def _unexplained(case: Case, rungs: tuple[Rung, ...], limits: Diagnosis) -> Established:
     best = max((rung for rung in rungs if rung.repairs), default=None, key=_gain)
-    return Established(UNEXPLAINED, {}, best, "a finding turns up whose cure repairs it", "")
+    refuted, learned = "a finding turns up whose cure repairs it", _learned(case, best, limits)
+    return Established(UNEXPLAINED, {}, best, refuted, "", learned)
 
 
 def _gain(rung: Rung) -> float:

@@ -263,7 +263,7 @@ def _cured(verdict: Mapping[str, Any]) -> str:
     said = f"{verb[0].upper()}{verb[1:]} by {shares}."
     cause = next((one for one in verdict["causes"] if one["learned"]), None)
     if cause is None:
-        return said
+        return f"{said} Whether it then learned is open: no control on shuffled labels was trained."
     gain, name = cause["learned"], _change(verdict, cause["repaired_by"]["name"])
     taught = "learned, too" if _is_above(gain) else "is not shown to learn"
     return (

@@ -154,6 +154,8 @@ def bought(one: Explained) -> str:
         return f"A larger `diagnosis.budget` would try: {names}."
     if open_rungs := [rung.name for rung in one.verdict.rungs if rung.state == "open"]:
         return f"A larger `diagnosis.budget` would go on with {', '.join(open_rungs)}."
+    if any(cause.repaired_by and not cause.learned for cause in one.verdict.causes):
+        return "A larger `diagnosis.budget` would train its control, on shuffled labels."
     return "A larger budget would try nothing more."
 
 
@@ -169,6 +171,8 @@ def _established(cause: Established) -> Iterator[str]:
     if learned := cause.learned:
         told = "It learned" if learned.is_above else "Leaving the plateau is not learning"
         yield f"- {told}: {_interval(learned)} above the same network on shuffled labels."
+    elif cause.repaired_by:
+        yield "- Whether it learned is open: the same network on shuffled labels was not trained."
     yield f"- It would be refuted if {cause.refuted_by}."
     if cause.source:
         yield f"- Source: {cause.source}."
