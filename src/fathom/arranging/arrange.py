@@ -1,6 +1,5 @@
 """`fathom new`: a folder of images becomes a data set, shown first, written after a yes."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from fathom.ground.csv_file import is_formula, write_csv
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph, write_labels
 from fathom.ground.resolution import COARSEST_UM, FINEST_UM, is_plausible
+from fathom.ground.temporary_folder import temporary_folder
 
 FOLDERS, NONE = "folders", "none"  # of --labels
 _SHOWN = 8  # rows
@@ -203,19 +203,19 @@ def write(proposal: Proposal) -> None:
     ]
     if there:
         raise FathomError(f"{there[0]} is there already, and nothing is overwritten")
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as made:
+    with temporary_folder(".new-", folder) as made:
         for image, source in copies.items():
-            write_labels(labels_path(Path(made) / MASKS, image), read_mask(source))
+            write_labels(labels_path(made / MASKS, image), read_mask(source))
         if proposal.points:
             annotations = points[["image", "x", "y", "label"]]
-            write_csv(Path(made) / ANNOTATIONS, annotations, as_it_is=True)
-        write_csv(Path(made) / IMAGES, proposal.images, as_it_is=True)
+            write_csv(made / ANNOTATIONS, annotations, as_it_is=True)
+        write_csv(made / IMAGES, proposal.images, as_it_is=True)
         for target in targets.values():
             target.parent.mkdir(parents=True, exist_ok=True)
-            (Path(made) / target.relative_to(folder)).replace(target)
+            (made / target.relative_to(folder)).replace(target)
         for table in (ANNOTATIONS, IMAGES):
-            if (Path(made) / table).exists():
-                (Path(made) / table).replace(folder / table)
+            if (made / table).exists():
+                (made / table).replace(folder / table)
 
 
 def _require_no_formula(table: pd.DataFrame) -> None:

@@ -6,7 +6,6 @@ store by their paths, so that they may be those of a cluster.
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import Numerics
 from fathom.ground.progress import progress_bar
+from fathom.ground.temporary_folder import temporary_folder
 from fathom.ground.workers import Task, run, scheduler
 from fathom.training.cell import Cell, Epoch, Shown, Trained
 from fathom.training.identity import gpu, keys_of
@@ -78,7 +78,8 @@ def _train_all(work: dict[str, Work], numerics: Numerics, store: Store, at_once:
     if not work:
         return
     cells = [cell for cell, _ in work.values()]
-    with _shared_folder(store) as folder:
+    # All workers see it: those of a cluster share the store.
+    with temporary_folder("fathom-cells-", store.folder if scheduler() else None) as folder:
         path = folder / "board"
         board = np.memmap(path, np.float64, "w+", shape=(len(cells), FIELDS))
         crops = _written({id(shown): shown for _, shown in work.values()}, folder)
@@ -94,17 +95,6 @@ def _train_all(work: dict[str, Work], numerics: Numerics, store: Store, at_once:
         with _progress(board, cells):
             for number, last in run(tasks, at_once):
                 print(_finished(cells[number], last), file=sys.stderr)
-
-
-@contextmanager
-def _shared_folder(store: Store) -> Iterator[Path]:
-    """Yield a folder that all workers see, while the context lasts."""
-    beside: Path | None = None
-    if scheduler():
-        beside = store.folder
-        beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fathom-cells-", dir=beside) as name:
-        yield Path(name)
 
 
 def _written(shown: Mapping[int, Shown], folder: Path) -> dict[int, Path]:
