@@ -12,7 +12,7 @@ from fathom.diagnosis.case import NO_FAULTS, Case, DataFaults, Diagnosis
 from fathom.diagnosis.causes import CAUSES
 from fathom.diagnosis.cures import CURES, is_cure, trials
 from fathom.diagnosis.evidence import CellEvidence, Evidence
-from fathom.diagnosis.findings import STEP
+from fathom.diagnosis.findings import GRADIENT, STEP
 from fathom.diagnosis.ladder_file import Told
 from fathom.diagnosis.looks import Tally, newcombe_interval
 from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
@@ -410,6 +410,32 @@ def test_the_first_step_is_that_of_the_optimiser(optimiser, step):
         assert (numbers or {STEP: step})[STEP] == pytest.approx(step)
     else:
         assert numbers is None
+
+
+SGD = {"optimiser": "sgd", "learning_rate": 0.01, "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "update", "gradient"),
+    [
+        ({}, 1e-6, 1e-4),
+        ({"weight_decay": 0.0005}, 0.01 * 0.0006, 1e-4),  # decay moves weights as well
+        ({"weight_decay": 0.0005}, 0.01 * 0.0004, 0.0),  # and less along the gradient
+        ({}, 1e-4, None),
+        ({"learning_rate": 1e-6}, 1e-8, None),  # the rate is low, the gradient sound
+        ({"optimiser": "rmsprop"}, 1e-6, None),
+        ({"warmup_epochs": 5}, 1e-6, None),
+        ({"clip_norm": 0.001}, 1e-6, None),
+    ],
+)
+def test_a_first_gradient_that_vanishes_is_no_signal_whatever_the_rate(changes, update, gradient):
+    base = row("deep", changes=SGD | changes, first_update=update, **STUCK)
+    finding = next(c.finding for c in CAUSES if c.name.startswith("no signal"))
+    numbers = finding(Case(base, (), (), 48), LIMITS)
+    if gradient is None:
+        assert numbers is None
+    else:
+        assert numbers[GRADIENT] == pytest.approx(gradient)
 
 
 def test_some_networks_that_learn_and_others_that_do_not_hang_on_the_seed():

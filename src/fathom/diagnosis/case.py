@@ -28,6 +28,7 @@ class Diagnosis(Section):
     fitted: Share
     lost_signal: Share
     vanishing_growth: Positive
+    vanishing_gradient: Positive
     exploding_growth: Positive
     large_input: Positive
     large_step: Positive

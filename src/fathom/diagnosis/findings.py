@@ -36,16 +36,18 @@ def input_scale(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
 
 
 def no_signal(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
-    """Say what is left of the differences between nuclei, and whether a step drowns them."""
+    """Say what is left of the differences between nuclei, of the gradient, and what drowns them."""
     signal, growth = case.base.median("signal"), case.base.median("growth")
-    step = _first_step_in_spreads(case)
+    step, gradient = _first_step_in_spreads(case), _first_gradient(case)
     found = {
         "signal in the last hidden layer at the start": signal,
         "growth of the signal through the layers at the start": growth,
         STEP: step,
+        GRADIENT: gradient,
     }
     lost = signal < limits.lost_signal or growth < limits.vanishing_growth
-    return found if lost or step > limits.large_step else None
+    drowned, vanished = step > limits.large_step, gradient < limits.vanishing_gradient
+    return found if lost or drowned or vanished else None
 
 
 STEP = "how far the first step moves each bias, in SDs between nuclei of the last hidden layer"
@@ -62,6 +64,24 @@ def _first_step_in_spreads(case: Case) -> float:
     recipe = case.base.plan.recipe
     first = {"rmsprop": (1 - recipe.alpha) ** -0.5, "adam": 1.0}.get(recipe.optimiser, nan)
     return float(first) * recipe.learning_rate / max(case.base.median("spread"), TINY)
+
+
+GRADIENT = "first gradient of the loss by the weights, per weight (SGD)"
+
+
+def _first_gradient(case: Case) -> float:
+    """Return the size of the first gradient in that of the weights, the median over layers.
+
+    SGD moves the weights by the rate times the gradient, so the rate is taken out of the first
+    step: a signal that shrinks from layer to layer is told from a low rate (Glorot & Bengio 2010,
+    section 4.2). NaN, which is below nothing, where a first step does not tell: RMSProp and Adam
+    divide a gradient by its size; warm-up and clipping make that step a shorter one.
+    """
+    recipe = case.base.plan.recipe
+    if recipe.optimiser != "sgd" or recipe.warmup_epochs or recipe.clip_norm:
+        return nan
+    by_loss = case.base.median("first_update") / recipe.learning_rate - recipe.weight_decay
+    return max(0.0, by_loss)
 
 
 def saturates(case: Case, _: Diagnosis) -> SymptomNumbers | None:

@@ -10,6 +10,7 @@ same rows, params and nuclei give the same steps.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 
 from fathom.diagnosis.case import Case, Diagnosis
 from fathom.diagnosis.causes import CAUSES
@@ -176,7 +177,9 @@ class _Ladder:
         if suspects:
             names = ", ".join(f"'{one.name}'" for one in suspects)
             self._say(f"suspected: {names}")
-        kinds = list(dict.fromkeys(kind for one in suspects for kind in one.cures))
+        # One cure of each suspect, then another of each: what tells suspects apart comes first.
+        turns = zip_longest(*(one.cures for one in suspects))
+        kinds = [kind for kind in dict.fromkeys(chain.from_iterable(turns)) if kind]
         yield from self._of_kinds(kinds, 0, 0)
         yield from self._of_kinds(kinds, 1, 1)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import exp, isfinite
+from math import exp, isfinite, isnan
 from pathlib import Path
 
 from fathom.diagnosis.causes import CAUSES
@@ -194,8 +194,7 @@ def _suspected(suspected: Suspected, rungs: Sequence[Rung]) -> Iterator[str]:
 
 
 def _bullets(numbers: SymptomNumbers) -> Iterator[str]:
-    for name, value in numbers.items():
-        yield f"- {name}: {value:.3g}"
+    yield from (f"- {name}: {value:.3g}" for name, value in numbers.items() if not isnan(value))
 
 
 def _ladder(verdict: Verdict) -> Iterator[str]:
