@@ -227,6 +227,26 @@ def test_networks_that_cannot_be_trained_are_no_proof_that_there_is_nothing_to_l
     assert found.main == UNEXPLAINED
 
 
+@pytest.mark.parametrize(("shuffled", "nothing"), [(0, False), (1, False), (2, True), (6, True)])
+def test_what_true_labels_free_and_shuffled_ones_do_not_is_something_to_learn(shuffled, nothing):
+    """Validation shows no difference, and every cure that a finding calls for was tried."""
+    low = {"validation": 0.5}
+    told = {
+        "deep": ({}, 12, 0),
+        "norm": ({"norm": "batch"}, 12, 9),
+        "slow": ({"learning_rate_times": 0.1}, 3, 0),
+        "skips": ({"residual": True}, 3, 0),
+        "control": ({"norm": "batch", "training_labels": "shuffled"}, 6, shuffled),
+    }
+    rows = [
+        staying(row(name, changes={"dropout": 0.0} | one, cells=n, **(STUCK | low)), leave)
+        for name, (one, n, leave) in told.items()
+    ]
+    drowned = [replace(one, spread=0.003) for one in rows[0].cells]
+    case = Case(replace(rows[0], cells=tuple(drowned)), (shallow(**low),), tuple(rows[1:]), 48)
+    assert (judge(case, LIMITS).main == NOTHING) == nothing
+
+
 def test_without_a_control_nothing_is_said_of_there_being_nothing_to_learn():
     base = row("deep", train_accuracy=0.99, validation=0.51)
     assert judge(Case(base, (shallow(validation=0.5),), (), 48), LIMITS).main == "overfitting"

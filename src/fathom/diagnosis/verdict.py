@@ -21,7 +21,7 @@ from fathom.diagnosis.effects import (
 )
 from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.findings import SymptomNumbers
-from fathom.diagnosis.looks import Tally, newcombe_interval
+from fathom.diagnosis.looks import Tally, newcombe_interval, p_value
 from fathom.diagnosis.rungs import Outcome, Rung, judged_rungs, outcome_of
 
 DATA_FAULT = "data fault"
@@ -157,10 +157,11 @@ def _nothing_to_learn(case: Case, limits: Diagnosis) -> list[Established]:
     """Say "nothing to learn" where no row beats the control on validation nuclei.
 
     Asked only when every cure that a finding calls for was tried: networks that cannot be trained
-    beat nothing either.
+    beat nothing either. Nor is it said where the true labels free a network that shuffled ones
+    leave on its plateau: what fits the one better than the other tells them apart.
     """
     control = _control(case)
-    if control is None:
+    if control is None or _fits_true_labels_better(case, control, limits):
         return []
     real = [case.base, *case.shallower, *(r for r in case.ladder if not is_control(r.plan))]
     gains = {row.name: effect(control, row, "validation", limits.confidence) for row in real}
@@ -178,6 +179,18 @@ def _nothing_to_learn(case: Case, limits: Diagnosis) -> list[Established]:
 
 def _control(case: Case) -> Evidence | None:
     return next((row for row in case.ladder if is_control(row.plan)), None)
+
+
+def _fits_true_labels_better(case: Case, control: Evidence, limits: Diagnosis) -> bool:
+    """Whether more networks leave the plateau under the control's recipe with the true labels.
+
+    Fisher's exact test, one-sided. Of labels that mean nothing, shuffling makes others of the kind.
+    """
+    return any(
+        p_value(row.tally, control.tally) <= 1 - limits.confidence
+        for row in (case.base, *case.ladder)
+        if changes(row.plan, control.plan) == {"training_labels"}
+    )
 
 
 def _is_in_trouble(case: Case, depth: Effect | None, limits: Diagnosis) -> bool:
