@@ -175,6 +175,21 @@ def test_where_the_budget_is_short_the_arm_of_which_most_left_goes_on():
     assert "the budget does not reach further" in said(found)
 
 
+def test_rows_of_the_study_share_the_level_whatever_the_budget():
+    """Where the budget allows one cure, and two rows are there, the ladder and the verdict agree."""
+    trainer = Drawn({}, None, **WEAK)
+    trainer.outcomes["norm"] = np.arange(12) != 2
+    changes = {"norm": {"norm": "batch"}, "skips": {"residual": True}}
+    rows = [trainer.evidence(name, row(name, changes=one).plan, 3) for name, one in changes.items()]
+    limits = LIMITS.model_copy(update={"budget": 22})
+    found = climb(case_of(trainer, rungs=rows), limits, trainer)
+    assert cures_allowed(22, "leaving the plateau") == 1
+    assert found.case.cures_allowed == 2
+    # 5 of 6 against 0 of 6 is shown for one cure, not for two: both go on to nine.
+    assert "deep 0 of 9, norm 8 of 9" in said(found)
+    assert judge(found.case, limits).together == ("norm",)
+
+
 def test_nothing_is_spared_for_a_control_before_there_is_a_cure():
     """Twelve networks an arm show it, and then there are none left to control it."""
     leaves = {"he-init": 1, "deep-": 0, "deep": 5 / 12}
