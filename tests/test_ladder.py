@@ -176,7 +176,7 @@ def test_where_the_budget_is_short_the_arm_of_which_most_left_goes_on():
 
 
 def test_rows_of_the_study_share_the_level_whatever_the_budget():
-    """Where the budget allows one cure, and two rows are there, the ladder and the verdict agree."""
+    """The budget allows one cure, and two rows are there: ladder and verdict count both."""
     trainer = Drawn({}, None, **WEAK)
     trainer.outcomes["norm"] = np.arange(12) != 2
     changes = {"norm": {"norm": "batch"}, "skips": {"residual": True}}
