@@ -12,15 +12,13 @@ is compared with what one machine alone makes without Dask.
 A run that is done is kept in benchmarks/results/kills.json, beside the others.
 """
 
-import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +45,7 @@ OUTPUTS = ["trained", ".cells"]
 WORKERS = 2
 TARGETS = ("caller", "worker", "scheduler")
 BEGINS_S = 60.0  # by when a scheduler listens
+ENDS_S = 600.0  # by when the caller is done, after the last kill
 STARTS_S = 5.0  # about, of the caller, until its first network is at work
 
 app = typer.Typer(add_completion=False)
@@ -61,40 +60,32 @@ class Cluster:
             self._port = one.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{self._port}"
         self._folder = folder
-        self._log = (folder / "tmp" / "cluster.log").open("ab")
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Started] = {}
 
     def keep_up(self) -> None:
-        """Start what is not there."""
+        """Start what is not there, as whoever looks after a cluster does."""
         options = ("--host", "127.0.0.1", "--port", str(self._port), "--no-jupyter")
         self._start("scheduler", "scheduler", *options)
         self._wait_until_it_listens()
         for number in range(WORKERS):
             self._start(f"worker {number}", "worker", self.address, "--nthreads", "1", "--no-nanny")
 
-    def kill(self, name: str) -> None:
-        """Send SIGKILL to the group of a scheduler or worker."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._processes[name].pid, signal.SIGKILL)
-        self._processes[name].wait()
+    def kill(self, name: str) -> dict:
+        """Send SIGKILL to the group of a scheduler or worker; return what came of it."""
+        if not self._processes[name].running:
+            return {"signal": None}
+        return killed(self._processes[name], "SIGKILL")
 
     def end(self) -> None:
         """Kill all of it."""
         for name in self._processes:
             self.kill(name)
-        self._log.close()
 
     def _start(self, name: str, kind: str, *options: str) -> None:
-        if name in self._processes and self._processes[name].poll() is None:
+        if name in self._processes and self._processes[name].running:
             return
-        self._processes[name] = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *options],
-            cwd=self._folder,
-            env=environment(self._folder),
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        command = (sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *options)
+        self._processes[name] = Started(command, self._folder)
 
     def _wait_until_it_listens(self) -> None:
         until = time.monotonic() + BEGINS_S
@@ -146,15 +137,20 @@ def disturbed(folder: Path, run: int, seconds: float) -> dict:
             if target == "caller":
                 told = killed(caller, kind) if caller.running else {"signal": None}
             else:
-                cluster.kill(target if target == "scheduler" else f"worker {number % WORKERS}")
-                told = {"signal": kind, "exit": -signal.SIGKILL, "orphans": []}
+                name = target if target == "scheduler" else f"worker {number % WORKERS}"
+                told = cluster.kill(name)
             kills.append({"stage": target, **told, **in_store(folder)})
             cluster.keep_up()
         if not caller.running:
             failed += _failure(caller)
             caller = Started(TRAIN, folder, variables)
-        if caller.ended() != 0:
+        # A worker that lost its scheduler ends by itself, when its task is done.
+        until = time.monotonic() + ENDS_S
+        while caller.ended(1.0) is None and time.monotonic() < until:
+            cluster.keep_up()
+        if caller.ended(0) != 0:
             failed.append("".join(caller.said)[-2000:])
+            killed(caller, "SIGKILL")
     return {"kills": kills, "failed": failed, "orphans_at_the_end": caller.orphans()}
 
 

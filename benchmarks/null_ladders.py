@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fathom.diagnosis.ladder import cures_in_budget
 from fathom.diagnosis.looks import FIRST, LAST, SCREEN, Look, freed, in_turn, open_arms
 from fathom.ground.section import value_at
 
@@ -47,15 +48,16 @@ mean number of networks that it took.
 """
 WITHIN_A_BUDGET = """## Power within a budget
 
-Seven cures are allowed and {budget} networks, six of which are the control's once a cure is shown.
-So many of the seven are cures; the share of ladders that find one of these, and in brackets the
-mean number of networks.
+The {budget} networks of the default study allow {cures} cures; six are kept for the control once a
+cure is shown. So many of the {cures} are cures; the share of ladders that find one of these, and in
+brackets the mean number of networks.
 """
 POWER_BY_NETWORKS = """## Power by networks an arm
 
 One look at so many networks an arm, .05 shared among seven cures.
 """
 BUDGET = int(str(value_at(PARAMS, "diagnosis", "budget")))  # of the default study
+WITHIN = cures_in_budget(BUDGET, "leaving the plateau")
 SEQUENCES = """## A sequence that is fixed beforehand
 
 Seven cures are allowed, one sixth of the base leaves, and the cures stand at the given places. The
@@ -162,14 +164,14 @@ def power(rng: np.random.Generator, ladders: int) -> list[list[object]]:
 
 
 def within_a_budget(rng: np.random.Generator, ladders: int) -> list[list[object]]:
-    """Seven cures allowed and the budget of the default study."""
+    """Return power with the budget of the default study, and the cures that it allows."""
     rows = []
     for base in (0.0, SIXTH):
         for rate in CURE_RATES:
             row: list[object] = [f"{base:.2f}", f"{rate:.2f}"]
             for works in (1, 2, 3):
-                arms = [rate] * works + [base] * (7 - works)
-                found = [Drawn(rng, base, arms).climbed(7, BUDGET) for _ in range(ladders)]
+                arms = [rate] * works + [base] * (WITHIN - works)
+                found = [Drawn(rng, base, arms).climbed(WITHIN, BUDGET) for _ in range(ladders)]
                 any_cure = np.mean([bool(shown & {"0", "1", "2"}) for shown, _ in found])
                 row.append(f"{any_cure:.2f} ({np.mean([n for _, n in found]):.0f})")
             rows.append(row)
@@ -237,7 +239,7 @@ def page(ladders: int) -> str:
         table(["share of the base that leaves", *allowed, "7 tests"], false_claims(rng, ladders)),
         POWER,
         table(["base", "cure", *allowed], power(rng, ladders)),
-        WITHIN_A_BUDGET.format(budget=BUDGET),
+        WITHIN_A_BUDGET.format(budget=BUDGET, cures=WITHIN),
         table(["base", "cure", "1 works", "2 work", "3 work"], within_a_budget(rng, ladders)),
         POWER_BY_NETWORKS,
         table(["base", "cure", *networks], power_by_networks(rng, ladders)),

@@ -101,11 +101,17 @@ def in_words(title: str, found: dict[str, Any]) -> str:
 
 def table(results: Row) -> str:
     """Return both scores, and of the first run a row a case, as Markdown."""
-    lines = [in_words(name, results[name]) + "." for name in ("first", "last")]
-    lines[1:] = [] if results["first"] == results["last"] else [lines[1]]
+    names = ("first",) if results["first"] == results["last"] else ("first", "last")
+    lines = [in_words(f"{name} run", results[name]) + "." for name in names]
     columns = {
-        **{"case": "", "network": "network", "left": "left the plateau", "training": "training"},
-        **{"validation": "validation", "twin": "cured", "verdict": "verdict", "result": "result"},
+        "case": "",
+        "network": "network",
+        "left": "left the plateau",
+        "training": "training",
+        "validation": "validation",
+        "twin": "twin",
+        "verdict": "verdict",
+        "result": "result",
         "networks": "networks",
     }
     heads = f"| {' | '.join(columns.values())} |\n{'| --- ' * len(columns)}|"

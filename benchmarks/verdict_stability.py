@@ -103,7 +103,7 @@ def share(left: dict[str, int]) -> str:
 
 def table(results: dict[str, Any]) -> str:
     """Return a row a variant, as Markdown."""
-    heads = ("variant", "networks", "left the plateau", "causes", "cures", "open", "not continued")
+    heads = ("variant", "networks", "left the plateau", "causes", "cures", "open", "undecided")
     lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for name, one in results["variants"].items():
         low, high = one["left_interval"]
@@ -124,13 +124,14 @@ def main(
     """Run what is asked for, and write the results and the table."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     variants: dict[str, Any] = known.get("variants", {})
+    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, check=True, capture_output=True, text=True).stdout.strip()
+    about = {"commit": commit, "processor": processor_name()}
     for name in () if page else only or NAMES:
-        commit = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-        of = subprocess.run(commit, check=True, capture_output=True, text=True).stdout.strip()
         with tempfile.TemporaryDirectory() as folder:
-            variants[name] = summary(verdict(Path(folder), name)) | {"commit": of}
+            variants[name] = summary(verdict(Path(folder), name)) | about
         ordered = {one: variants[one] for one in NAMES if one in variants}
-        write_json(RESULTS, {"processor": processor_name(), "variants": ordered})
+        write_json(RESULTS, {"variants": ordered})
     text = PAGE.read_text(encoding="utf-8")
     made = table(json.loads(RESULTS.read_text(encoding="utf-8")))
     PAGE.write_text(with_table(text, "verdict_stability", made), encoding="utf-8")

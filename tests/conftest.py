@@ -28,9 +28,11 @@ settings.load_profile("fathom")
 @pytest.fixture(autouse=True)
 def _end_as_before() -> Iterator[None]:
     """What `heed_termination` sets in a command that a test calls in its own process goes away."""
-    handler, hook = signal.getsignal(signal.SIGTERM), sys.unraisablehook
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    hook = sys.unraisablehook
     yield
-    signal.signal(signal.SIGTERM, handler)
+    for one, handler in handlers.items():
+        signal.signal(one, handler)
     sys.unraisablehook = hook
 
 

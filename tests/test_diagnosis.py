@@ -259,7 +259,7 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
     assert f"\n\n{TEXTURE}\n\n" in page
     assert "- Whether it learned is open: the same network on shuffled labels was not" in page
     spent = "9 networks were trained, of a budget of 54. A larger "
-    assert f"{spent}`diagnosis.budget` would train its control, on shuffled labels." in page
+    assert f"{spent}`diagnosis.budget` would train the control on shuffled labels." in page
     waiting = verdict_markdown(explained(FREED, next_rows=(NEXT,)))
     assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
 

@@ -20,7 +20,7 @@ from test_verdict import (
 from fathom.diagnosis.case import Case
 from fathom.diagnosis.cures import is_control
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.ladder import climb, cures_allowed
+from fathom.diagnosis.ladder import climb, cures_in_budget
 from fathom.diagnosis.looks import MOST_CURES, freed
 from fathom.diagnosis.verdict import NO_EFFECT, judge
 
@@ -114,7 +114,7 @@ def test_second_trials_and_general_cures_come_only_where_nothing_cured():
     found, trainer = climbed({}, budget=42)
     tried = [name for asked in trainer.asked for name in asked]
     assert tried.index("deep-lsuv") > tried.index("deep-rate-tenth-long")
-    assert len(tried) == 1 + cures_allowed(42, "leaving the plateau") + 1
+    assert len(tried) == 1 + cures_in_budget(42, "leaving the plateau") + 1
     assert [trial.name for trial in found.waiting]
 
 
@@ -144,9 +144,9 @@ def test_the_budget_is_never_passed_and_what_it_left_out_is_named():
     ("budget", "leaving", "paired"), [(0, 1, 1), (18, 1, 1), (27, 1, 2), (36, 4, 4), (45, 7, 5)]
 )
 def test_how_many_cures_a_budget_allows(budget, leaving, paired):
-    assert cures_allowed(budget, "leaving the plateau") == leaving
-    assert cures_allowed(budget, "loss and accuracy") == paired
-    assert cures_allowed(900, "leaving the plateau") == MOST_CURES
+    assert cures_in_budget(budget, "leaving the plateau") == leaving
+    assert cures_in_budget(budget, "loss and accuracy") == paired
+    assert cures_in_budget(900, "leaving the plateau") == MOST_CURES
 
 
 def test_six_that_all_left_against_none_are_shown_among_the_most_cures():
@@ -183,7 +183,7 @@ def test_rows_of_the_study_share_the_level_whatever_the_budget():
     rows = [trainer.evidence(name, row(name, changes=one).plan, 3) for name, one in changes.items()]
     limits = LIMITS.model_copy(update={"budget": 22})
     found = climb(case_of(trainer, rungs=rows), limits, trainer)
-    assert cures_allowed(22, "leaving the plateau") == 1
+    assert cures_in_budget(22, "leaving the plateau") == 1
     assert found.case.cures_allowed == 2
     # 5 of 6 against 0 of 6 is shown for one cure, not for two: both go on to nine.
     assert "deep 0 of 9, norm 8 of 9" in said(found)
@@ -199,6 +199,26 @@ def test_nothing_is_spared_for_a_control_before_there_is_a_cure():
     assert cause.repaired_by.name == "deep-he-init"
     assert cause.learned is None
     assert found.spent == found.budget
+
+
+@pytest.mark.parametrize(("left", "networks"), [(2, 0), (3, 3), (5, 3), (6, 6), (20, 6)])
+def test_the_control_has_as_many_whole_folds_as_the_budget_has(left, networks):
+    """A cure is shown with six networks an arm, of which three were trained to the end."""
+    found, trainer = climbed({"deep": 1}, budget=3 + left, spread=0.3, **REPAIRED)
+    asked = [one.get("deep-shuffled-labels", 0) for one in trainer.asked]
+    assert max(asked) == networks
+    told = "was trained" if networks else "no networks are left for deep-shuffled-labels"
+    assert told in said(found)
+
+
+def test_two_rows_of_one_plan_are_two_arms_and_one_trial():
+    trainer = Drawn({}, None, **WEAK)
+    plan = row("norm", changes={"norm": "batch"}).plan
+    rows = [trainer.evidence(name, plan, 3) for name in ("norm", "norm-again")]
+    limits = LIMITS.model_copy(update={"budget": 36})
+    found = climb(case_of(trainer, rungs=rows), limits, trainer)
+    arms = [one for one in found.case.ladder if not is_control(one.plan)]
+    assert len(arms) == found.case.cures_allowed == 4
 
 
 def test_without_a_budget_nothing_is_trained():

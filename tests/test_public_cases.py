@@ -82,6 +82,6 @@ def test_the_table_has_both_scores_and_a_row_a_case_of_the_first_run():
     once = public_cases.table({"first": first, "last": first})
     assert "| 9 |  | 0 of 6 |  |  |  | input scale | right |  |" in once
     assert "last" not in once
-    assert "last (commit b, budget 36): 1 right" in public_cases.table(
+    assert "last run (commit b, budget 36): 1 right" in public_cases.table(
         {"first": first, "last": again}
     )

@@ -165,6 +165,32 @@ except KeyboardInterrupt:
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_a_second_signal_takes_the_place_of_the_one_that_is_sent_again():
+    """What is cleaned up after it is not interrupted once more."""
+    cleans = """
+import os, signal, sys, time; sys.path.insert(0, sys.argv.pop(1))
+from fathom.ground.refusals import heed_termination
+class Open:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+heed_termination()
+one = Open()
+try:
+    del one
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.3)
+    print("cleaned")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", cleans, ROOT / "src"],
+        env=ENVIRONMENT, check=True, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("cleaned\n", "")
+
+
 def test_another_error_of_a_finaliser_is_printed():
     breaks = """
 import sys; sys.path.insert(0, sys.argv.pop(1))

@@ -2,7 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from segmentation import RESULTS, TABLES, with_table
+from page_tables import with_table
+from segmentation import RESULTS, TABLES
 
 ROOT = Path(__file__).parents[1]
 
@@ -11,4 +12,4 @@ ROOT = Path(__file__).parents[1]
 def test_the_docs_have_the_tables_of_the_results(name):
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")
     table = TABLES[name](json.loads(RESULTS.read_text(encoding="utf-8")))
-    assert with_table(page, table) == page
+    assert with_table(page, "segmentation", table) == page

@@ -1,5 +1,6 @@
 """Temporary folders of killed processes go with the next one; those of living ones stay."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -59,6 +60,17 @@ def test_a_folder_of_another_machine_or_of_nobody_yet_stays(tmp_path, machine):
     (tmp_path / "cells-1" / OWNER).write_text(machine)
     with temporary_folder("cells-", tmp_path):
         assert (tmp_path / "cells-1").exists()
+
+
+def test_where_storage_has_no_locks_the_folder_is_nobodys_to_take_away(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with temporary_folder("cells-", tmp_path) as first, temporary_folder("cells-", tmp_path):
+        assert first.exists()
+        assert (first / OWNER).read_text() == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_without_an_owner_stays(tmp_path):

@@ -247,6 +247,46 @@ def test_what_true_labels_free_and_shuffled_ones_do_not_is_something_to_learn(sh
     assert (judge(case, LIMITS).main == NOTHING) == nothing
 
 
+def test_a_control_of_the_network_does_not_hide_that_of_its_cure():
+    low = {"validation": 0.5}
+    shuffled = {"training_labels": "shuffled"}
+    told = {
+        "deep": ({}, 12, 0),
+        "control": (shuffled, 6, 0),
+        "norm": ({"norm": "batch"}, 12, 9),
+        "slow": ({"learning_rate_times": 0.1}, 3, 0),
+        "skips": ({"residual": True}, 3, 0),
+        "norm-control": ({"norm": "batch"} | shuffled, 6, 0),
+    }
+    base, *rows = (
+        staying(row(name, changes={"dropout": 0.0} | one, cells=n, **(STUCK | low)), leave)
+        for name, (one, n, leave) in told.items()
+    )
+    drowned = replace(base, cells=tuple(replace(one, spread=0.003) for one in base.cells))
+    found = judge(Case(drowned, (shallow(**low),), tuple(rows), 48), LIMITS)
+    assert found.main == "no signal reaches the output at initialisation"
+    assert found.causes[0].learned is not None
+
+
+def test_of_two_cures_the_one_that_has_a_control_speaks_for_the_cause():
+    base = bistable("deep", 0, 6)
+    weak = replace(base, cells=tuple(replace(one, spread=0.003) for one in base.cells))
+    norm = bistable("norm", 6, 6, {"norm": "batch"})
+    better = {"initialisation": "he"}
+    he = staying(row("he", changes=better, **(REPAIRED | {"validation": 0.95})), 6)
+    control = bistable("c", 0, 6, {"norm": "batch", "training_labels": "shuffled"})
+    for rows, name in (((norm, he), "he"), ((norm, he, control), "norm")):
+        found = judge(Case(weak, (shallow(),), rows, 48), LIMITS)
+        assert found.causes[0].repaired_by.name == name
+        assert (found.causes[0].learned is None) == (name == "he")
+
+
+def test_a_network_that_stays_is_not_without_an_effect_where_no_control_was_trained():
+    base = staying(row("deep", **STUCK), 2)
+    same = shallow(**STUCK)
+    assert judge(Case(base, (same,), (), 48), LIMITS).main != NO_EFFECT
+
+
 def test_without_a_control_nothing_is_said_of_there_being_nothing_to_learn():
     base = row("deep", train_accuracy=0.99, validation=0.51)
     assert judge(Case(base, (shallow(validation=0.5),), (), 48), LIMITS).main == "overfitting"
@@ -439,8 +479,10 @@ SGD = {"optimiser": "sgd", "learning_rate": 0.01, "weight_decay": 0.0}
     ("changes", "update", "gradient"),
     [
         ({}, 1e-6, 1e-4),
-        ({"weight_decay": 0.0005}, 0.01 * 0.0006, 1e-4),  # decay moves weights as well
+        ({"weight_decay": 0.0004}, 0.01 * 0.0005, 3e-4),  # decay moves weights as well
         ({"weight_decay": 0.0005}, 0.01 * 0.0004, 0.0),  # and less along the gradient
+        ({"weight_decay": 0.5}, 0.01 * 0.5002, None),  # the gradient is .014: sound
+        ({"weight_decay": 0.1}, 0.01 * 0.1, None),  # or nothing: not to be seen beside the decay
         ({}, 1e-4, None),
         ({"learning_rate": 1e-6}, 1e-8, None),  # the rate is low, the gradient sound
         ({"optimiser": "rmsprop"}, 1e-6, None),

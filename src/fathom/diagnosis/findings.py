@@ -38,7 +38,7 @@ def input_scale(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
 def no_signal(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     """Say what is left of the differences between nuclei, of the gradient, and what drowns them."""
     signal, growth = case.base.median("signal"), case.base.median("growth")
-    step, gradient = _first_step_in_spreads(case), _first_gradient(case)
+    step, gradient = _first_step_in_spreads(case), _first_gradient(case, limits)
     found = {
         "signal in the last hidden layer at the start": signal,
         "growth of the signal through the layers at the start": growth,
@@ -69,19 +69,21 @@ def _first_step_in_spreads(case: Case) -> float:
 GRADIENT = "first gradient of the loss by the weights, per weight (SGD)"
 
 
-def _first_gradient(case: Case) -> float:
+def _first_gradient(case: Case, limits: Diagnosis) -> float:
     """Return the size of the first gradient in that of the weights, the median over layers.
 
     SGD moves the weights by the rate times the gradient, so the rate is taken out of the first
     step: a signal that shrinks from layer to layer is told from a low rate (Glorot & Bengio 2010,
-    section 4.2). NaN, which is below nothing, where a first step does not tell: RMSProp and Adam
-    divide a gradient by its size; warm-up and clipping make that step a shorter one.
+    section 4.2). Weight decay pulls along the weights, about at right angles to the gradient. NaN,
+    which is below nothing, where a first step does not tell: RMSProp and Adam divide a gradient by
+    its size, warm-up and clipping shorten that step, a large decay is most of it.
     """
-    recipe = case.base.plan.recipe
-    if recipe.optimiser != "sgd" or recipe.warmup_epochs or recipe.clip_norm:
+    recipe, decay = case.base.plan.recipe, case.base.plan.recipe.weight_decay
+    shortened = recipe.warmup_epochs or recipe.clip_norm or decay >= limits.vanishing_gradient
+    if recipe.optimiser != "sgd" or shortened:
         return nan
-    by_loss = case.base.median("first_update") / recipe.learning_rate - recipe.weight_decay
-    return max(0.0, by_loss)
+    step = case.base.median("first_update") / recipe.learning_rate
+    return float(np.sqrt(max(0.0, step**2 - decay**2)))
 
 
 def saturates(case: Case, _: Diagnosis) -> SymptomNumbers | None:

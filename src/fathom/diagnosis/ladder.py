@@ -2,10 +2,10 @@
 
 It begins with a network of `runs` and asks the table of causes (`fathom.diagnosis.causes`) what it
 suspects. The cures of all suspects are tried first, then what cures most things. The list and the
-number of cures that count in the tests are fixed by the network's own first six trainings, before
-any cure is looked at. Where leaving the plateau is asked, an arm has 3 networks first, and the best
-of them grow to 6, 9 and 12, one by one, while that could decide. Nothing is drawn at random: the
-same rows, params and nuclei give the same steps.
+number of cures that count in the tests are fixed by the rows of `runs`, the budget and the
+network's own first six trainings, before any cure is looked at. Where leaving the plateau is asked,
+an arm has 3 networks first, and the best of them grow to 6, 9 and 12, one by one, while that could
+decide. Nothing is drawn at random: the same rows, params and nuclei give the same steps.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ from fathom.diagnosis.cures import (
 from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.looks import FIRST, MOST_CURES, SCREEN, SECOND, in_turn, open_arms
 from fathom.diagnosis.rungs import Outcome, judged_rungs, outcome_of
-from fathom.diagnosis.verdict import needs_cure
+from fathom.diagnosis.verdict import judge, needs_cure
 from fathom.networks.interventions import Plan
 
 CONTROL = "shuffled-labels"
@@ -80,7 +80,7 @@ class Climbed:
     waiting: tuple[Trial, ...] = ()  # the first would be trained next
 
 
-def cures_allowed(budget: int, outcome: Outcome) -> int:
+def cures_in_budget(budget: int, outcome: Outcome) -> int:
     """Return how many cures a budget allows.
 
     Where leaving the plateau is asked, one of them, the base and the control can reach the second
@@ -131,8 +131,8 @@ class _Ladder:
     @property
     def cures_allowed(self) -> int:
         """How many cures share the level of the tests: rows of params.yaml are among them."""
-        own = sum(1 for _ in self._own_rows())
-        return max(own, cures_allowed(self.limits.budget, self.outcome))
+        own = len(list(self._own_rows()))
+        return max(own, cures_in_budget(self.limits.budget, self.outcome))
 
     def climbed(self) -> Climbed:
         name = self.base.name
@@ -143,7 +143,7 @@ class _Ladder:
         trials = self._trials() if needs_cure(self.base, self.limits) else ()
         if not trials:
             self._say("all left and fit the training nuclei: no cure is tried")
-        allowed, waiting = trials[: self.cures_allowed], trials[self.cures_allowed :]
+        allowed, waiting = self._allowed(trials)
         for turn in sorted({trial.turn for trial in allowed}):
             left_out = self._try([one for one in allowed if one.turn == turn])
             waiting = (*left_out, *waiting)
@@ -160,6 +160,12 @@ class _Ladder:
     def _say(self, said: str) -> None:
         self.steps.append(Step(said, self.spent))
         self.tell(f"ladder of {self.base.name}, {self.spent} networks: {said}")
+
+    def _allowed(self, trials: tuple[Trial, ...]) -> tuple[tuple[Trial, ...], tuple[Trial, ...]]:
+        """Part what may be tried from what waits: all rows of the study, and as many as count."""
+        own = [one for one in trials if not one.intervention]
+        room = len(own) + self.cures_allowed - len(list(self._own_rows()))
+        return trials[:room], trials[room:]
 
     def _trials(self) -> tuple[Trial, ...]:
         """Return all that may be tried, in order, each plan once."""
@@ -201,7 +207,7 @@ class _Ladder:
         """Train arms until all of them are decided; return those that the budget left out."""
         self.plans |= {one.name: one.plan for one in arms}
         first = FIRST if self.outcome == "loss and accuracy" else SCREEN
-        waiting = [one for one in arms if not self._trained({one.name: first}, spare=FIRST)]
+        waiting = [one for one in arms if not self._trained({one.name: first}, self._spare())]
         for arm in (self.rows[one.name] for one in arms if one not in waiting):
             self._say(f"{arm.name}: {arm.tally} left the plateau")
         while self.outcome == "leaving the plateau" and (asked := self._open(arms)):
@@ -220,28 +226,42 @@ class _Ladder:
         return open_arms(self.base.left, outcomes, self.cures_allowed)
 
     def _goes_on(self, name: str, networks: int) -> bool:
-        """Train an arm on, and the base with it: both are tested with as many networks.
+        """Train an arm on, and the base with it: both are tested with as many networks."""
+        return self._trained({self.base.name: networks, name: networks}, self._spare())
 
-        Where a cure is shown, the control's networks are spared. Before, there is nothing that it
-        could say of a cure, and all of the budget goes to finding one.
+    def _spare(self) -> int:
+        """Return how many networks are kept for the control: none until there is a cure to control.
+
+        The control of a network that nothing cured says whether there is anything to learn. That
+        is asked where no arm is left open, and then there are networks for it.
         """
-        spare = FIRST if self._cured() else 0
-        return self._trained({self.base.name: networks, name: networks}, spare=spare)
+        return FIRST if self._cured() else 0
 
     def _cured(self) -> list[str]:
         return [rung.name for rung in judged_rungs(self.case, self.limits) if rung.repairs]
 
     def _control(self) -> None:
-        """Train the best arm again on shuffled labels: leaving the plateau is not learning."""
-        cured = [self.rows[name] for name in self._cured()]
-        best = max(cured, key=lambda row: row.median("validation"), default=self.base)
+        """Train the cure that the verdict names, or the network, on shuffled labels.
+
+        Leaving the plateau is not learning. The control has as many networks as were trained to
+        the end, or as whole folds as are left in the budget.
+        """
+        causes = judge(self.case, self.limits).causes
+        named = [one.repaired_by.name for one in causes if one.repaired_by]
+        best = self.rows[named[0]] if named else self.base
         recipe = best.plan.recipe.model_copy(update={"training_labels": "shuffled"})
         plan = Plan(best.plan.line, recipe)
         same = [name for name, row in self.rows.items() if _same(row.plan, plan)]
         name = same[0] if same else f"{best.name}-{CONTROL}"
         self.plans[name] = plan
-        if self._trained({name: len(best.finished)}):
+        folds = len({cell.fold for cell in best.finished})
+        have = len(self.rows[name].cells) if name in self.rows else 0
+        left = have + self.limits.budget - self.spent
+        networks = min(len(best.finished), left // folds * folds)
+        if networks and self._trained({name: networks}):
             self._say(f"{name}, the control that can learn nothing, was trained")
+        else:
+            self._say(f"no networks are left for {name}, the control that can learn nothing")
 
     def _trained(self, wanted: Mapping[str, int], spare: int = 0) -> bool:
         """Train up to so many networks of each row, if the budget has them and `spare` more."""

@@ -85,7 +85,8 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
     depth = depth_effect(case, limits)
     causes: tuple[Established, ...] = ()
     suspected: tuple[Suspected, ...] = ()
-    if _is_in_trouble(case, depth, limits):
+    in_trouble = _is_in_trouble(case, depth, limits)
+    if in_trouble:
         causes, suspected = _causes(case, rungs, limits)
     if not any(one.untried for one in suspected):
         causes = tuple(_nothing_to_learn(case, limits)) or causes
@@ -95,6 +96,7 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
             or any(one.untried for one in suspected)
             or any(rung.repairs for rung in rungs)
             or _is_at_chance(case, limits)
+            or (in_trouble and _control(case) is None)
         )
         causes = (
             _unexplained(case, rungs, limits) if open_question else _no_effect(depth, limits),
@@ -157,11 +159,11 @@ def _nothing_to_learn(case: Case, limits: Diagnosis) -> list[Established]:
     """Say "nothing to learn" where no row beats the control on validation nuclei.
 
     Asked only when every cure that a finding calls for was tried: networks that cannot be trained
-    beat nothing either. Nor is it said where the true labels free a network that shuffled ones
-    leave on its plateau: what fits the one better than the other tells them apart.
+    beat nothing either. Nor is it said where more networks leave the plateau with the true labels
+    than with shuffled ones: then the labels mean something.
     """
     control = _control(case)
-    if control is None or _fits_true_labels_better(case, control, limits):
+    if control is None or _true_labels_free_more(case, limits):
         return []
     real = [case.base, *case.shallower, *(r for r in case.ladder if not is_control(r.plan))]
     gains = {row.name: effect(control, row, "validation", limits.confidence) for row in real}
@@ -181,16 +183,24 @@ def _control(case: Case) -> Evidence | None:
     return next((row for row in case.ladder if is_control(row.plan)), None)
 
 
-def _fits_true_labels_better(case: Case, control: Evidence, limits: Diagnosis) -> bool:
-    """Whether more networks leave the plateau under the control's recipe with the true labels.
+def _true_labels_free_more(case: Case, limits: Diagnosis) -> bool:
+    """Whether under any control's recipe more networks leave the plateau with the true labels.
 
-    Fisher's exact test, one-sided. Of labels that mean nothing, shuffling makes others of the kind.
+    Fisher's exact test, one-sided. If labels mean nothing, shuffled ones are no different, and the
+    shares agree. The row was chosen since it left, so the test is more lenient than its level: it
+    withholds a claim, and makes none.
     """
     return any(
         p_value(row.tally, control.tally) <= 1 - limits.confidence
+        for control in case.ladder
+        if is_control(control.plan)
         for row in (case.base, *case.ladder)
-        if changes(row.plan, control.plan) == {"training_labels"}
+        if _is_control_of(control, row)
     )
+
+
+def _is_control_of(control: Evidence, row: Evidence) -> bool:
+    return is_control(control.plan) and changes(row.plan, control.plan) == {"training_labels"}
 
 
 def _is_in_trouble(case: Case, depth: Effect | None, limits: Diagnosis) -> bool:
@@ -226,7 +236,7 @@ def _causes(
         if numbers is None or (cause.cures and case.base.median("train_accuracy") >= limits.fitted):
             continue
         if repairs or not cause.cures:
-            best = max(repairs, key=lambda rung: rung.validation.estimate, default=None)
+            best = max(repairs, key=lambda rung: _worth(case, rung), default=None)
             learned = _learned(case, best, limits)
             established.append(
                 Established(cause.name, numbers, best, cause.refuted_by, cause.source, learned)
@@ -264,13 +274,22 @@ def _not_excluded(rungs: tuple[Rung, ...], limits: Diagnosis) -> float | None:
 
 def _learned(case: Case, best: Rung | None, limits: Diagnosis) -> Effect | None:
     """Return how far a cure's validation accuracy is above its own control; leaving is no proof."""
-    if best is None:
+    if best is None or (control := _control_of(case, best)) is None:
         return None
-    cured = next(row for row in case.ladder if row.name == best.name)
-    for row in case.ladder:
-        if is_control(row.plan) and changes(cured.plan, row.plan) == {"training_labels"}:
-            return effect(row, cured, "validation", limits.confidence)
-    return None
+    return effect(control, _row(case, best), "validation", limits.confidence)
+
+
+def _worth(case: Case, rung: Rung) -> tuple[bool, float]:
+    """Return what is looked at to take one cure for all: that it has a control, then its gain."""
+    return _control_of(case, rung) is not None, rung.validation.estimate
+
+
+def _control_of(case: Case, rung: Rung) -> Evidence | None:
+    return next((row for row in case.ladder if _is_control_of(row, _row(case, rung))), None)
+
+
+def _row(case: Case, rung: Rung) -> Evidence:
+    return next(row for row in case.ladder if row.name == rung.name)
 
 
 def _no_effect(depth: Effect | None, limits: Diagnosis) -> Established:
@@ -287,10 +306,7 @@ def _no_effect(depth: Effect | None, limits: Diagnosis) -> Established:
 
 
 def _unexplained(case: Case, rungs: tuple[Rung, ...], limits: Diagnosis) -> Established:
-    best = max((rung for rung in rungs if rung.repairs), default=None, key=_gain)
+    repairs = [rung for rung in rungs if rung.repairs]
+    best = max(repairs, key=lambda rung: _worth(case, rung), default=None)
     refuted, learned = "a finding turns up whose cure repairs it", _learned(case, best, limits)
     return Established(UNEXPLAINED, {}, best, refuted, "", learned)
-
-
-def _gain(rung: Rung) -> float:
-    return rung.validation.estimate

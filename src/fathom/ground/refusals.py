@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+from types import FrameType
 
 FILES = {
     errno.ENOSPC: "the disk is full",
@@ -42,19 +43,33 @@ def heed_termination() -> None:
     Python drops what is raised in a finaliser, prints a traceback and goes on, as if nobody had
     asked. An interrupt that is lost so, a user's as well, is sent once more a moment later.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, _interrupt)
     sys.unraisablehook = _unraisable
 
 
+_again: list[threading.Timer] = []  # what is to be sent once more: one at most
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Whoever was asked twice has heard it now: nothing shall interrupt what it cleans up.
+    while _again:
+        _again.pop().cancel()
+    signal.default_int_handler(number, frame)
+
+
 def _unraisable(lost: "sys.UnraisableHookArgs") -> None:
-    if not issubclass(lost.exc_type, KeyboardInterrupt):
+    main = threading.main_thread()
+    # One that is at its end needs no second word.
+    if not issubclass(lost.exc_type, KeyboardInterrupt) or not main.is_alive():
         sys.__unraisablehook__(lost)
         return
     # To the main thread, so that one that waits for a lock is woken; from a thread of its own,
     # since what is raised here is dropped as well.
-    main = threading.main_thread().ident
-    again = threading.Timer(AGAIN_S, signal.pthread_kill, (main, signal.SIGTERM))
+    again = threading.Timer(AGAIN_S, signal.pthread_kill, (main.ident, signal.SIGTERM))
     again.daemon = True
+    _again.append(again)
     again.start()
 
 

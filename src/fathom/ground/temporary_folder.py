@@ -27,10 +27,12 @@ def temporary_folder(prefix: str, place: Path | None = None) -> Iterator[Path]:
         tempfile.TemporaryDirectory(prefix=prefix, dir=place) as name,
         (Path(name) / OWNER).open("w", encoding="utf-8") as owner,
     ):
-        # Locked before it is written: a file without a machine's name is nobody's to take away.
-        fcntl.flock(owner, fcntl.LOCK_EX)
-        owner.write(platform.node())
-        owner.flush()
+        # A file without a machine's name is nobody's to take away: so it is where storage that
+        # machines share has no locks.
+        with suppress(OSError):
+            fcntl.flock(owner, fcntl.LOCK_EX)
+            owner.write(platform.node())
+            owner.flush()
         yield Path(name)
 
 

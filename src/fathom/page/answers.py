@@ -327,6 +327,11 @@ def next_steps(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
         yield f"Raise diagnosis.budget: the ladder would go on with {names}."
     compared = [one for one in verdict["causes"] if one["learned"]]
     taught = any(_is_above(one["learned"]) for one in compared)
+    if cures and not compared:
+        yield (
+            "Train the control first, a row with training_labels: shuffled or a larger "
+            "diagnosis.budget: leaving the plateau is not learning."
+        )
     if cures and (taught or not compared):
         there = [name for name in cures if name in content.runs]
         yield (

@@ -154,8 +154,9 @@ def bought(one: Explained) -> str:
         return f"A larger `diagnosis.budget` would try: {names}."
     if open_rungs := [rung.name for rung in one.verdict.rungs if rung.state == "open"]:
         return f"A larger `diagnosis.budget` would go on with {', '.join(open_rungs)}."
-    if any(cause.repaired_by and not cause.learned for cause in one.verdict.causes):
-        return "A larger `diagnosis.budget` would train its control, on shuffled labels."
+    named = next((cause for cause in one.verdict.causes if cause.repaired_by), None)
+    if named and not named.learned:
+        return "A larger `diagnosis.budget` would train the control on shuffled labels."
     return "A larger budget would try nothing more."
 
 
