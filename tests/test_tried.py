@@ -43,7 +43,7 @@ def test_what_was_not_tried_follows_from_the_rows_that_exist(study):
 
 def test_what_would_change_nothing_is_not_said_to_be_untried(study):
     assert "a larger eps" in tried(content_of(study), "vgg-13").untried
-    edit_params(study, lambda params: params["recipe"].update(optimiser="sgd"))  # it has no eps
+    edit_params(study, lambda params: params["recipe"].update(optimiser="sgd"))  # has no eps
     assert "a larger eps" not in tried(content_of(study), "vgg-13").untried
 
 

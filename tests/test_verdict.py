@@ -638,3 +638,13 @@ def test_a_schedule_has_not_run_out_where_networks_left_early():
 )
 def test_an_arm_without_a_median_epoch_says_why(epoch, left, networks, said):
     assert median_epoch_in_words(epoch, Tally(left, networks)) == said
+
+
+def test_a_cure_that_would_change_nothing_is_not_called_untried():
+    """SGD has no eps: a larger one is no trial, and a verdict does not wait for it."""
+    for optimiser, waits in (("rmsprop", True), ("sgd", False)):
+        base = row("deep", changes={"optimiser": optimiser}, **(STUCK | {"signal_end": 1e-5}))
+        found = judge(Case(base, (shallow(),), (), 48), LIMITS)
+        [lost] = [one for one in found.suspected if one.name.startswith("lost its signal")]
+        assert ("a larger eps" in lost.untried) == waits
+        assert "warm-up" in lost.untried

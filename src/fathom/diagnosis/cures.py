@@ -93,6 +93,10 @@ def _lower_rate(base: Plan, other: Plan, _crop_px: int) -> bool:
     return after.learning_rate < before.learning_rate and after.epochs >= before.epochs
 
 
+def _larger_eps(base: Plan, other: Plan, _crop_px: int) -> bool:
+    return base.recipe.optimiser != "sgd" and other.recipe.eps > base.recipe.eps  # SGD has none
+
+
 def _skips(base: Plan, other: Plan, _crop_px: int) -> bool:
     return other.line == _rewritten(base, with_residuals)
 
@@ -161,7 +165,7 @@ CURES = {
         lambda base, other, _: 0 < other.recipe.clip_norm < (base.recipe.clip_norm or inf),
         {"clipped": {"clip_norm": 1.0}},
     ),
-    "a larger eps": _higher("eps", {"large-eps": {"eps": 0.001}}),
+    "a larger eps": Cure(frozenset({"eps"}), _larger_eps, {"large-eps": {"eps": 0.001}}),
     "a larger batch": _higher("batch_size", {"batch-64": {"batch_size": 64}}),
     "a constant rate": Cure(
         frozenset({"schedule"}),

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from fathom.diagnosis.case import Case, Diagnosis
 from fathom.diagnosis.causes import CAUSES, Cause
-from fathom.diagnosis.cures import changes, is_control, is_cure
+from fathom.diagnosis.cures import changes, is_control, is_cure, trials
 from fathom.diagnosis.effects import (
     Effect,
     effect,
@@ -258,7 +258,8 @@ def _suspicion(case: Case, cause: Cause, numbers: SymptomNumbers, tried: list[Ru
     untried = tuple(
         kind
         for kind in cause.cures
-        if not any(is_cure(kind, case.base.plan, r.plan, case.crop_px) for r in case.ladder)
+        if trials(kind, case.base.plan, case.crop_px)
+        and not any(is_cure(kind, case.base.plan, r.plan, case.crop_px) for r in case.ladder)
     )
     return Suspected(cause.name, numbers, tuple(rung.name for rung in tried), untried)
 
