@@ -648,3 +648,13 @@ def test_a_cure_that_would_change_nothing_is_not_called_untried():
         [lost] = [one for one in found.suspected if one.name.startswith("lost its signal")]
         assert ("a larger eps" in lost.untried) == waits
         assert "warm-up" in lost.untried
+
+
+def test_a_larger_batch_makes_up_for_a_part_of_the_steps_that_it_saves():
+    base = row("deep", changes={"batch_size": 2}).plan
+    [(name, plan)] = trials("a larger batch", base, 48).items()
+    assert (name, plan.recipe.batch_size) == ("batch-64-long", 64)
+    assert plan.recipe.epochs == 3 * base.recipe.epochs
+    for changes, cures in (({}, True), ({"epochs": 10}, False), ({"epochs": 400}, True)):
+        other = row("deep", changes={"batch_size": 64} | changes).plan
+        assert is_cure("a larger batch", base, other, 48) == cures

@@ -93,6 +93,11 @@ def _lower_rate(base: Plan, other: Plan, _crop_px: int) -> bool:
     return after.learning_rate < before.learning_rate and after.epochs >= before.epochs
 
 
+def _larger_batch(base: Plan, other: Plan, _crop_px: int) -> bool:
+    before, after = base.recipe, other.recipe  # an epoch has fewer steps then
+    return after.batch_size > before.batch_size and after.epochs >= before.epochs
+
+
 def _larger_eps(base: Plan, other: Plan, _crop_px: int) -> bool:
     return base.recipe.optimiser != "sgd" and other.recipe.eps > base.recipe.eps  # SGD has none
 
@@ -166,7 +171,11 @@ CURES = {
         {"clipped": {"clip_norm": 1.0}},
     ),
     "a larger eps": Cure(frozenset({"eps"}), _larger_eps, {"large-eps": {"eps": 0.001}}),
-    "a larger batch": _higher("batch_size", {"batch-64": {"batch_size": 64}}),
+    "a larger batch": Cure(
+        frozenset({"batch_size", "epochs"}),
+        _larger_batch,
+        {"batch-64-long": {"batch_size": 64, "epochs_times": MOST_EPOCHS_TIMES}},
+    ),
     "a constant rate": Cure(
         frozenset({"schedule"}),
         lambda _, other, __: other.recipe.schedule == "constant",
