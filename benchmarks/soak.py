@@ -174,7 +174,7 @@ def ladder(
     base = work.parent / "ladder"
     shutil.rmtree(base, ignore_errors=True)
     (base / "peace" / "data").mkdir(parents=True)
-    for name in ("src", "stages", "data/nuclei", "data/splits", "data/runs"):
+    for name in ("src", "stages", "data/nuclei", "data/splits"):
         (base / "peace" / name).symlink_to(work / "undisturbed" / name)
     shutil.copy2(work / "undisturbed" / "params.yaml", base / "peace")
 
@@ -183,6 +183,11 @@ def ladder(
         params["diagnosis"]["budget"] = 60
 
     edit(base / "peace", longer)
+    for row in ("small", "deep-batchnorm"):  # what the ladder begins with
+        train = ("python", "stages/train.py", row, "data/nuclei", "data/splits", ".cells")
+        started = Started((*train, f"data/runs/{row}"), base / "peace")
+        if started.ended() != 0:
+            raise SystemExit("".join(started.said))
     shutil.copytree(base / "peace", base / "war", symlinks=True)
     environment(base / "war")
     kills, rng, until = 0, np.random.default_rng(0), time.monotonic() + minutes * 60

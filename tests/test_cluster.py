@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -169,6 +170,41 @@ def test_a_killed_worker_and_a_restarted_scheduler_lose_nothing(here, monkeypatc
     assert {outcome.value for outcome in found.values()} == {"done"}
     assert "went away; " in capfd.readouterr().err
     assert len((here / "0").read_text().split()) == 2  # done before the scheduler went: not again
+
+
+INTERRUPTED = """
+import sys; sys.path[:0] = sys.argv[1:3]
+from pathlib import Path
+import workers_tasks as tasks
+from fathom.ground.refusals import heed_termination
+from fathom.ground.workers import Task, run
+heed_termination()
+try:
+    list(run([Task("", tasks.say_and_sleep, (Path("begun"), 60.0))], at_once=1))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.long
+def test_a_call_that_waits_for_its_scheduler_can_be_ended(here):
+    """Dask's client, half connected, had waited a minute in its finaliser."""
+    address = f"tcp://127.0.0.1:{(port := free_port())}"
+    with scheduler(port) as lost, worker(address):
+        call = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTED, SOURCE, TESTS],
+            env=os.environ | {"FATHOM_SCHEDULER": address}, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        wait_until((here / "begun").exists)
+        lost.kill()
+        lost.wait()
+        for line in call.stderr:
+            if "went away; " in line:
+                break
+        time.sleep(1.0)  # it tries to connect again
+        call.send_signal(signal.SIGTERM)
+        assert call.wait(30) == 130
+        call.stderr.close()
 
 
 @pytest.mark.long

@@ -43,6 +43,9 @@ if TYPE_CHECKING:  # of the extra `cluster`
 
 ANSWERS_S = 30.0  # a scheduler that is there answers sooner, on a busy machine too
 RETURNS_S = 120.0  # and one that restarts is back by then
+# Of one attempt. An interrupt waits twice as long for a client that is connecting: Dask closes what
+# was begun, with this patience, when it is collected.
+ATTEMPT_S = 5.0
 ASKS_S = 5.0  # how often it is looked whether any worker is left
 
 # Whatever computes a result: of other versions its last bits may differ.
@@ -94,7 +97,7 @@ def _client(address: str, patience: float) -> Iterator["Client"]:
     end = time.monotonic() + patience
     while True:
         try:
-            client = Client(address, timeout=ANSWERS_S, set_as_default=False)
+            client = Client(address, timeout=ATTEMPT_S, set_as_default=False)
             break
         except (OSError, ValueError) as error:
             if time.monotonic() > end:
@@ -108,7 +111,7 @@ def _client(address: str, patience: float) -> Iterator["Client"]:
         yield client
     finally:
         with suppress(OSError):  # the scheduler may be gone, and what was its is nobody's
-            client.close(timeout=ANSWERS_S)
+            client.close(timeout=ATTEMPT_S)
 
 
 def _submitted(client: "Client", tasks: Mapping[int, Task]) -> Iterator[tuple[int, Outcome]]:
