@@ -9,9 +9,9 @@ resident memory after each, the mean of the first tenth (without the first 20 ca
 what is loaded once) against that of the last.
 queue: one call of `fathom predict` on so many slides, one in twenty cut in half, empty or no image;
 every good one done, every broken one named, and memory on the way.
-ladder: the stage `ladder` on a study of seconds with 400 epochs a network, killed at random
-(SIGKILL to its group, after 5 to 60 s) and started again until the minutes are over; then let be,
-and compared with one that was left in peace, byte by byte.
+ladder: the stage `ladder` on a study of seconds with 200 epochs a network, killed at random
+(SIGKILL to its group, after 5 to 60 s) and started again until it ends, then another one, until the
+minutes are over; each is compared with one that was left in peace, byte by byte.
 
 Each writes its part of benchmarks/results/soak.json.
 """
@@ -33,7 +33,7 @@ import psutil
 import typer
 from kills import WORK, whole_pipeline
 from tifffile import imwrite
-from tiny_project import Started, draw_field, edit, environment, hashes
+from tiny_project import Started, draw_field, edit, hashes
 
 import fathom
 from fathom.ground.processor import processor_name
@@ -163,51 +163,75 @@ def queue(
     )
 
 
-@app.command()
-def ladder(
-    minutes: Annotated[float, typer.Option()] = 30,
-    epochs: Annotated[int, typer.Option()] = 400,
-    work: Annotated[Path, typer.Option()] = WORK / "pipeline",
-) -> None:
-    """Kill a ladder again and again."""
-    whole_pipeline(work)
-    base = work.parent / "ladder"
-    shutil.rmtree(base, ignore_errors=True)
-    (base / "peace" / "data").mkdir(parents=True)
+def ended_well(started: Started) -> None:
+    """Wait for a program; end this one where it failed."""
+    if started.ended() != 0:
+        raise SystemExit("".join(started.said))
+
+
+def climbing(folder: Path) -> Started:
+    """Start the stage as DVC does: without the output that an earlier start left."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    return Started(LADDER, folder)
+
+
+def write_study(folder: Path, whole: Path, epochs: int) -> None:
+    """Write what the ladder begins with: a pipeline's nuclei, longer params, trained rows."""
+    (folder / "data").mkdir(parents=True)
     for name in ("src", "stages", "data/nuclei", "data/splits"):
-        (base / "peace" / name).symlink_to(work / "undisturbed" / name)
-    shutil.copy2(work / "undisturbed" / "params.yaml", base / "peace")
+        (folder / name).symlink_to(whole / name)
+    shutil.copy2(whole / "params.yaml", folder)
 
     def longer(params: dict) -> None:
         params["recipe"]["epochs"] = epochs
         params["diagnosis"]["budget"] = 60
 
-    edit(base / "peace", longer)
-    for row in ("small", "deep-batchnorm"):  # what the ladder begins with
+    edit(folder, longer)
+    for row in ("small", "deep-batchnorm"):
         train = ("python", "stages/train.py", row, "data/nuclei", "data/splits", ".cells")
-        started = Started((*train, f"data/runs/{row}"), base / "peace")
-        if started.ended() != 0:
-            raise SystemExit("".join(started.said))
-    shutil.copytree(base / "peace", base / "war", symlinks=True)
-    environment(base / "war")
-    kills, rng, until = 0, np.random.default_rng(0), time.monotonic() + minutes * 60
+        ended_well(Started((*train, f"data/runs/{row}"), folder))
+
+
+def killed_until_done(folder: Path, rng: np.random.Generator, until: float) -> int:
+    """Kill a ladder after 5 to 60 s and start it again, until it ends; return how often."""
+    kills = 0
     while time.monotonic() < until:
-        started = Started(LADDER, base / "war")
+        started = climbing(folder)
         if started.ended(float(rng.uniform(5, 60))) is not None:
-            break
+            ended_well(started)
+            return kills
         started.signal(signal.SIGKILL)
         started.ended()
         kills += 1
         if started.orphans():
             raise SystemExit("a process outlived its group")
-    for name in ("war", "peace"):
-        started = Started(LADDER, base / name)
-        if started.ended() != 0:
-            raise SystemExit("".join(started.said))
-    war, peace = (hashes(base / name, ["out", ".cells"]) for name in ("war", "peace"))
-    wrong = sorted(name for name in war | peace if war.get(name) != peace.get(name))
-    keep("ladder", {"kills": kills, "minutes": minutes, "epochs": epochs, "files": len(peace),
-                    "other_bytes": wrong})  # fmt: skip
+    ended_well(climbing(folder))
+    return kills
+
+
+@app.command()
+def ladder(
+    minutes: Annotated[float, typer.Option()] = 30,
+    epochs: Annotated[int, typer.Option()] = 200,
+    work: Annotated[Path, typer.Option()] = WORK / "pipeline",
+) -> None:
+    """Kill a ladder again and again, and another one, until the minutes are over."""
+    whole_pipeline(work)
+    base = work.parent / "ladder"
+    shutil.rmtree(base, ignore_errors=True)
+    write_study(base / "fresh", work / "undisturbed", epochs)
+    shutil.copytree(base / "fresh", base / "peace", symlinks=True)
+    ended_well(climbing(base / "peace"))
+    peace, wrong = hashes(base / "peace", ["out", ".cells"]), set()
+    rng, until = np.random.default_rng(0), time.monotonic() + minutes * 60
+    kills = []
+    while time.monotonic() < until:
+        war = shutil.copytree(base / "fresh", base / f"war-{len(kills)}", symlinks=True)
+        kills.append(killed_until_done(war, rng, until))
+        found = hashes(war, ["out", ".cells"])
+        wrong |= {name for name in found | peace if found.get(name) != peace.get(name)}
+    told = {"ladders": len(kills), "kills": kills, "minutes": minutes, "epochs": epochs}
+    keep("ladder", told | {"files": len(peace), "other_bytes": sorted(wrong)})
 
 
 if __name__ == "__main__":
