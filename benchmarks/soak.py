@@ -31,7 +31,7 @@ from typing import Annotated
 import numpy as np
 import psutil
 import typer
-from kills import WORK, whole_pipeline
+from kills import WORK, different, training, whole_pipeline
 from tifffile import imwrite
 from tiny_project import Started, draw_field, edit, hashes
 
@@ -177,10 +177,7 @@ def climbing(folder: Path) -> Started:
 
 def write_study(folder: Path, whole: Path, epochs: int) -> None:
     """Write what the ladder begins with: a pipeline's nuclei, longer params, trained rows."""
-    (folder / "data").mkdir(parents=True)
-    for name in ("src", "stages", "data/nuclei", "data/splits"):
-        (folder / name).symlink_to(whole / name)
-    shutil.copy2(whole / "params.yaml", folder)
+    training(folder, whole)
 
     def longer(params: dict) -> None:
         params["recipe"]["epochs"] = epochs
@@ -228,8 +225,7 @@ def ladder(
     while time.monotonic() < until:
         war = shutil.copytree(base / "fresh", base / f"war-{len(kills)}", symlinks=True)
         kills.append(killed_until_done(war, rng, until))
-        found = hashes(war, ["out", ".cells"])
-        wrong |= {name for name in found | peace if found.get(name) != peace.get(name)}
+        wrong |= set(different(hashes(war, ["out", ".cells"]), peace))
     told = {"ladders": len(kills), "kills": kills, "minutes": minutes, "epochs": epochs}
     keep("ladder", told | {"files": len(peace), "other_bytes": sorted(wrong)})
 
