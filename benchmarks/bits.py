@@ -25,7 +25,7 @@ import numpy as np
 import typer
 import yaml
 
-from fathom.study.nuclei import Crops
+from fathom.study.stored_crops import Crops
 from fathom.networks.recipe import Probes, Recipe
 from fathom.training.cell import Cell, Epoch, Shown
 

@@ -25,7 +25,6 @@ from fathom.datasets.dataset import read_dataset
 from fathom.datasets.new_slides import NewSlides
 from fathom.diagnosis.case import Diagnosis
 from fathom.ground.errors import FathomError
-from fathom.ground.params_fault import fault_of_params
 from fathom.ground.section import read_section, value_at
 from fathom.imaging.annotations import nucleus_labels
 from fathom.imaging.params import Classes, Crop, Segmentation
@@ -240,10 +239,6 @@ def read_params(path: Path) -> bool:
     try:
         _read_sections(path)
     except FathomError:
-        return False
-    except Exception:
-        if fault_of_params(path) is None:
-            raise
         return False
     return True
 

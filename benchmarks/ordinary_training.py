@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fathom.networks.architecture import expand, parse, shapes
 from fathom.networks.layers import Convolution, Dense, MaxPool, Output, Shape
-from fathom.study.nuclei import Crops
+from fathom.study.stored_crops import Crops
 from fathom.training.batches import Targets
 from fathom.training.cell import Cell, Shown
 

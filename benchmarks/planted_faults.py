@@ -36,7 +36,8 @@ from fathom.imaging.crop_dataset import crop_dataset
 from fathom.imaging.params import Classes, Crop
 from fathom.simulation.simulated_slides import DEFAULT_FIELD, SimulatedSlide, write_dataset
 from fathom.simulation.simulation import DEFAULT, Simulation
-from fathom.study.nuclei import Crops, read_nuclei
+from fathom.study.nuclei import read_nuclei
+from fathom.study.stored_crops import Crops
 
 BASE = replace(DEFAULT, patients=20, slides_per_patient=1, nuclei_per_patient=40)
 WHOLE_PATIENTS = replace(BASE, label_clustering=1.0)
@@ -108,7 +109,7 @@ def audited(study: Study, fault: Fault, strength: object) -> pd.DataFrame:
         fault.of_crops(nuclei, strength)
         table = read_nuclei(nuclei)
         crops = table.crops()
-        return audit(images, table, accounts, crops, _features(crops), params).findings
+        return audit(images, table, accounts, crops, _features(crops[:]), params).findings
 
 
 _MEASURED: dict[bytes, dict[str, float]] = {}

@@ -29,7 +29,8 @@ from fathom.ground.section import read_section
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
 from fathom.study.accounts import ACCOUNT_COLUMNS
-from fathom.study.nuclei import Crops, read_nuclei, write_nuclei
+from fathom.study.nuclei import read_nuclei, write_nuclei
+from fathom.study.stored_crops import Crops
 from fathom.texture.planted_texture import pattern, random_labels, rearranged
 
 PROJECT = Path(__file__).parents[1]

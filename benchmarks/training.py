@@ -1,6 +1,8 @@
 """How fast networks train on all cores, in nuclei a second: the ordinary way in torch, and fathom.
 
-    python benchmarks/training.py [--rounds 5] [--out benchmarks/results/training.json]
+    python benchmarks/training.py                      # ordinary, portable, native
+    python benchmarks/training.py --sides ordinary-one-thread --sides native-bfloat16 \
+        --out benchmarks/results/training_other.json   # the other sides
 
 Sides: `ordinary` (`ordinary_training.py`: a thread a core, all on one network), the same on one
 thread (`ordinary-one-thread`, which leaves the other cores to the workers that read the crops), and
@@ -45,6 +47,7 @@ from fathom.ground.numerics import Numerics, pin
 
 Network = Literal["shallow", "vgg-13", "vgg-13-batchnorm"]
 Side = Literal["ordinary", "ordinary-one-thread", "portable", "native", "native-bfloat16"]
+USUAL: list[Side] = ["portable", "native"]
 INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16")
 # What would change torch's own choice of kernels and threads on the ordinary side.
 CHOSEN = ("ONEDNN_", "DNNL_", "ATEN_", "MKL_", "OPENBLAS_", "NPY_", "KMP_", "OMP_", "GOTO_")
@@ -122,6 +125,7 @@ def main(
     nuclei: Path = Path("data/nuclei"),
     seconds: Annotated[float, typer.Option(help="Of one measurement, about.")] = 8.0,
     rounds: int = 5,
+    sides: Annotated[list[Side], typer.Option(help="Beside `ordinary`.")] = USUAL,
     out: Path = Path("benchmarks/results/training.json"),
 ) -> None:
     """Measure one side of one network, or all in turn."""
@@ -132,7 +136,8 @@ def main(
     found = {name: [] for name in networks}
     for _ in range(rounds):
         for name, one in found.items():
-            one.append({side: in_process(side, name, nuclei, seconds) for side in get_args(Side)})
+            turn = dict.fromkeys(["ordinary", *sides])
+            one.append({way: in_process(way, name, nuclei, seconds) for way in turn})
     from fathom.ground.output import write_json  # noqa: PLC0415
 
     figures = {name: summary(one) for name, one in found.items()}

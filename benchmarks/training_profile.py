@@ -37,7 +37,7 @@ def main(
     row, line = read_row("runs", run)
     plan = planned(row, f"runs.{run}", line, read_section(Recipe), found.crop_px)
     rows = {"train": np.arange(TRAINED_ON), "validation": np.arange(TRAINED_ON, len(found.kept))}
-    shown = Shown(found.crops(), found.kept["positive"].to_numpy(dtype=np.bool_))
+    shown = Shown(found.crops()[:], found.kept["positive"].to_numpy(dtype=np.bool_))
     with reproducible("portable"):
         training = _Training(
             shown, Cell(run, 0, 0, plan.line, plan.recipe, rows), _device("portable")

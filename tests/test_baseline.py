@@ -155,7 +155,7 @@ def test_the_validation_part_chooses_and_the_first_wins_among_equals():
         positive = np.arange(n) % 2 == 0
         matrix = rng.normal(size=(n, 5))
         matrix[:, columns] += 4 * positive[:, None]
-        return Part(np.arange(n).astype(object), matrix, positive)
+        return Part(matrix, positive)
 
     # gamma 1000 remembers the training part and knows nothing of the validation part.
     grid = SvmGrid(C=(1.0,), gamma=(1000.0, 0.01))
@@ -164,7 +164,7 @@ def test_the_validation_part_chooses_and_the_first_wins_among_equals():
     assert choice.hyperparameters == {"C": 1.0, "gamma": 0.01}
     assert choice.validation_auroc > 0.95
     # One feature only: every C ranks alike.
-    one = Part(np.arange(40).astype(object), np.arange(40.0)[:, None], np.arange(40) > 19)
+    one = Part(np.arange(40.0)[:, None], np.arange(40) > 19)
     assert choose("logistic", PARAMS, one, one).hyperparameters == {"C": 0.01}
 
 
@@ -243,14 +243,14 @@ def test_a_grid_with_an_unknown_or_impossible_value_is_named(tmp_path, grids, fa
 
 def test_of_many_nuclei_svm_and_forest_are_fitted_on_a_stated_sample():
     params = PARAMS.model_copy(update={"most_nuclei": 20})
-    names = np.array([f"n{number}" for number in range(60)], dtype=object)
-    all_of_them = Part(names, np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 2 == 0)
+    numbered = np.arange(60.0)[:, None]
+    all_of_them = Part(numbered, np.arange(60) % 2 == 0)
     for classifier in ("svm", "forest"):
         few = drawn(classifier, params, all_of_them, fold=1)
-        assert len(set(few.nucleus)) == len(few.positive) == len(few.features) == 20
-        rows = [list(all_of_them.nucleus).index(name) for name in few.nucleus]
-        assert rows == sorted(rows)
-        assert (all_of_them.features[rows] == few.features).all()
-        assert (few.nucleus != drawn(classifier, params, all_of_them, fold=2).nucleus).any()
+        rows = few.features[:, 0]
+        assert len(set(rows)) == len(few.positive) == 20
+        assert (np.diff(rows) > 0).all()
+        assert (few.positive == (rows % 2 == 0)).all()
+        assert (rows != drawn(classifier, params, all_of_them, fold=2).features[:, 0]).any()
     assert drawn("logistic", params, all_of_them, fold=1) is all_of_them
     assert drawn("svm", PARAMS, all_of_them, fold=1) is all_of_them

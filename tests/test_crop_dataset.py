@@ -128,7 +128,7 @@ def test_the_accounts_close_whatever_is_annotated_and_found(data):
 
 def test_crops_come_in_the_order_of_the_table(folder):
     run(folder)
-    crops = read_nuclei(folder.parent / "nuclei").crops()
+    crops = read_nuclei(folder.parent / "nuclei").crops()[:]
     assert crops.shape == (3, 12, 12, 1)
     assert crops.max(axis=(1, 2, 3)).tolist() == [101, 102, 109]
 

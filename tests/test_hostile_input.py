@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 
 from fathom.arranging.arrange import propose, write
 from fathom.arranging.labels import geojson_points
+from fathom.baselines.params import Features
 from fathom.cli import app, main
 from fathom.datasets.check import check_dataset
 from fathom.datasets.masks import read_mask
@@ -34,7 +35,7 @@ from fathom.datasets.tables import read_rows
 from fathom.ground.csv_file import is_formula, write_csv
 from fathom.ground.errors import FathomError, ModelError
 from fathom.ground.images import read_micrograph
-from fathom.ground.params_fault import fault_of_params
+from fathom.ground.section import read_section, value_at
 from fathom.models.onnx_model import OnnxModel
 from fathom.scoring.predict import predict_slides, read_patients
 from fathom.slides.opening import open_slide
@@ -342,7 +343,8 @@ def test_a_file_whose_name_is_a_formula_gets_into_no_table(tmp_path):
 def test_params_that_python_stumbles_over(tmp_path, monkeypatch, capsys, content, said):
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_bytes(content)
-    assert said in str(fault_of_params())
+    with pytest.raises(FathomError, match=said):
+        value_at(Path("params.yaml"), "runs")
     monkeypatch.setattr("sys.argv", ["fathom", "runs"])
     with pytest.raises(SystemExit) as stop:
         main()
@@ -352,10 +354,15 @@ def test_params_that_python_stumbles_over(tmp_path, monkeypatch, capsys, content
     assert "Traceback" not in said_there
 
 
-def test_params_that_are_sound_are_no_fault(tmp_path):
-    (tmp_path / "params.yaml").write_text("a: 1\n")
-    assert fault_of_params(tmp_path / "params.yaml") is None
-    assert fault_of_params(tmp_path / "absent.yaml") is None
+@pytest.mark.parametrize("key", ["features", "features:\n  percentiles"])
+def test_aliases_of_aliases_are_not_written_out(tmp_path, key):
+    """Twenty lines stand for 10^20 numbers; the message of what is wrong with them is short."""
+    names = [f"a{one}: &a{one} [{', '.join([f'*a{one - 1}'] * 10)}]" for one in range(1, 20)]
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(["a0: &a0 [1]", *names, f"{key}: *a19\n"]))
+    with pytest.raises(FathomError, match="'features") as raised:
+        read_section(Features, path)
+    assert len(str(raised.value)) < 5_000
 
 
 @pytest.mark.parametrize(

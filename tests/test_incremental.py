@@ -74,7 +74,7 @@ class Run:
         features = feature_table(nuclei, FEATURES, self.store)
         write_table(self.out / "features.parquet", features)
         numbers = features.select_dtypes("number")
-        crops = nuclei.crops()
+        crops = nuclei.crops()[:]
         found = audit(images, nuclei, accounts, crops, numbers, audit_params(), self.store)
         write_audit(self.out / "audit", found, audit_params())
         draw_nuclei(self.out / "audit", found.findings, nuclei, crops, self.dataset)

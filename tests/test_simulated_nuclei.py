@@ -78,7 +78,7 @@ def test_the_table_serves_the_stages_and_holds_the_latents(small, tmp_path):
     assert {f"latent_{name}" for name in LATENTS} <= set(small.table)
     write_simulated_nuclei(tmp_path, small)
     nuclei = read_nuclei(tmp_path)
-    assert (nuclei.crops() == small.crops).all()
+    assert (nuclei.crops()[:] == small.crops).all()
     truth = pd.read_parquet(tmp_path / "truth.parquet")
     assert truth["nucleus"].tolist() == nuclei.kept["nucleus"].tolist()
     assert (truth["bottom"] - truth["top"] <= SMALL.crop_px).all()

@@ -53,7 +53,7 @@ def rows(nuclei, cells):
     splits = make_splits(nuclei, SPLIT)
     other = Nuclei(nuclei.folder / "other", nuclei.table, nuclei.kept)
     other.folder.mkdir()
-    np.save(other.folder / "0.npy", 255 - nuclei.crops())
+    np.save(other.folder / "0.npy", 255 - nuclei.crops()[:])
 
     def row(name, seen=nuclei, **changes):
         plan = Plan(LINE, SHORT.model_copy(update=changes))

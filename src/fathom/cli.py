@@ -65,9 +65,7 @@ def main() -> None:
         print("fathom: interrupted", file=sys.stderr)
         sys.exit(Exit.INTERRUPTED)
     except Exception as error:
-        from fathom.ground.params_fault import fault_of_params
-
-        if told := refusal(error) or fault_of_params():
+        if told := refusal(error):
             print(f"fathom: {told}", file=sys.stderr)
             sys.exit(Exit.MISTAKE)
         traceback.print_exc()

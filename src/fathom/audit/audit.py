@@ -33,7 +33,8 @@ from fathom.audit.params import Audit
 from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.ground.output import write_table
 from fathom.study.duplicates import write_pairs
-from fathom.study.nuclei import Crops, Nuclei
+from fathom.study.nuclei import Nuclei
+from fathom.study.stored_crops import CropRows
 
 COUNTS = "class_counts.parquet"
 
@@ -52,7 +53,7 @@ def audit(
     images: AuditedImages,
     nuclei: Nuclei,
     accounts: pd.DataFrame,
-    crops: Crops,
+    crops: CropRows,
     features: pd.DataFrame,
     params: Audit,
     store: ImageStore = NOWHERE,

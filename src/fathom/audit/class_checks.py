@@ -16,7 +16,7 @@ from fathom.audit.image_traits import MARKS
 from fathom.audit.nucleus_checks import by_batches
 from fathom.audit.params import Audit
 from fathom.ground.arrays import Bools, Floats
-from fathom.study.nuclei import Crops
+from fathom.study.stored_crops import CropRows, Crops
 
 _FEWEST_NUCLEI = 5  # of either class in a slide, to compare them there
 _FEWEST_SLIDES = 6
@@ -25,7 +25,7 @@ _CORNER_SHARE = 6  # a crop's corners are squares of a 6th of its side
 _ACQUISITION = ("bits", "channels", "background", "noise")
 
 
-def audit_brightness(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterator[Finding]:
+def audit_brightness(kept: pd.DataFrame, crops: CropRows, params: Audit) -> Iterator[Finding]:
     """Compare the classes' mean grey within slides, where exposure and stain are the same.
 
     The unit is the slide: the mean of their AUROC, and the standard error by their differences. A
@@ -67,7 +67,7 @@ def _grey(crops: Crops) -> Floats:
     return np.asarray(total / np.maximum(crops.any(axis=-1).sum(axis=(1, 2)), 1))
 
 
-def audit_marks(kept: pd.DataFrame, crops: Crops, params: Audit) -> Iterator[Finding]:
+def audit_marks(kept: pd.DataFrame, crops: CropRows, params: Audit) -> Iterator[Finding]:
     """Look for something in the crops' corners, where no round nucleus reaches."""
     side = max(crops.shape[1] // _CORNER_SHARE, 1)
     edge = np.r_[:side, crops.shape[1] - side : crops.shape[1]]

@@ -14,7 +14,7 @@ from scipy import fft, ndimage
 
 from fathom.ground.processor import cores
 from fathom.ground.progress import track
-from fathom.study.nuclei import Crops
+from fathom.study.stored_crops import CropRows, Crops
 
 Planes = npt.NDArray[np.float32]  # (n, side, side)
 Masks = npt.NDArray[np.bool_]  # (n, side, side)
@@ -37,7 +37,7 @@ def symmetry(planes: npt.NDArray[np.generic], turns: int, mirrored: bool) -> Pla
 
 
 def compare_all(
-    crops: Crops, pairs: Pairs, least_correlation: float, least_z: float
+    crops: CropRows, pairs: Pairs, least_correlation: float, least_z: float
 ) -> pd.DataFrame:
     """Return the pairs that show one nucleus: first, second, correlation, z, turned, mirrored.
 
@@ -53,7 +53,7 @@ def compare_all(
     return table[same].reset_index(drop=True)
 
 
-def _compared(crops: Crops, pairs: Pairs) -> pd.DataFrame:
+def _compared(crops: CropRows, pairs: Pairs) -> pd.DataFrame:
     first, first_px = fine(crops[pairs[:, 0]])
     second, second_px = fine(crops[pairs[:, 1]])
     by_symmetry = correlations(first, second)

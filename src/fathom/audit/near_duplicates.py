@@ -28,14 +28,13 @@ from fathom.ground.arrays import Positions
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.processor import cores
 from fathom.ground.progress import track
-from fathom.study.nuclei import Crops
+from fathom.study.stored_crops import AT_ONCE, CropRows, Crops, in_batches, narrowed
 
 Descriptors = npt.NDArray[np.float32]  # (n, d)
 
 _HARMONICS = 8  # m = 0..7
 _RADIAL = 6  # n = 0..5
 _OUTLINE = (5, 3)  # harmonics, radial orders of the silhouette
-_BATCH = 1000  # nuclei at a time
 _SAMPLE = 1000  # nuclei whose copies say how much a copy differs
 _LOOKED_UP = 12  # directions that the tree holds; a neighbour is then measured in all
 _NEIGHBOURS = 8  # looked at per nucleus; more copies than that hang together through each other
@@ -43,7 +42,7 @@ _COVERED, _MARGIN = 0.99, 1.2  # a radius: this share of the sample's copies, an
 
 
 def near_duplicates(
-    crops: Crops,
+    crops: CropRows,
     least_correlation: float,
     least_z: float,
     seed: int,
@@ -68,7 +67,8 @@ def near_duplicates(
     first), mirrored (bool, whether it is mirrored before that), exact (bool, same pixels as they
     stand). Sorted. Of many copies of one nucleus not all pairs are there, but enough to join them.
     """
-    rows = np.flatnonzero(crops.any(axis=(1, 2, 3)))  # blank crops are alike, and no nucleus
+    shows = np.concatenate([some.any(axis=(1, 2, 3)) for some in in_batches(crops)])
+    rows = np.flatnonzero(shows)  # blank crops are alike, and no nucleus
     exact = _same_pixels(crops, rows)
     once = np.setdiff1d(rows, exact["second"])
     pairs = np.empty((0, 2), dtype=np.intp)
@@ -79,10 +79,14 @@ def near_duplicates(
     return table.sort_values(["first", "second"], ignore_index=True)
 
 
-def _same_pixels(crops: Crops, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
+def _same_pixels(crops: CropRows, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
     """Return each crop that repeats an earlier one, paired with the first of its kind."""
     first: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(crops[row].tobytes(), digest_size=16).digest() for row in rows)
+    digests = (
+        hashlib.blake2b(crop.tobytes(), digest_size=16).digest()
+        for some in in_batches(narrowed(crops, rows))
+        for crop in some
+    )
     pairs = [
         (first.setdefault(one, int(row)), int(row)) for one, row in zip(digests, rows, strict=True)
     ]
@@ -100,10 +104,12 @@ def _same_pixels(crops: Crops, rows: npt.NDArray[np.intp]) -> pd.DataFrame:
     )
 
 
-def _described(crops: Crops, images: Sequence[Positions] | None, store: ImageStore) -> Descriptors:
+def _described(
+    crops: CropRows, images: Sequence[Positions] | None, store: ImageStore
+) -> Descriptors:
     """Return `describe_pairs` of all crops, on all cores: last bits hang on what goes together."""
     everything = np.arange(len(crops))
-    images = images or np.split(everything, everything[_BATCH::_BATCH])
+    images = images or np.split(everything, everything[AT_ONCE::AT_ONCE])
 
     def describe(rows: Positions) -> Descriptors:
         own = crops[rows]
@@ -120,7 +126,7 @@ def _described(crops: Crops, images: Sequence[Positions] | None, store: ImageSto
     return described
 
 
-def candidates(crops: Crops, everything: Descriptors, rows: Positions, seed: int) -> Pairs:
+def candidates(crops: CropRows, everything: Descriptors, rows: Positions, seed: int) -> Pairs:
     """Return the pairs of `rows` that lie as near to each other as copies do.
 
     `everything` describes all crops.

@@ -13,11 +13,11 @@ from fathom.audit.near_duplicates import near_duplicates
 from fathom.audit.params import Audit
 from fathom.ground.arrays import Bools
 from fathom.ground.image_store import NOWHERE, ImageStore
-from fathom.study.nuclei import CONFLICT, Crops, Nuclei
+from fathom.study.nuclei import CONFLICT, Nuclei
+from fathom.study.stored_crops import CropRows, Crops, in_batches, narrowed
 
 Number = TypeVar("Number", bound=np.generic)
 
-_BATCH = 1000  # crops that are measured at a time
 _IDENTITY = ("nucleus", "slide", "patient", "label")
 
 
@@ -32,7 +32,7 @@ def how_looked_for(params: Audit) -> dict[str, str | int | float]:
 
 
 def near_duplicate_table(
-    nuclei: Nuclei, crops: Crops, params: Audit, store: ImageStore = NOWHERE
+    nuclei: Nuclei, crops: CropRows, params: Audit, store: ImageStore = NOWHERE
 ) -> pd.DataFrame:
     """Return the pairs of crops that are one nucleus, by name: for findings, and to bind groups.
 
@@ -42,7 +42,7 @@ def near_duplicate_table(
     again.
     """
     told = np.flatnonzero(_pixels(crops) >= params.smallest_px)
-    compared = crops if len(told) == len(crops) else crops[told]
+    compared = crops if len(told) == len(crops) else narrowed(crops, told)
     images = nuclei.kept.iloc[told].groupby("image", sort=False).indices.values()
     found = near_duplicates(
         compared,
@@ -59,7 +59,7 @@ def near_duplicate_table(
     return pd.concat([*sides, found.drop(columns=["first", "second"])], axis="columns")
 
 
-def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Finding]:
+def audit_nuclei(nuclei: Nuclei, crops: CropRows, params: Audit) -> Iterator[Finding]:
     """Yield what is wrong with single nuclei, one finding a slide, and with annotations."""
     kept = nuclei.kept
     inside = np.maximum(_pixels(crops), 1)
@@ -87,7 +87,7 @@ def audit_nuclei(nuclei: Nuclei, crops: Crops, params: Audit) -> Iterator[Findin
         yield Finding("conflicting_annotations", where, what, 1.0, tuple(conflicts))
 
 
-def _pixels(crops: Crops) -> npt.NDArray[np.int64]:
+def _pixels(crops: CropRows) -> npt.NDArray[np.int64]:
     """Return how many pixels of each crop are in its nucleus: (n,)."""
     return by_batches(
         crops, lambda some: np.asarray(some.any(axis=-1).sum(axis=(1, 2)), dtype=np.int64)
@@ -107,11 +107,10 @@ def _one_grey(crops: Crops) -> Bools:
 
 
 def by_batches(
-    crops: Crops, measure: Callable[[Crops], npt.NDArray[Number]]
+    crops: CropRows, measure: Callable[[Crops], npt.NDArray[Number]]
 ) -> npt.NDArray[Number]:
-    """Return what is measured of each crop: a million's pixels are held once, not three times."""
-    starts = range(0, max(len(crops), 1), _BATCH)
-    return np.concatenate([measure(crops[start : start + _BATCH]) for start in starts])
+    """Return what is measured of each crop, of a batch at a time."""
+    return np.concatenate([measure(some) for some in in_batches(crops)])
 
 
 def _blurred(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ from fathom.audit.image_traits import grey_of
 from fathom.datasets.layout import on_disk
 from fathom.ground.errors import FathomError
 from fathom.ground.images import read_micrograph, stretched, write_picture
-from fathom.study.nuclei import Crops, Nuclei
+from fathom.study.nuclei import Nuclei
+from fathom.study.stored_crops import CropRows
 
 Picture = npt.NDArray[np.uint8]  # (h, w), grey
 
@@ -39,7 +40,7 @@ def draw_images(out: Path, findings: pd.DataFrame, dataset: Path) -> None:
 
 
 def draw_nuclei(
-    out: Path, findings: pd.DataFrame, nuclei: Nuclei, crops: Crops, dataset: Path
+    out: Path, findings: pd.DataFrame, nuclei: Nuclei, crops: CropRows, dataset: Path
 ) -> None:
     """Draw the nuclei that findings are about, a sheet a check; other findings are not drawn.
 

@@ -30,6 +30,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from fathom.baselines.params import Baseline
+from fathom.ground.arrays import Floats, Positions
 from fathom.ground.output import write_json, write_table
 from fathom.ground.progress import track
 from fathom.study.nuclei import Nuclei
@@ -37,15 +38,19 @@ from fathom.study.rows import CLASSIFIERS, Classifier
 from fathom.study.splits import FINAL, PARTS, part_rows
 
 Matrix = npt.NDArray[np.float64]  # (nuclei, features)
+Rows = Mapping[str, Positions]  # of each part of a fold
 
 
 @dataclass(frozen=True)
 class Part:
-    """The nuclei of one part of a fold."""
+    """Nuclei of the study: all, or those of one part of a fold."""
 
-    nucleus: npt.NDArray[np.object_]  # (n,) str
     features: Matrix
     positive: npt.NDArray[np.bool_]  # (n,)
+
+    def of(self, rows: Positions) -> "Part":
+        """Return some of them."""
+        return Part(self.features[rows], self.positive[rows])
 
 
 @dataclass(frozen=True)
@@ -74,16 +79,25 @@ def classify(
     the numbers do not depend on how many there are.
     """
     matrix = features.to_numpy(dtype=np.float64)
+    study = Part(matrix, nuclei.kept["positive"].to_numpy(dtype=bool))
     folds = sorted(set(splits["fold"].tolist()) - {FINAL})
-    parts = {fold: _parts(matrix, nuclei, splits, fold) for fold in folds}
+    rows = {fold: {part: part_rows(nuclei, splits, fold, part) for part in PARTS} for fold in folds}
     tasks = [(classifier, fold) for classifier in CLASSIFIERS for fold in folds]
+    # The workers share the study's matrix, and take their parts of it: so it is held once.
     done = Parallel(n_jobs=-1, return_as="generator")(
-        delayed(_run)(classifier, fold, parts[fold], params) for classifier, fold in tasks
+        delayed(_run)(classifier, fold, study, rows[fold], params) for classifier, fold in tasks
     )
     pairs = dict(zip(tasks, track(done, "baseline", len(tasks)), strict=True))
+    names = nuclei.kept["nucleus"]
     return {
         classifier: Result(
-            pd.concat([pairs[classifier, fold][0] for fold in folds], ignore_index=True),
+            pd.concat(
+                [
+                    _predictions(names, rows[fold], pairs[classifier, fold][0], fold, params.seed)
+                    for fold in folds
+                ],
+                ignore_index=True,
+            ),
             [pairs[classifier, fold][1] for fold in folds],
         )
         for classifier in CLASSIFIERS
@@ -97,40 +111,44 @@ def write_baseline(out: Path, results: Mapping[Classifier, Result]) -> None:
     write_json(out / "chosen.json", {name: result.chosen for name, result in results.items()})
 
 
-def _parts(matrix: Matrix, nuclei: Nuclei, splits: pd.DataFrame, fold: int) -> dict[str, Part]:
-    names = nuclei.kept["nucleus"].to_numpy(dtype=object)
-    positive = nuclei.kept["positive"].to_numpy(dtype=bool)
-    rows = {part: part_rows(nuclei, splits, fold, part) for part in PARTS}
-    return {part: Part(names[at], matrix[at], positive[at]) for part, at in rows.items()}
+def _predictions(
+    names: pd.Series, rows: Rows, probabilities: Mapping[str, Floats], fold: int, seed: int
+) -> pd.DataFrame:
+    """Return the predictions of one classifier in one fold: all parts, one after the other."""
+    tables = [
+        pd.DataFrame(
+            {
+                "nucleus": names.iloc[at].to_numpy(),
+                "fold": fold,
+                "seed": seed,
+                "part": part,
+                "probability": probabilities[part],
+            }
+        )
+        for part, at in rows.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _run(
-    classifier: Classifier, fold: int, parts: Mapping[str, Part], params: Baseline
-) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Return the predictions of one classifier in one fold, and what was chosen."""
-    fitted_on = drawn(classifier, params, parts["train"], fold)
+    classifier: Classifier, fold: int, study: Part, rows: Rows, params: Baseline
+) -> tuple[dict[str, Floats], dict[str, object]]:
+    """Return the probabilities of one classifier in one fold by part, and what was chosen."""
+    train = study.of(rows["train"])
+    fitted_on = drawn(classifier, params, train, fold)
     with threadpool_limits(1):
-        choice = choose(classifier, params, fitted_on, parts["validation"])
-        tables = [
-            pd.DataFrame(
-                {
-                    "nucleus": part.nucleus,
-                    "fold": fold,
-                    "seed": params.seed,
-                    "part": name,
-                    "probability": probability(choice.model, part.features),
-                }
-            )
-            for name, part in parts.items()
-        ]
+        choice = choose(classifier, params, fitted_on, study.of(rows["validation"]))
+        probabilities = {
+            part: probability(choice.model, study.features[at]) for part, at in rows.items()
+        }
     chosen: dict[str, object] = {
         "fold": fold,
         "hyperparameters": choice.hyperparameters,
         "validation_auroc": round(choice.validation_auroc, 6),
     }
-    if len(fitted_on.positive) < len(parts["train"].positive):
+    if len(fitted_on.positive) < len(train.positive):
         chosen["fitted_on"] = len(fitted_on.positive)
-    return pd.concat(tables, ignore_index=True), chosen
+    return probabilities, chosen
 
 
 def drawn(classifier: Classifier, params: Baseline, train: Part, fold: int) -> Part:
@@ -139,7 +157,7 @@ def drawn(classifier: Classifier, params: Baseline, train: Part, fold: int) -> P
         return train
     rng = np.random.default_rng([params.seed, fold])
     rows = np.sort(rng.choice(len(train.positive), params.most_nuclei, replace=False))
-    return Part(train.nucleus[rows], train.features[rows], train.positive[rows])
+    return train.of(rows)
 
 
 def choose(classifier: Classifier, params: Baseline, train: Part, validation: Part) -> Choice:

@@ -27,7 +27,8 @@ from fathom.ground.arrays import Positions
 from fathom.ground.errors import FathomError
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.progress import track
-from fathom.study.nuclei import Crops, Nuclei
+from fathom.study.nuclei import Nuclei
+from fathom.study.stored_crops import CropRows, Crops, in_batches
 
 IDENTITY = ("nucleus", "slide", "patient", "image", "label")  # the first columns of the table
 COLOURS = ("red", "green", "blue")
@@ -45,7 +46,8 @@ def feature_table(nuclei: Nuclei, params: Features, store: ImageStore = NOWHERE)
     crop is blank.
     """
     crops = nuclei.crops()
-    blank = np.flatnonzero(crops.max(axis=(1, 2, 3)) == 0)
+    shows = np.concatenate([some.any(axis=(1, 2, 3)) for some in in_batches(crops)])
+    blank = np.flatnonzero(~shows)
     if len(blank):
         raise FathomError(
             f"{nuclei.folder}: {len(blank)} of {len(crops)} crops are blank, the first is that of "
@@ -65,7 +67,7 @@ def feature_table(nuclei: Nuclei, params: Features, store: ImageStore = NOWHERE)
 
 
 def _measured(
-    crops: Crops, images: Sequence[Positions], params: Features, store: ImageStore
+    crops: CropRows, images: Sequence[Positions], params: Features, store: ImageStore
 ) -> list[Made]:
     """Return the features of each image's nuclei: what the store does not hold is measured.
 

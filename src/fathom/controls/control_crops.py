@@ -25,7 +25,8 @@ from fathom.ground.output import write_table
 from fathom.ground.progress import track
 from fathom.imaging.crops import Scale
 from fathom.imaging.params import Crop
-from fathom.study.nuclei import Crops, Nuclei, write_nuclei
+from fathom.study.nuclei import Nuclei, write_nuclei, write_shard
+from fathom.study.stored_crops import Crops
 
 COUNTS = "label_pixels.parquet"
 WIDER = 2  # the surroundings are so many crops wide, and shrunk by as much
@@ -40,17 +41,14 @@ def write_control_crops(
     the label images have changed since.
     """
     slides = list(nuclei.kept.groupby("shard", sort=True))
-    shards: dict[str, dict[str, Crops]] = {SILHOUETTE: {}, BACKGROUND: {}, SHUFFLED: {}}
     for name, kept in track(slides, "control crops", len(slides)):
-        shard = str(name)
-        crops = np.load(nuclei.folder / shard)
-        shards[SHUFFLED][shard] = crops
-        shards[SILHOUETTE][shard] = silhouettes(crops)
-        shards[BACKGROUND][shard] = _surroundings(
-            dataset, labels, kept.sort_values("row"), params, crops.shape[-1]
-        )
-    for control, own in shards.items():
-        write_nuclei(out / control, nuclei.table, own)
+        crops = np.load(nuclei.folder / str(name))
+        around = _surroundings(dataset, labels, kept.sort_values("row"), params, crops.shape[-1])
+        own = {SHUFFLED: crops, SILHOUETTE: silhouettes(crops), BACKGROUND: around}
+        for control, changed in own.items():
+            write_shard(out / control, str(name), changed)
+    for control in (SHUFFLED, SILHOUETTE, BACKGROUND):
+        write_nuclei(out / control, nuclei.table, {})
     write_table(out / COUNTS, label_pixels(dataset, labels, nuclei.kept))
 
 

@@ -14,7 +14,6 @@ import typer
 
 from fathom.ground.errors import FathomError
 from fathom.ground.numerics import pin
-from fathom.ground.params_fault import fault_of_params
 from fathom.ground.refusals import heed_termination, refusal
 from fathom.ground.section import PARAMS_FILE, value_at
 
@@ -45,7 +44,7 @@ def run(function: Callable[..., None]) -> None:
         if isinstance(error, FathomError):
             told: str | None = str(error)
         else:
-            told = refusal(error) or fault_of_params()
+            told = refusal(error)
         if told is None:
             raise
         print(f"{function.__name__}: {told}", file=sys.stderr)

@@ -23,7 +23,8 @@ from fathom.imaging.annotations import account_of_annotations, nucleus_labels
 from fathom.imaging.crops import CutOut, cut_out, describe, scale_of_pixels
 from fathom.imaging.params import Classes, Crop
 from fathom.study.accounts import ACCOUNT_COLUMNS, REASONS, best_reading, totals
-from fathom.study.nuclei import CONFLICT, UNLABELLED, Crops, write_nuclei
+from fathom.study.nuclei import CONFLICT, UNLABELLED, write_nuclei
+from fathom.study.stored_crops import Crops
 
 _TEXTS = ("label", "left_out")  # columns of text of an image's table
 _COLUMN = "column "  # before the names of the others

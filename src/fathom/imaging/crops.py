@@ -17,7 +17,8 @@ from fathom.ground.images import Labels, Micrograph
 from fathom.imaging.params import Crop
 from fathom.imaging.regions import Regions
 from fathom.imaging.window import Rectangle
-from fathom.study.nuclei import TOO_LARGE, TOUCHES_BORDER, Crops
+from fathom.study.nuclei import TOO_LARGE, TOUCHES_BORDER
+from fathom.study.stored_crops import Crops
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from fathom.networks.network import build, scale_input
 from fathom.networks.recipe import Recipe
 from fathom.statistics.metrics import choose_threshold
 from fathom.statistics.scores import class_names
-from fathom.study.nuclei import Crops, Nuclei, data_sha256
+from fathom.study.nuclei import Nuclei, data_sha256
 from fathom.study.splits import FINAL
+from fathom.study.stored_crops import CropRows
 from fathom.study.trained import PREDICTIONS, WEIGHTS
 
 PARITY_BATCHES = (1, 2, 7, 64)
@@ -124,7 +125,7 @@ def load_graph(weights: Path, plan: Plan, channels: int, crop_px: int) -> Graph:
     return Graph(network, plan.recipe).eval()
 
 
-def export(graph: Graph, card: ModelCard, crops: Crops, path: Path) -> None:
+def export(graph: Graph, card: ModelCard, crops: CropRows, path: Path) -> None:
     """Write `graph` and `card` as one ONNX file; the same network gives the same bytes.
 
     Raises `FathomError`, and leaves no file, where torch and ONNX Runtime differ by more than
@@ -140,14 +141,14 @@ def export(graph: Graph, card: ModelCard, crops: Crops, path: Path) -> None:
         check_parity(graph, OnnxModel(part), crops)
 
 
-def _onnx_graph(graph: Graph, crops: Crops) -> onnx.ModelProto:
+def _onnx_graph(graph: Graph, crops: CropRows) -> onnx.ModelProto:
     # A registry that lacks torchvision's operators, which no network here has, logs a warning each.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch's exporter about torch itself
         program = torch.onnx.export(
             graph,
-            (torch.from_numpy(np.resize(crops, (2, *crops.shape[1:]))),),
+            (torch.from_numpy(crops[np.arange(2) % len(crops)]),),
             dynamo=True,
             input_names=[INPUT],
             output_names=[LOGIT, PROBABILITY],
@@ -167,7 +168,7 @@ def _onnx_graph(graph: Graph, crops: Crops) -> onnx.ModelProto:
 
 
 @torch.inference_mode()
-def check_parity(graph: Graph, model: OnnxModel, crops: Crops) -> None:
+def check_parity(graph: Graph, model: OnnxModel, crops: CropRows) -> None:
     """Raise `FathomError` where torch and ONNX Runtime give different logits for `crops`."""
     for n in PARITY_BATCHES:
         # Evenly over the study; a small one's crops are repeated.

@@ -23,7 +23,7 @@ from fathom.imaging.params import Crop, NetworkSegmentation, Segmentation
 from fathom.imaging.segmenter_network import first_line, open_session
 from fathom.models.abstention import Abstention, Group
 from fathom.models.best_run import failure
-from fathom.study.nuclei import Crops
+from fathom.study.stored_crops import Crops
 
 # Raised when an older fathom could no longer read the file rightly.
 # 2: `abstention`. A file of the format 1 has none: it never gives a verdict.

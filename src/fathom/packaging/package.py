@@ -41,7 +41,8 @@ from fathom.packaging.description import (
 )
 from fathom.simulation.simulated_nuclei import simulate_nuclei
 from fathom.simulation.simulation import DEFAULT
-from fathom.study.nuclei import Crops, Nuclei, data_sha256
+from fathom.study.nuclei import Nuclei, data_sha256
+from fathom.study.stored_crops import Crops
 
 TEST_CROPS = 8
 # The cover's crops, in two rows, 640 x 320 px: 2:1 as bioimage.io asks, far below its 500 KB.

@@ -12,7 +12,8 @@ from fathom.ground.csv_file import write_csv
 from fathom.ground.output import written_whole
 from fathom.page.files import ATLAS, ATLAS_ACROSS, CROPS, KINDS, SUREST
 from fathom.statistics.scores import Cells
-from fathom.study.nuclei import Crops, Nuclei
+from fathom.study.nuclei import Nuclei
+from fathom.study.stored_crops import Crops
 
 SAMPLE = 16  # of each class
 MOST_BYTES = 300_000
@@ -38,7 +39,7 @@ def write_crops(
             ignore_index=True,
         )
         places = list(dict.fromkeys([*sample, *surest["place"]]))
-        atlas = _atlas(crops[places], exact=exact)
+        atlas = _atlas(crops[np.array(places)], exact=exact)
         if len(atlas) <= MOST_BYTES:
             break
     cell_of = {place: cell for cell, place in enumerate(places)}

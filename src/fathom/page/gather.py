@@ -124,7 +124,7 @@ def _study(places: Places, nuclei: Nuclei, predictions: Mapping[str, Path]) -> d
         "images": int(kept["image"].nunique()),
         "slides": int(kept["slide"].nunique()),
         "patients": int(kept["patient"].nunique()),
-        "channels": int(nuclei.crops().shape[3]),
+        "channels": int(nuclei.crops().shape[-1]),
         "crop_px": nuclei.crop_px,
         "scored_by": best.read_text(encoding="utf-8").strip() if best.is_file() else "",
         "sha256": {

@@ -13,7 +13,8 @@ from fathom.ground.output import write_table
 from fathom.imaging.crops import Scale
 from fathom.simulation.simulated_chromatin import Emitted, Masks, Planes, emit_nuclei
 from fathom.simulation.simulation import LATENTS, Patient, Simulation, draw_patients, identity_table
-from fathom.study.nuclei import Crops, write_nuclei
+from fathom.study.nuclei import write_nuclei
+from fathom.study.stored_crops import Crops
 
 TRUTH = "truth.parquet"
 FIELD_CROPS = 10  # side of the microscope's field, in crops: how far the light changes over one

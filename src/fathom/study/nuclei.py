@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from fathom.ground.errors import FathomError
 from fathom.ground.output import write_table, written_whole
-
-Crops = npt.NDArray[np.uint8]  # (n, crop_px, crop_px, channels), background 0
+from fathom.study.stored_crops import Crops, StoredCrops
 
 TABLE = "nuclei.parquet"
 # `left_out`: why a nucleus has no crop; "" where it has one.
@@ -59,18 +57,10 @@ class Nuclei:
         first = str(self.kept["shard"].iloc[0])
         return int(np.load(self.folder / first, mmap_mode="r").shape[1])
 
-    def crops(self) -> Crops:
+    def crops(self) -> StoredCrops:
         """Return the crops of `kept`, in its order: (n, crop_px, crop_px, channels) uint8."""
-        shards = {
-            str(name): np.load(self.folder / str(name), mmap_mode="r")
-            for name in self.kept["shard"].unique()
-        }
-        first = next(iter(shards.values()))
-        crops = np.empty((len(self.kept), *first.shape[1:]), dtype=np.uint8)
-        for name, shard in shards.items():
-            here = (self.kept["shard"] == name).to_numpy()
-            crops[here] = shard[self.kept.loc[here, "row"].to_numpy()]
-        return crops
+        shards = self.kept["shard"].to_numpy(dtype=object)
+        return StoredCrops(self.folder, shards, self.kept["row"].to_numpy(dtype=np.intp))
 
 
 def read_nuclei(folder: Path) -> Nuclei:
@@ -84,11 +74,16 @@ def read_nuclei(folder: Path) -> Nuclei:
 
 def write_nuclei(folder: Path, table: pd.DataFrame, shards: Mapping[str, Crops]) -> None:
     """Write the table (`NUCLEUS_COLUMNS`) and the shards, file name to crops."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, crops in shards.items():
-        with written_whole(folder / name) as part, part.open("wb") as file:
-            np.save(file, crops)
+        write_shard(folder, name, crops)
     write_table(folder / TABLE, table[list(NUCLEUS_COLUMNS)])
+
+
+def write_shard(folder: Path, name: str, crops: Crops) -> None:
+    """Write one shard; the table comes last (`write_nuclei`), so that a folder with it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder / name) as part, part.open("wb") as file:
+        np.save(file, crops)
 
 
 def data_sha256(nuclei: Nuclei) -> str:

@@ -30,7 +30,7 @@ from scipy import fft
 from fathom.ground.arrays import Bools, Floats
 from fathom.splitting.folds import balanced
 from fathom.study.certificate import DUPLICATES
-from fathom.study.nuclei import Nuclei, write_nuclei
+from fathom.study.nuclei import Nuclei, write_nuclei, write_shard
 from fathom.study.splits import Split, check_splits
 from fathom.texture.params import Texture
 
@@ -49,13 +49,12 @@ def write_planted(nuclei: Nuclei, group: str, texture: Texture, strength: float,
     groups = nuclei.kept[group].to_numpy(dtype=str)
     labels = random_labels(groups, positives, texture.seed)
     table = nuclei.kept.assign(positive=labels, label=np.where(labels, CHANGED, OWN))
-    shards = {}
     for name, rows in table.groupby("shard", sort=True):
         crops = np.load(nuclei.folder / str(name))
         for nucleus, row in rows.loc[rows["positive"], ["nucleus", "row"]].itertuples(index=False):
             crops[row] = planted(crops[row], str(nucleus), texture, strength)
-        shards[str(name)] = crops
-    write_nuclei(out, table, shards)
+        write_shard(out, str(name), crops)
+    write_nuclei(out, table, {})
 
 
 def random_labels(groups: npt.NDArray[np.str_], positives: int, seed: int) -> Bools:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fathom.networks.recipe import Recipe
-from fathom.study.nuclei import Crops
+from fathom.study.stored_crops import CropRows, Crops
 
 Targets = npt.NDArray[np.bool_]  # (n,), whether the nucleus is of the positive class
 Rows = npt.NDArray[np.intp]  # positions in crops and targets
@@ -15,7 +15,7 @@ Rows = npt.NDArray[np.intp]  # positions in crops and targets
 SYMMETRIES = 8  # of the square
 
 
-def turned(crops: Crops, rows: Rows, generator: np.random.Generator) -> Crops:
+def turned(crops: CropRows, rows: Rows, generator: np.random.Generator) -> Crops:
     """Return the crops of `rows`, each turned and mirrored on its own.
 
     Two flips and a transposition, each for half of the crops, make the eight symmetries of the

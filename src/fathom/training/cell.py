@@ -11,8 +11,8 @@ from fathom.ground.streams import Streams
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
 from fathom.networks.recipe import Probes, Recipe
-from fathom.study.nuclei import Crops
 from fathom.study.splits import FINAL
+from fathom.study.stored_crops import CropRows
 from fathom.training.batches import Rows, Targets
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -23,7 +23,7 @@ StateDict = Arrays  # a state dict of `fathom.networks.network.build`
 class Shown:
     """What cells are shown: all crops, whatever their part, and the class of each."""
 
-    crops: Crops
+    crops: CropRows
     targets: Targets
 
 

@@ -1,11 +1,15 @@
 """What decides the numbers of a cell, as one hash: code, machinery, plan, rows and data."""
 
+import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
+
+import numpy as np
 
 from fathom.ground.fingerprint import code_of, fingerprint
 from fathom.ground.numerics import Numerics
 from fathom.ground.processor import processor
+from fathom.study.stored_crops import in_batches
 from fathom.training.cell import Cell, Shown
 
 TRAINS = "fathom.training.training"  # the module that trains a cell
@@ -20,11 +24,19 @@ def keys_of(cells: Sequence[Cell], shown: Sequence[Shown], numerics: Numerics) -
     """
     machinery = fingerprint(code_of(TRAINS), *map(version, PACKAGES), _machine(numerics))
     different = {id(one): one for one in shown}
-    data = {name: fingerprint(one.crops, one.targets) for name, one in different.items()}
+    data = {name: _data(one) for name, one in different.items()}
     return [
         fingerprint(machinery, data[id(one)], *_plan(cell), *cell.rows.keys(), *cell.rows.values())
         for cell, one in zip(cells, shown, strict=True)
     ]
+
+
+def _data(shown: Shown) -> str:
+    """Return a fingerprint of what is shown; crops are read a batch at a time."""
+    digest = hashlib.sha256()
+    for some in in_batches(shown.crops):
+        digest.update(np.ascontiguousarray(some).data)
+    return fingerprint(str(tuple(shown.crops.shape)), digest.hexdigest(), shown.targets)
 
 
 def _plan(cell: Cell) -> tuple[str, ...]:

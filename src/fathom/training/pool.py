@@ -22,6 +22,7 @@ from fathom.ground.numerics import Numerics
 from fathom.ground.progress import progress_bar
 from fathom.ground.temporary_folder import temporary_folder
 from fathom.ground.workers import Task, run, scheduler
+from fathom.study.stored_crops import save_crops
 from fathom.training.cell import Cell, Epoch, Shown, Trained
 from fathom.training.identity import gpu, keys_of
 from fathom.training.store import Store
@@ -103,7 +104,7 @@ def _written(shown: Mapping[int, Shown], folder: Path) -> dict[int, Path]:
     for number, (name, one) in enumerate(shown.items()):
         paths[name] = folder / str(number)
         paths[name].mkdir()
-        np.save(paths[name] / "crops.npy", one.crops)
+        save_crops(paths[name] / "crops.npy", one.crops)
         np.save(paths[name] / "targets.npy", one.targets)
     return paths
 

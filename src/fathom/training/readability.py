@@ -6,13 +6,13 @@ layer has at most four numbers a filter. The penalty is chosen by leave-one-out 
 nuclei; it is closed-form, so that the probes cost little beside the training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -27,9 +27,9 @@ QUARTERS = 2  # by 2
 
 def readability(
     network: Network,
-    train: Sequence[torch.Tensor],
+    train: Iterable[torch.Tensor],
     train_positive: Bools,
-    validation: Sequence[torch.Tensor],
+    validation: Iterable[torch.Tensor],
     validation_positive: Bools,
 ) -> list[float]:
     """Return the balanced accuracy of each layer's probe, in the order of `points_of`.
@@ -37,7 +37,8 @@ def readability(
     Parameters
     ----------
     network : in evaluation mode
-    train, validation : batches of scaled crops, (n, channels, side, side) float32 each
+    train, validation : batches of scaled crops, (n, channels, side, side) float32 each; the
+        activations of all of `train` are held at once, of `validation` those of a batch
     train_positive, validation_positive : (all n,) bool, both classes present
 
     Returns
@@ -45,49 +46,63 @@ def readability(
     list of float
         NaN where a layer's activations are not finite.
     """
-    fitted = activations(network, train)
-    scored = activations(network, validation)
-    return [
-        _score(x, train_positive, y, validation_positive)
-        for x, y in zip(fitted, scored, strict=True)
-    ]
+    by_batch = [activations(network, batch) for batch in train]
+    by_layer = [np.concatenate(batches) for batches in zip(*by_batch, strict=True)]
+    probes = [_fitted(layer, train_positive) for layer in by_layer]
+    told: list[list[Bools | None]] = [[] for _ in probes]
+    for batch in validation:
+        for said, probe, layer in zip(told, probes, activations(network, batch), strict=True):
+            said.append(_predicted(probe, layer))
+    return [_score(said, validation_positive) for said in told]
 
 
 @torch.inference_mode()
-def activations(network: Network, batches: Sequence[torch.Tensor]) -> list[Floats32]:
-    """Return each layer's activations, (all n, features) float32, maps averaged by quarters."""
+def activations(network: Network, batch: torch.Tensor) -> list[Floats32]:
+    """Return each layer's activations, (n, features) float32, maps averaged by quarters."""
     points = points_of(network)
-    seen: list[list[torch.Tensor]] = [[] for _ in points]
+    seen: dict[int, torch.Tensor] = {}
     handles = [
         point.seen.register_forward_hook(
-            _keep(kept, nn.Identity() if point.is_output else point.activation)
+            _keep(seen, place, nn.Identity() if point.is_output else point.activation)
         )
-        for point, kept in zip(points, seen, strict=True)
+        for place, point in enumerate(points)
     ]
     try:
-        for batch in batches:
-            network(batch)
+        network(batch)
     finally:
         for handle in handles:
             handle.remove()
-    return [torch.cat(kept).numpy() for kept in seen]
+    return [seen[place].numpy() for place in range(len(points))]
 
 
 def _keep(
-    kept: list[torch.Tensor], activation: nn.Module
+    seen: dict[int, torch.Tensor], place: int, activation: nn.Module
 ) -> Callable[[nn.Module, object, torch.Tensor], None]:
     def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
         output = activation(output.clone())  # which may work in place
         if output.ndim > 2 and output.shape[-1] > 1:
             output = adaptive_avg_pool2d(output, QUARTERS)
-        kept.append(output.flatten(1).cpu())
+        seen[place] = output.flatten(1).cpu()
 
     return hook
 
 
-def _score(train: Floats32, positive: Bools, validation: Floats32, truth: Bools) -> float:
-    if not (np.isfinite(train).all() and np.isfinite(validation).all()):
-        return float("nan")
+def _fitted(train: Floats32, positive: Bools) -> Pipeline | None:
+    """Return a layer's probe, None where its activations are not finite."""
+    if not np.isfinite(train).all():
+        return None
     probe = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))
-    probe.fit(train.astype(np.float64), positive)
-    return float(balanced_accuracy_score(truth, probe.predict(validation.astype(np.float64))))
+    return probe.fit(train.astype(np.float64), positive)
+
+
+def _predicted(probe: Pipeline | None, layer: Floats32) -> Bools | None:
+    if probe is None or not np.isfinite(layer).all():
+        return None
+    return np.asarray(probe.predict(layer.astype(np.float64)), dtype=np.bool_)
+
+
+def _score(said: list[Bools | None], truth: Bools) -> float:
+    known = [batch for batch in said if batch is not None]
+    if len(known) < len(said):
+        return float("nan")
+    return float(balanced_accuracy_score(truth, np.concatenate(known)))
