@@ -7,6 +7,7 @@ nuclei; it is closed-form, so that the probes cost little beside the training.
 """
 
 from collections.abc import Callable, Iterable
+from math import nan
 
 import numpy as np
 import torch
@@ -49,11 +50,19 @@ def readability(
     by_batch = [activations(network, batch) for batch in train]
     by_layer = [np.concatenate(batches) for batches in zip(*by_batch, strict=True)]
     probes = [_fitted(layer, train_positive) for layer in by_layer]
-    told: list[list[Bools | None]] = [[] for _ in probes]
+    told = np.empty((len(probes), len(validation_positive)), dtype=np.bool_)
+    finite, done = np.ones(len(probes), dtype=np.bool_), 0
     for batch in validation:
-        for said, probe, layer in zip(told, probes, activations(network, batch), strict=True):
-            said.append(_predicted(probe, layer))
-    return [_score(said, validation_positive) for said in told]
+        end = done + len(batch)
+        for place, layer in enumerate(activations(network, batch)):
+            finite[place] &= np.isfinite(layer).all()
+            if finite[place] and (probe := probes[place]):
+                told[place, done:end] = probe.predict(layer.astype(np.float64))
+        done = end
+    return [
+        float(balanced_accuracy_score(validation_positive, said)) if probe and whole else nan
+        for said, probe, whole in zip(told, probes, finite, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -93,16 +102,3 @@ def _fitted(train: Floats32, positive: Bools) -> Pipeline | None:
         return None
     probe = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))
     return probe.fit(train.astype(np.float64), positive)
-
-
-def _predicted(probe: Pipeline | None, layer: Floats32) -> Bools | None:
-    if probe is None or not np.isfinite(layer).all():
-        return None
-    return np.asarray(probe.predict(layer.astype(np.float64)), dtype=np.bool_)
-
-
-def _score(said: list[Bools | None], truth: Bools) -> float:
-    known = [batch for batch in said if batch is not None]
-    if len(known) < len(said):
-        return float("nan")
-    return float(balanced_accuracy_score(truth, np.concatenate(known)))

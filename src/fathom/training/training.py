@@ -265,8 +265,14 @@ class _Training:
     def _logits(self, part: str) -> torch.Tensor:
         """Return the logits of a part, (n,) float64 on the CPU, as the exported model has them."""
         self.network.eval()
-        chunks = [self.network(chunk) for chunk in self._chunks(self.rows[part])]
-        return torch.cat(chunks).cpu().double()
+        # Filled in place: small tensors that outlive a chunk would lie between large freed blocks,
+        # and the next chunk's would not fit there any more.
+        logits = torch.empty(len(self.rows[part]), dtype=torch.float64)
+        done = 0
+        for chunk in self._chunks(self.rows[part]):
+            logits[done : done + len(chunk)] = self.network(chunk)
+            done += len(chunk)
+        return logits
 
     def _probabilities(self, part: str) -> npt.NDArray[np.float64]:
         probabilities = torch.sigmoid(self._logits(part)).nan_to_num(nan=0.5)
