@@ -33,10 +33,10 @@ def task(n=96, side=12, seed=0):
     return Shown(crops.astype(np.uint8), targets)
 
 
-def cell(line=LINE, fold=0, seed=0, rows=None, **changes):
+def cell(line=LINE, fold=0, seed=0, rows=None, probes=None, **changes):
     order = np.arange(96)
     parts = rows or {"train": order[:64], "validation": order[64:80], "test": order[80:]}
-    return Cell("a", fold, seed, line, RECIPE.model_copy(update=changes), parts)
+    return Cell("a", fold, seed, line, RECIPE.model_copy(update=changes), parts, probes)
 
 
 def train(one, checkpoint=None, report=lambda epoch: None):
