@@ -21,6 +21,7 @@ from pathlib import Path
 import million_nuclei
 import network_options
 import one_more_image
+import prediction_profile
 import segmentation
 from page_tables import with_table
 from rounds import in_words
@@ -32,6 +33,7 @@ TRAINED = "data/runs/shallow/final.safetensors"
 # What `make bench` runs, FOLDER being an empty one, and about how long it takes on two idle cores.
 COMMANDS = {
     "prediction.py models/shallow.onnx data/micronuclei/images --trained " + TRAINED: "5 min",
+    "prediction_profile.py models/shallow.onnx data/micronuclei/images": "2 min",
     "network_options.py models/shallow.onnx models/vgg-13-batchnorm.onnx": "2 min",
     "training.py --seconds 3": "10 min",
     "one_more_image.py": "8 min",
@@ -81,6 +83,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "training_other": training_table,
     "segmentation": segmentation.speed_table,
     "prediction": prediction_table,
+    "prediction_profile": prediction_profile.table,
     "network_options": network_options.table,
     "one_more_image": lambda results: one_more_image.table(results["simulated"]),
     "million_nuclei": lambda results: million_nuclei.table(results["sizes"]).rstrip(),
