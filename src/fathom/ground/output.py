@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import pandas as pd
 
@@ -13,8 +12,7 @@ import pandas as pd
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; it becomes `path` only if nothing was raised."""
-    # Two machines that share a folder may have processes of one number.
-    part = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
         part.replace(path)
