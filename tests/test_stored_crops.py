@@ -21,9 +21,11 @@ def both(tmp_path):
         np.save(tmp_path / name, crops)
     places = [(name, row) for name, crops in shards.items() for row in range(len(crops))]
     places = [places[at] for at in rng.permutation(len(places))]
-    names = np.array([name for name, _ in places], dtype=object)
+    shard = np.array([list(shards).index(name) for name, _ in places])
     rows = np.array([row for _, row in places])
-    return StoredCrops(tmp_path, names, rows), np.stack([shards[name][row] for name, row in places])
+    return StoredCrops(tmp_path, list(shards), shard, rows), np.stack(
+        [shards[name][row] for name, row in places]
+    )
 
 
 @pytest.mark.parametrize(

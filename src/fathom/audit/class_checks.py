@@ -13,10 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from fathom.audit.findings import Finding, in_words
 from fathom.audit.image_traits import MARKS
-from fathom.audit.nucleus_checks import by_batches
 from fathom.audit.params import Audit
 from fathom.ground.arrays import Bools, Floats
-from fathom.study.stored_crops import CropRows, Crops
+from fathom.study.stored_crops import CropRows, Crops, by_batches
 
 _FEWEST_NUCLEI = 5  # of either class in a slide, to compare them there
 _FEWEST_SLIDES = 6

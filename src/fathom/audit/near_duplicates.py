@@ -28,7 +28,14 @@ from fathom.ground.arrays import Positions
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.processor import cores
 from fathom.ground.progress import track
-from fathom.study.stored_crops import AT_ONCE, CropRows, Crops, in_batches, narrowed
+from fathom.study.stored_crops import (
+    AT_ONCE,
+    CropRows,
+    Crops,
+    in_batches,
+    narrowed,
+    shows_something,
+)
 
 Descriptors = npt.NDArray[np.float32]  # (n, d)
 
@@ -67,8 +74,7 @@ def near_duplicates(
     first), mirrored (bool, whether it is mirrored before that), exact (bool, same pixels as they
     stand). Sorted. Of many copies of one nucleus not all pairs are there, but enough to join them.
     """
-    shows = np.concatenate([some.any(axis=(1, 2, 3)) for some in in_batches(crops)])
-    rows = np.flatnonzero(shows)  # blank crops are alike, and no nucleus
+    rows = np.flatnonzero(shows_something(crops))  # blank crops are alike, and no nucleus
     exact = _same_pixels(crops, rows)
     once = np.setdiff1d(rows, exact["second"])
     pairs = np.empty((0, 2), dtype=np.intp)

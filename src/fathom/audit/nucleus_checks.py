@@ -1,7 +1,6 @@
 """Nuclei that show nothing, too much or nothing sharp, that are there twice or under two labels."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,7 @@ from fathom.audit.params import Audit
 from fathom.ground.arrays import Bools
 from fathom.ground.image_store import NOWHERE, ImageStore
 from fathom.study.nuclei import CONFLICT, Nuclei
-from fathom.study.stored_crops import CropRows, Crops, in_batches, narrowed
-
-Number = TypeVar("Number", bound=np.generic)
+from fathom.study.stored_crops import CropRows, Crops, by_batches, narrowed
 
 _IDENTITY = ("nucleus", "slide", "patient", "label")
 
@@ -104,13 +101,6 @@ def _one_grey(crops: Crops) -> Bools:
     """Return which crops have one grey value throughout their nucleus."""
     darkest = np.where(crops > 0, crops, 255).min(axis=(1, 2, 3))
     return np.asarray(~(crops.max(axis=(1, 2, 3)) > darkest))
-
-
-def by_batches(
-    crops: CropRows, measure: Callable[[Crops], npt.NDArray[Number]]
-) -> npt.NDArray[Number]:
-    """Return what is measured of each crop, of a batch at a time."""
-    return np.concatenate([measure(some) for some in in_batches(crops)])
 
 
 def _blurred(kept: pd.DataFrame, params: Audit) -> Iterator[Finding]:

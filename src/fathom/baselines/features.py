@@ -28,7 +28,7 @@ from fathom.ground.errors import FathomError
 from fathom.ground.image_store import NOWHERE, ImageStore, Made, key_of
 from fathom.ground.progress import track
 from fathom.study.nuclei import Nuclei
-from fathom.study.stored_crops import CropRows, Crops, in_batches
+from fathom.study.stored_crops import CropRows, Crops, shows_something
 
 IDENTITY = ("nucleus", "slide", "patient", "image", "label")  # the first columns of the table
 COLOURS = ("red", "green", "blue")
@@ -46,8 +46,7 @@ def feature_table(nuclei: Nuclei, params: Features, store: ImageStore = NOWHERE)
     crop is blank.
     """
     crops = nuclei.crops()
-    shows = np.concatenate([some.any(axis=(1, 2, 3)) for some in in_batches(crops)])
-    blank = np.flatnonzero(~shows)
+    blank = np.flatnonzero(~shows_something(crops))
     if len(blank):
         raise FathomError(
             f"{nuclei.folder}: {len(blank)} of {len(crops)} crops are blank, the first is that of "

@@ -48,7 +48,7 @@ def write_control_crops(
         for control, changed in own.items():
             write_shard(out / control, str(name), changed)
     for control in (SHUFFLED, SILHOUETTE, BACKGROUND):
-        write_nuclei(out / control, nuclei.table, {})
+        write_nuclei(out / control, nuclei.table)
     write_table(out / COUNTS, label_pixels(dataset, labels, nuclei.kept))
 
 

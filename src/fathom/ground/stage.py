@@ -41,10 +41,7 @@ def run(function: Callable[..., None]) -> None:
             app(words)
         _require_unchanged(before, _files(read))
     except Exception as error:
-        if isinstance(error, FathomError):
-            told: str | None = str(error)
-        else:
-            told = refusal(error)
+        told = str(error) if isinstance(error, FathomError) else refusal(error)
         if told is None:
             raise
         print(f"{function.__name__}: {told}", file=sys.stderr)

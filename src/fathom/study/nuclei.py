@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -59,8 +60,9 @@ class Nuclei:
 
     def crops(self) -> StoredCrops:
         """Return the crops of `kept`, in its order: (n, crop_px, crop_px, channels) uint8."""
-        shards = self.kept["shard"].to_numpy(dtype=object)
-        return StoredCrops(self.folder, shards, self.kept["row"].to_numpy(dtype=np.intp))
+        shard, names = pd.factorize(self.kept["shard"])
+        row = self.kept["row"].to_numpy(dtype=np.intp)
+        return StoredCrops(self.folder, list(map(str, names)), shard, row)
 
 
 def read_nuclei(folder: Path) -> Nuclei:
@@ -72,15 +74,20 @@ def read_nuclei(folder: Path) -> Nuclei:
     return Nuclei(folder, table, table[table["left_out"] == ""].reset_index(drop=True))
 
 
-def write_nuclei(folder: Path, table: pd.DataFrame, shards: Mapping[str, Crops]) -> None:
-    """Write the table (`NUCLEUS_COLUMNS`) and the shards, file name to crops."""
+def write_nuclei(
+    folder: Path, table: pd.DataFrame, shards: Mapping[str, Crops] = MappingProxyType({})
+) -> None:
+    """Write the table (`NUCLEUS_COLUMNS`) and the shards, file name to crops.
+
+    Shards that were written one by one (`write_shard`) are not given.
+    """
     for name, crops in shards.items():
         write_shard(folder, name, crops)
     write_table(folder / TABLE, table[list(NUCLEUS_COLUMNS)])
 
 
 def write_shard(folder: Path, name: str, crops: Crops) -> None:
-    """Write one shard; the table comes last (`write_nuclei`), so that a folder with it is whole."""
+    """Write one shard; `write_nuclei` comes last, so that a folder with a table is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / name) as part, part.open("wb") as file:
         np.save(file, crops)

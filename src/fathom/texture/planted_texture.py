@@ -54,7 +54,7 @@ def write_planted(nuclei: Nuclei, group: str, texture: Texture, strength: float,
         for nucleus, row in rows.loc[rows["positive"], ["nucleus", "row"]].itertuples(index=False):
             crops[row] = planted(crops[row], str(nucleus), texture, strength)
         write_shard(out, str(name), crops)
-    write_nuclei(out, table, {})
+    write_nuclei(out, table)
 
 
 def random_labels(groups: npt.NDArray[np.str_], positives: int, seed: int) -> Bools:
