@@ -47,10 +47,10 @@ class Nuclei:
     """Which nuclei; the same again for the same seed."""
 
     real: bool = False
-    # Simulated: d' of the classes, what tells them apart, how many. Real: strength of the change.
+    per_patient: int = NUCLEI_PER_PATIENT  # real: at most
+    # Simulated: d' of the classes, and what tells them apart. Real: strength of the change.
     separation: float = 6.0
     cue: str = "texture"
-    per_patient: int = NUCLEI_PER_PATIENT
     strength: float = 1.0
     fault: str | None = None  # a key of `FAULTS`
 
@@ -117,7 +117,7 @@ def _real(nuclei: Nuclei, seed: int) -> Studied:
     slides = rng.permutation(sorted(given.kept["slide"].unique()))[:PATIENTS]
     by_slide = given.kept.groupby("slide").indices
     rows = np.concatenate(
-        [np.sort(rng.permutation(by_slide[slide])[:NUCLEI_PER_PATIENT]) for slide in slides]
+        [np.sort(rng.permutation(by_slide[slide])[: nuclei.per_patient]) for slide in slides]
     )
     table = given.kept.iloc[rows].reset_index(drop=True)
     crops = given.crops()[rows]
