@@ -3,7 +3,7 @@
 # make test    set up, run the tests but the heavy ones
 # make test-fast, make test-long   the quick ones of them; the heavy ones alone
 # make check   set up, lint, format check, types
-# make bench   set up, measure every speed again (half an hour, idle), write docs/performance.md
+# make bench   set up, measure every speed again (22 minutes, idle), write docs/performance.md
 # make docs    set up, write the pages that come from the code, build the site in site/
 # make plots   DVC's plots as a page that needs no network: dvc_plots/index.html
 # make experiments   branches and experiments of DVC side by side, in few columns

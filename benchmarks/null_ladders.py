@@ -231,7 +231,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def page(ladders: int) -> str:
     """Return all tables, with a sentence each."""
     rng = np.random.default_rng(0)
-    allowed = [f"{cures} cures allowed" for cures in CURES]
+    allowed = [f"cures allowed: {cures}" for cures in CURES]
     networks = [f"{number} networks" for number in NETWORKS]
     parts = [
         HEAD.format(ladders=ladders, error=0.5 / np.sqrt(ladders)),
