@@ -229,26 +229,27 @@ class _Trainer:
             left = train_cells([(cell, shown) for cell in cells], "portable", self.store)
         pairs = list(zip(cells, left, strict=True))
         return {
-            name: self._evidence(name, one.plan, [pair for pair in pairs if pair[0].run == name])
+            name: self._evidence(name, one, [pair for pair in pairs if pair[0].run == name])
             for name, one in wanted.items()
         }
 
     def _cell(self, name: str, wanted: Wanted, unit: int, folds: list[dict[str, Rows]]) -> Cell:
         """Return the network of one unit: all folds of a seed of its own, then the next seed's."""
         fold, own = unit % FOLDS, self.seed * SEEDS + unit // FOLDS
-        plan, ends = wanted.plan, wanted.until_left(unit, FOLDS)
+        plan, ends = wanted.plan, unit >= wanted.to_the_end(FOLDS)
         positive = studied(self.setting.nuclei, self.seed).positive
         stream = Streams(own, fold).generator("nuclei")
         rows = {**folds[fold], "train": fewer(folds[fold]["train"], positive, plan.recipe, stream)}
         return Cell(name, fold, own, plan.line, plan.recipe, rows, PROBES, until_left=ends)
 
-    def _evidence(self, name: str, plan: Plan, pairs: list[tuple[Cell, Trained]]) -> Evidence:
-        given = studied(self.setting.nuclei, self.seed)
+    def _evidence(self, name: str, wanted: Wanted, pairs: list[tuple[Cell, Trained]]) -> Evidence:
+        given, plan = studied(self.setting.nuclei, self.seed), wanted.plan
         names = given.table["nucleus"].to_numpy()
         positive = pd.Series(given.positive, index=names)
         layers = weight_layers(parse(plan.line))
-        evidence = evidence_of(name, plan, layers, positive, *_tables(pairs, names))
-        whole = [pair for pair in pairs if len(pair[1].history) == pair[0].recipe.epochs]
+        tables, to_the_end = _tables(pairs, names), wanted.to_the_end(FOLDS)
+        evidence = evidence_of(name, plan, layers, positive, *tables, to_the_end)
+        whole = [pair for pair in pairs if not pair[0].until_left]
         return replace(evidence, held_out=_held_out(whole, given.positive, given.patient))
 
 

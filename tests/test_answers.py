@@ -6,7 +6,13 @@ import pandas as pd
 import pytest
 
 from fathom.diagnosis.causes import CAUSES as TABLE
-from fathom.diagnosis.verdict import DATA_FAULT, NO_EFFECT, NOTHING, UNEXPLAINED
+from fathom.diagnosis.verdict import (
+    DATA_FAULT,
+    NO_EFFECT,
+    NOT_COMPARED,
+    NOTHING,
+    UNEXPLAINED,
+)
 from fathom.page.answers import beside, depth_in_words, next_steps, which_network, why
 from fathom.page.content import Content
 from fathom.page.plain_words import CAUSES, cause_in_words
@@ -342,6 +348,9 @@ def test_what_to_do_next(content):
     assert "Mend the data" in steps(content, cause=f"{DATA_FAULT}: doubled")
     assert "another" not in steps(content, cause=NO_EFFECT)
     assert "cheaper" in steps(content, cause=NO_EFFECT)
+    alone = steps(content, cause=NOT_COMPARED)
+    assert "shallower architecture a row of runs" in alone
+    assert "cheaper" not in alone
     assert "label that the crops can show" in steps(content, cause=NOTHING)
 
 
@@ -356,6 +365,6 @@ def test_what_tells_the_label_is_named_where_networks_learn_nothing(content):
 def test_every_cause_has_plain_words():
     assert set(CAUSES) == {
         *(cause.name for cause in TABLE),
-        *(DATA_FAULT, NO_EFFECT, NOTHING, UNEXPLAINED),
+        *(DATA_FAULT, NO_EFFECT, NOT_COMPARED, NOTHING, UNEXPLAINED),
     }
     assert cause_in_words(f"{DATA_FAULT}: one_nucleus_two_labels").startswith("The data have a")

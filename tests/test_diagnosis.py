@@ -19,6 +19,7 @@ from fathom.diagnosis.case import Case
 from fathom.diagnosis.causes import CAUSES
 from fathom.diagnosis.diagnosis import (
     TrainedRow,
+    _whole_seeds,
     case_of,
     evidence_table,
     read_trained_rows,
@@ -32,7 +33,7 @@ from fathom.diagnosis.looks import Tally
 from fathom.diagnosis.verdict import judge
 from fathom.ground.errors import FathomError
 from fathom.ground.section import read_section
-from fathom.networks.interventions import Plan
+from fathom.networks.interventions import Plan, planned
 from fathom.networks.recipe import Probes, Recipe
 from fathom.reports.diagnosis_report import next_lines
 from fathom.reports.report import next_rows, print_next_rows
@@ -220,7 +221,7 @@ TEXTURE = "No network found even the strongest change of the texture."
 def explained(*rungs, next_rows=()):
     case = Case(bistable("deep", 0, 6), (shallow(),), rungs, 48, cures_allowed=7)
     told = Told(STEPS, 54, 9, next_rows)
-    rows = next_lines(told, Run(architecture="vgg-13", interventions={}))
+    rows = next_lines(told, "deep", {"deep": Run(architecture="vgg-13", interventions={})})
     return Explained(judge(case, LIMITS), told, rows, TEXTURE)
 
 
@@ -307,6 +308,80 @@ def test_the_next_row_can_be_pasted_into_params(tmp_path, capsys):
         next_rows(tmp_path, "other")
 
 
+def test_a_row_of_params_that_waits_is_printed_as_it_stands():
+    skips = Run(architecture="vgg-13", interventions={"skips": {"residual": True}})
+    runs = {"deep": Run(architecture="vgg-13", interventions={}), "deep-skips": skips}
+    [line] = next_lines(Told((), 3, 3, (NextRow("deep-skips", {}),)), "deep", runs)
+    assert Run.model_validate(yaml.safe_load(line)["deep-skips"]) == skips
+
+
+def test_a_change_of_the_networks_own_name_is_added_to_it_and_replaces_nothing():
+    run = Run(architecture="vgg-13", interventions={"long": {"epochs_times": 2}})
+    row = NextRow("deep-long", {"long": {"epochs_times": 3}})
+    [line] = next_lines(Told((), 3, 3, (row,)), "deep", {"deep": run})
+    found = Run.model_validate(yaml.safe_load(line)["deep-long"])
+    assert planned(found, "deep-long", LINE, RECIPE, 12).recipe.epochs == 6 * RECIPE.epochs
+
+
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [(3, "would train more networks of deep"), (6, "would train the control on shuffled labels")],
+)
+def test_where_the_budget_was_spent_at_once_more_of_it_is_said_to_do_more(networks, said):
+    verdict = judge(Case(bistable("deep", 0, networks), (shallow(),), (), 48), LIMITS)
+    page = verdict_markdown(Explained(verdict, Told((), 0, 0, ()), (), TEXTURE))
+    assert f"A larger `diagnosis.budget` {said}" in page
+    assert "*Whether it learned is open: no network was trained on shuffled labels.*" in page
+
+
+def test_of_a_control_no_loss_is_printed_for_it_learned_other_labels():
+    control = bistable("deep-c", 0, 6, {"training_labels": "shuffled"})
+    [line] = [
+        line
+        for line in verdict_markdown(explained(control)).splitlines()
+        if line.startswith("| c ")
+    ]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert (cells[4], cells[5]) == ("", "")
+    assert cells[6].startswith("+0.0") or cells[6].startswith("-0.0")
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_an_arm_of_three_networks_can_be_read_whatever_the_folds(folds, tmp_path):
+    """Three of five folds test no nucleus of the others: nothing is held out, and all is read."""
+    splits = [(fold, n) for fold in range(folds) for n in range(40)]
+    parts = ["test" if n % folds == fold else "train" for fold, n in splits]
+    predictions = pd.DataFrame(
+        {
+            "nucleus": [f"n{n}" for _, n in splits],
+            "fold": [fold for fold, _ in splits],
+            "seed": 0,
+            "part": parts,
+        }
+    )
+    own = predictions[predictions["fold"] < 3]
+    cells = tuple(
+        replace(CONTROL.cells[0], fold=fold, seed=0, only_left=False)
+        for fold in range(min(3, folds))
+    )
+    arm = replace(CONTROL, cells=cells)
+    assert _whole_seeds(arm, own, 40) == ({0} if folds <= 3 else set())
+    asked = replace(arm, cells=(*cells[:-1], replace(cells[-1], only_left=True)))
+    assert _whole_seeds(asked, own, 40) == set()
+
+
+def test_a_network_of_two_epochs_is_refused_before_anything_is_trained():
+    deep = ROWS["deep+he"].evidence
+    short = deep.plan.recipe.model_copy(update={"epochs": 2})
+    rows = dict(ROWS)
+    rows["deep+he"] = replace(
+        ROWS["deep+he"], evidence=replace(deep, plan=replace(deep.plan, recipe=short))
+    )
+    limits = LIMITS.model_copy(update={"networks": ("deep+he",)})
+    with pytest.raises(FathomError, match=r"'deep\+he' has 2 epochs, .* from 3 on"):
+        suspects(rows, limits, 48)
+
+
 def test_seeds_go_on_from_those_of_the_recipe():
     assert seeds_for(RECIPE, 3, 6) == (0, 1)
     assert seeds_for(RECIPE, 3, 7) == (0, 1, 2)
@@ -320,10 +395,10 @@ def test_networks_beyond_the_recipes_own_seeds_end_when_they_left(trained, tmp_p
     probes = Probes(crops=8, epochs=(2,))
     trainer = ArmTrainer(nuclei, splits, probes, "portable", folder / "cells", "patient", tmp_path)
     recipe = RECIPE.model_copy(update={"epochs": 40, "seeds": (0,)})
-    short = trainer({"a": Wanted(Plan(LINE, recipe), 3, None)})["a"]
+    short = trainer({"a": Wanted(Plan(LINE, recipe), 3, 2)})["a"]
     whole = trainer({"b": Wanted(Plan(LINE, recipe), 3, 3)})["b"]
     assert short.left == whole.left == (True,) * 3
-    assert [cell.ended_early for cell in short.by_seed_and_fold] == [False, False, True]
+    assert [cell.only_left for cell in short.by_seed_and_fold] == [False, False, True]
     assert len(short.by_seed_and_fold[2].losses) == short.left_at[2] + 3 < 40
     # What was cut short counts in no measure but `left`, nor does its half seed.
     own = replace(whole, cells=tuple(cell for cell in whole.cells if cell.seed == 0))

@@ -29,7 +29,7 @@ PLATEAU, BELOW = [0.693] * 6, [0.693, 0.69, 0.6, 0.55, 0.5, 0.5]
 def cell(fold, losses):
     numbers = dict.fromkeys(CellEvidence.__dataclass_fields__, 0.0)
     own = {"fold": fold, "seed": 0, "losses": tuple(losses), "majority": 0.5}
-    return CellEvidence(**(numbers | own | {"constant": losses is PLATEAU, "ended_early": False}))
+    return CellEvidence(**(numbers | own | {"constant": losses is PLATEAU, "only_left": False}))
 
 
 def row(folder, losses, epochs=6):

@@ -20,7 +20,7 @@ from test_verdict import (
 from fathom.diagnosis.case import Case
 from fathom.diagnosis.cures import is_control
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.ladder import climb, cures_in_budget
+from fathom.diagnosis.ladder import Wanted, climb, cures_in_budget
 from fathom.diagnosis.looks import MOST_CURES, freed
 from fathom.diagnosis.verdict import NO_EFFECT, judge
 
@@ -47,14 +47,17 @@ class Drawn:
 
     def __call__(self, wanted):
         self.asked.append({name: one.networks for name, one in wanted.items()})
-        return {name: self.evidence(name, one.plan, one.networks) for name, one in wanted.items()}
+        return {
+            name: self.evidence(name, one.plan, one.networks, one.to_the_end(3))
+            for name, one in wanted.items()
+        }
 
-    def evidence(self, name, plan, networks):
+    def evidence(self, name, plan, networks, whole=12):
         cells = []
         for place, left in enumerate(self.left(name, networks)):
             learned = left and not is_control(plan)
             numbers = (REPAIRED if learned else STUCK) | {"losses": LEFT if left else FLAT}
-            unit = {"fold": place % 3, "seed": place // 3}
+            unit = {"fold": place % 3, "seed": place // 3, "only_left": place >= whole}
             cells.append(replace(GOOD, **(unit | numbers | self.base)))
         return Evidence(name, plan, 13, tuple(cells))
 
@@ -203,7 +206,6 @@ def test_nothing_is_spared_for_a_control_before_there_is_a_cure():
 
 @pytest.mark.parametrize(("left", "networks"), [(2, 0), (3, 3), (5, 3), (6, 6), (20, 6)])
 def test_the_control_has_as_many_whole_folds_as_the_budget_has(left, networks):
-    """A cure is shown with six networks an arm, of which three were trained to the end."""
     found, trainer = climbed({"deep": 1}, budget=3 + left, spread=0.3, **REPAIRED)
     asked = [one.get("deep-shuffled-labels", 0) for one in trainer.asked]
     assert max(asked) == networks
@@ -268,24 +270,79 @@ def test_ladders_in_which_nothing_helps_seldom_name_a_cure(rate):
     assert sum(claims) <= 1
 
 
-def test_a_paired_ladder_finds_a_cure_of_networks_that_all_left():
-    class Paired(Drawn):
-        def evidence(self, name, plan, networks):
-            cured = "no-dropout" in name and not is_control(plan)
-            numbers = REPAIRED if cured else STUCK
-            noise = np.random.default_rng(len(name)).normal(0, 0.004, networks)
-            cells = [
-                replace(
-                    GOOD,
-                    fold=place % 3,
-                    seed=place // 3,
-                    **{key: value + noise[place] for key, value in numbers.items()},
-                )
-                for place in range(networks)
-            ]
-            return Evidence(name, plan, 13, tuple(cells))
+class Paired(Drawn):
+    """All leave the plateau; the rows that are named fit their nuclei."""
 
-    trainer = Paired({})
+    def evidence(self, name, plan, networks, whole=12):
+        cured = self.share(name) and not is_control(plan)
+        numbers = REPAIRED if cured else STUCK
+        noise = np.random.default_rng(len(name)).normal(0, 0.004, networks)
+        cells = [
+            replace(
+                GOOD,
+                fold=place % 3,
+                seed=place // 3,
+                **{key: value + noise[place] for key, value in numbers.items()},
+            )
+            for place in range(networks)
+        ]
+        return Evidence(name, plan, 13, tuple(cells))
+
+
+def test_where_all_left_and_nothing_is_suspected_a_longer_training_is_tried_first():
+    """It proves a cause without a finding; another general cure would name none."""
+    trainer = Paired({"long": 1})
+    plan = row("deep", changes={"dropout": 0.0}).plan  # dropout would be a finding
+    case = Case(trainer.evidence("deep", plan, 3), (shallow(cells=3, **STUCK),), (), 48)
+    found = climb(case, LIMITS.model_copy(update={"budget": 36}), trainer)
+    assert [name for asked in trainer.asked for name in asked][:3] == [
+        "deep",
+        "deep-long",
+        "deep-batchnorm",
+    ]
+    assert judge(found.case, LIMITS).main == "stopped too early"
+
+
+@pytest.mark.parametrize("change", [{"norm": "group"}, {"clip_norm": 1.0}])
+def test_a_name_of_params_yaml_never_stands_for_another_plan(change):
+    """The ladder's own row of that name has another one, and both are arms."""
+    trainer = Drawn({"by-ladder": 1}, None, **WEAK)
+    own = trainer.evidence("deep-batchnorm", row("any", changes=change).plan, 3)
+    case = replace(case_of(trainer, rungs=[own]), taken=frozenset({"deep", "deep-batchnorm"}))
+    found = climb(case, LIMITS, trainer)
+    plans = {one.name: one.plan for one in found.case.ladder}
+    assert plans["deep-batchnorm"] == own.plan
+    assert plans["deep-batchnorm-by-ladder"].recipe.norm == "batch"
+    assert judge(found.case, LIMITS).together == ("deep-batchnorm-by-ladder",)
+
+
+def test_networks_that_are_asked_only_whether_they_left_say_nothing_else():
+    """The first six are trained to the end; those after them count for the share alone."""
+    found, _ = climbed({"he-init": 11 / 12, "deep-": 0, "deep": 4 / 12})
+    cure = next(one for one in found.case.ladder if one.name == "deep-he-init")
+    assert len(cure.cells) > 6
+    assert len(cure.finished) == 6
+    control = next(one for one in found.case.ladder if is_control(one.plan))
+    assert [(c.seed, c.fold) for c in control.by_seed_and_fold] == [
+        (c.seed, c.fold) for c in cure.by_seed_and_fold[:6]
+    ]
+
+
+@pytest.mark.parametrize(("own", "whole"), [(2, 6), (3, 6), (6, 6), (9, 9), (12, 12)])
+def test_the_recipes_own_networks_are_never_cut_short(own, whole):
+    assert Wanted(row("deep").plan, 12, 6).to_the_end(own) == whole
+
+
+def test_what_would_come_next_stands_in_the_order_of_the_ladder():
+    """A first cure that the budget did not reach comes before a second one."""
+    found, _ = climbed({"deep-": 0, "deep": 1 / 12}, budget=12)
+    turns = [trial.turn for trial in found.waiting]
+    assert turns == sorted(turns)
+    assert set(turns) == {0, 1, 2}
+
+
+def test_a_paired_ladder_finds_a_cure_of_networks_that_all_left():
+    trainer = Paired({"no-dropout": 1})
     found = climb(case_of(trainer), LIMITS, trainer)
     verdict = judge(found.case, LIMITS)
     assert verdict.outcome == "loss and accuracy"

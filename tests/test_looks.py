@@ -1,4 +1,5 @@
-from itertools import permutations
+from collections import Counter
+from itertools import combinations, permutations
 from math import comb
 
 import numpy as np
@@ -10,6 +11,7 @@ from fathom.diagnosis.looks import (
     LAST,
     LOOKS,
     Tally,
+    _sums_of,
     earlier_p_value,
     freed,
     median_epoch,
@@ -146,6 +148,19 @@ def test_epochs_are_permuted_within_folds():
     assert earlier_p_value([None, None], [0, 0], [5, 6], [0, 0]) == pytest.approx(1 / 6)
     assert earlier_p_value([None], [0], [None], [0]) == 1
     assert earlier_p_value([5], [0], [1], [1]) == 1
+
+
+def test_sums_of_ranks_are_counted_as_if_all_choices_were_listed():
+    ranks = [2, 5, 5, 7, 9, 12, 12]
+    for n in range(len(ranks) + 1):
+        assert _sums_of(ranks, n) == Counter(map(sum, combinations(ranks, n)))
+
+
+def test_thirty_seeds_take_no_longer_than_it_takes_to_add():
+    folds = [0] * 30
+    late, early = list(range(31, 61)), list(range(1, 31))
+    found = earlier_p_value(late, folds, early, folds)
+    assert found == pytest.approx(1 / comb(60, 30))
 
 
 def test_epochs_of_arms_that_do_not_differ_are_seldom_called_earlier():

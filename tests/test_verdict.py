@@ -1,6 +1,7 @@
 """Every rule of the table of causes, with constructed evidence."""
 
 from dataclasses import replace
+from itertools import permutations
 from math import inf, nan
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fathom.diagnosis.evidence import CellEvidence, Evidence
 from fathom.diagnosis.findings import GRADIENT, STEP
 from fathom.diagnosis.ladder_file import Told
 from fathom.diagnosis.looks import Tally, newcombe_interval
-from fathom.diagnosis.verdict import NO_EFFECT, NOTHING, UNEXPLAINED, judge
+from fathom.diagnosis.verdict import NO_EFFECT, NOT_COMPARED, NOTHING, UNEXPLAINED, judge
 from fathom.ground.section import read_section
 from fathom.networks.interventions import planned
 from fathom.networks.recipe import Recipe
@@ -322,6 +323,65 @@ def test_a_fitted_network_is_not_accused_whatever_it_shows(cause):
     base = row("deep", DEEP, finding.pop("changes", {}), **finding)
     found = verdict(base, row("cured", changes=change))
     assert found.main == NO_EFFECT
+
+
+def test_without_a_shallower_network_nothing_is_said_of_depth():
+    found = verdict(row("deep"), shallower=())
+    assert found.main == NOT_COMPARED
+    assert found.depth is None
+    assert verdict(row("deep", **STUCK), shallower=()).main != NOT_COMPARED
+
+
+def test_the_network_is_held_against_its_own_control_whatever_the_order_of_the_rows():
+    base = row("deep", train_accuracy=0.95, validation=0.75)
+    own = row("own", changes={"training_labels": "shuffled"}, validation=0.5)
+    other = {"training_labels": "shuffled", "epochs_times": 0.1}
+    noisy = row("noisy", changes=other, validation=0.74, jitter=9)
+    he = row("he", changes={"initialisation": "he"}, validation=0.75)
+    for ladder in permutations([own, noisy, he]):
+        found = judge(Case(base, (shallow(validation=0.75),), ladder, 48), LIMITS)
+        assert (found.control, found.main) == ("own", NO_EFFECT)
+
+
+def test_a_control_has_no_say_in_how_far_networks_vary():
+    """It is measured by labels that it was not trained on, so that its loss jumps."""
+    base, better = row("deep", **STUCK), row("he", changes={"initialisation": "he"}, **REPAIRED)
+    rows = (row("shallow", SHALLOW, **STUCK),)
+    jumps = row("c", changes={"training_labels": "shuffled"}, jitter=90, validation=0.5)
+    with_it, without = (
+        judge(Case(base, rows, ladder, 48, cures_allowed=5), LIMITS).rungs[0]
+        for ladder in ((better, jumps), (better,))
+    )
+    assert with_it.p_value == without.p_value
+    assert with_it.log_train_loss == without.log_train_loss
+
+
+def test_under_warm_up_the_first_step_says_nothing_of_the_rate():
+    high, low, drowned = (
+        next(c.finding for c in CAUSES if c.name.startswith(name))
+        for name in ("learning rate too high", "learning rate too low", "no signal")
+    )
+    for warm, said in ((0, True), (5, False)):
+        base = row("deep", changes={"warmup_epochs": warm}, spread=0.001, first_update=1e-4)
+        case = Case(base, (), (), 48)
+        assert [one(case, LIMITS) is not None for one in (high, low, drowned)] == [said] * 3
+
+
+def test_curves_that_diverged_are_no_sign_of_a_training_that_was_cut_short():
+    stopped = next(c.finding for c in CAUSES if c.name == "stopped too early")
+    base = row("deep", losses=FALLING)
+    assert stopped(Case(base, (), (), 48), LIMITS) is not None
+    broken = tuple(replace(c, losses=(nan,) * 40) for c in base.cells[1:])
+    diverged = replace(base, cells=(base.cells[0], *broken))
+    assert stopped(Case(diverged, (), (), 48), LIMITS) is None
+
+
+def test_a_setting_that_takes_the_signal_away_comes_before_the_signal_that_is_lost():
+    base = row("deep", changes={"weight_decay": 0.3}, signal_end=1e-5, **STUCK)
+    cured = row("no-decay", changes={"weight_decay": 0.0}, **REPAIRED)
+    leaky = row("leaky", changes={"weight_decay": 0.3, "activation": "leaky"}, **REPAIRED)
+    names = [cause.name for cause in verdict(base, leaky, cured).causes]
+    assert names == ["weight decay too strong", "lost its signal while training"]
 
 
 def test_a_network_that_is_worse_by_no_more_than_another_seed_would_make_it_is_not_accused():

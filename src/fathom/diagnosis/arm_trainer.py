@@ -36,23 +36,26 @@ class ArmTrainer:
             self.out / name: (self._cells(name, one), self.nuclei) for name, one in wanted.items()
         }
         train_rows(rows, self.numerics, self.store)
-        return {
-            name: read_evidence(name, one.plan, self.out / name, self.nuclei, self.group)[0]
-            for name, one in wanted.items()
-        }
+        return {name: self._evidence(name, one) for name, one in wanted.items()}
+
+    def _evidence(self, name: str, wanted: Wanted) -> Evidence:
+        whole = wanted.to_the_end(len(wanted.plan.recipe.seeds) * self._folds)
+        folder = self.out / name
+        return read_evidence(name, wanted.plan, folder, self.nuclei, self.group, whole)[0]
+
+    @property
+    def _folds(self) -> int:
+        return len(set(self.splits["fold"].tolist()) - {FINAL})
 
     def _cells(self, name: str, wanted: Wanted) -> list[Cell]:
-        folds = len(set(self.splits["fold"].tolist()) - {FINAL})
+        folds = self._folds
         seeds = seeds_for(wanted.plan.recipe, folds, wanted.networks)
         recipe = wanted.plan.recipe.model_copy(update={"seeds": seeds})
         plan = Plan(wanted.plan.line, recipe)
         cells = cells_of(name, plan, self.probes, self.nuclei, self.splits, final=False)
         by_unit = sorted(cells, key=lambda cell: (cell.seed, cell.fold))[: wanted.networks]
-        own = len(wanted.plan.recipe.seeds) * folds
-        return [
-            replace(cell, until_left=wanted.until_left(unit, own))
-            for unit, cell in enumerate(by_unit)
-        ]
+        whole = wanted.to_the_end(len(wanted.plan.recipe.seeds) * folds)
+        return [replace(cell, until_left=unit >= whole) for unit, cell in enumerate(by_unit)]
 
 
 def seeds_for(recipe: Recipe, folds: int, networks: int) -> tuple[int, ...]:

@@ -62,6 +62,7 @@ class Case:
     crop_px: int
     faults: DataFaults = NO_FAULTS
     cures_allowed: int = 1  # arms that the budget allowed before the first was trained
+    taken: frozenset[str] = frozenset()  # names of all rows of params.yaml
 
 
 def data_faults(findings: pd.DataFrame) -> DataFaults:

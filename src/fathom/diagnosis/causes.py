@@ -94,20 +94,6 @@ CAUSES: tuple[Cause, ...] = (
         "Bengio 2012, Practical recommendations, section 3.1.1",
     ),
     Cause(
-        "lost its signal while training",
-        findings.lost_its_signal,
-        (
-            "a lower learning rate",
-            "a norm",
-            "warm-up",
-            "clipping",
-            "another activation",
-            "a larger eps",
-        ),
-        "what keeps the signal, by probes at the end, trains no better",
-        "Pascanu et al. 2013; Maas et al. 2013; Kingma & Ba 2015, section 2.1; Goyal et al. 2017",
-    ),
-    Cause(
         "batch too small",
         findings.batch_too_small,
         ("a larger batch",),
@@ -134,6 +120,21 @@ CAUSES: tuple[Cause, ...] = (
         ("less weight decay",),
         "without weight decay the training nuclei are fitted no better",
         "Krogh & Hertz 1992",
+    ),
+    # After the settings that may be what takes the signal away: those name what to change.
+    Cause(
+        "lost its signal while training",
+        findings.lost_its_signal,
+        (
+            "a lower learning rate",
+            "a norm",
+            "warm-up",
+            "clipping",
+            "another activation",
+            "a larger eps",
+        ),
+        "what keeps the signal, by probes at the end, trains no better",
+        "Pascanu et al. 2013; Maas et al. 2013; Kingma & Ba 2015, section 2.1; Goyal et al. 2017",
     ),
     Cause(
         "classes out of balance",

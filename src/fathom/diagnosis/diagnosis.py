@@ -1,6 +1,5 @@
 """From the rows of params.yaml and what their training left to the networks to be explained."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import nan
@@ -21,7 +20,9 @@ from fathom.networks.interventions import Plan, planned
 from fathom.networks.recipe import Recipe
 from fathom.statistics.scores import read_cells, study_of
 from fathom.study.nuclei import Nuclei
+from fathom.study.plateau import RUNNING
 from fathom.study.rows import Run
+from fathom.study.splits import FINAL
 from fathom.study.trained import HISTORY, PREDICTIONS, PROBES
 
 TABLES = (PREDICTIONS, HISTORY, PROBES)
@@ -61,25 +62,38 @@ def read_trained_rows(
 
 
 def read_evidence(
-    name: str, plan: Plan, folder: Path, nuclei: Nuclei, group: str
+    name: str, plan: Plan, folder: Path, nuclei: Nuclei, group: str, whole: int | None = None
 ) -> tuple[Evidence, pd.DataFrame]:
-    """Return the evidence of the row whose tables are in `folder`, and its table of probes."""
+    """Return the evidence of the row whose tables are in `folder`, and its table of probes.
+
+    The first `whole` units were trained to the end (`evidence_of`). Held-out nuclei are counted of
+    the seeds whose finished folds test all of them; where there is none, they are not known.
+    """
     study = study_of(nuclei, group)
     positive = nuclei.kept.set_index("nucleus")["positive"]
     layers = weight_layers(parse(plan.line))
     tables = [_read(folder / table) for table in TABLES]
-    evidence = evidence_of(name, plan, layers, positive, *tables)
-    scored = read_cells(folder / PREDICTIONS, study, _whole_seeds(evidence))
+    predictions, history, probes = tables
+    evidence = evidence_of(name, plan, layers, positive, predictions, history, probes, whole)
+    seeds = _whole_seeds(evidence, predictions, len(nuclei.kept))
+    if not seeds:
+        return evidence, probes
+    scored = read_cells(folder / PREDICTIONS, study, seeds)
     counts = sum(cell.test.counts(cell.threshold, study.groups) for cell in scored)
     held_out = tuple(tuple(row) for row in np.asarray(counts).tolist())
-    return replace(evidence, held_out=held_out), tables[-1]
+    return replace(evidence, held_out=held_out), probes
 
 
-def _whole_seeds(evidence: Evidence) -> set[int]:
-    """Return the seeds of which each fold was trained to the end."""
-    folds = {cell.fold for cell in evidence.cells}
-    finished = Counter(cell.seed for cell in evidence.finished)
-    return {seed for seed, count in finished.items() if count == len(folds)}
+def _whole_seeds(evidence: Evidence, predictions: pd.DataFrame, nuclei: int) -> set[int]:
+    """Return the seeds of which each fold was trained to the end: they test every nucleus.
+
+    How many folds there are is not counted in the row: an arm of three networks may have three of
+    five.
+    """
+    cut_short = {cell.seed for cell in evidence.cells if cell.only_left}
+    tested = predictions[(predictions["part"] == "test") & (predictions["fold"] != FINAL)]
+    counts = tested.groupby("seed")["nucleus"].nunique()
+    return {int(seed) for seed in counts.index[counts == nuclei]} - cut_short
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -101,11 +115,23 @@ def suspects(rows: Mapping[str, TrainedRow], limits: Diagnosis, crop_px: int) ->
             f"params.yaml: 'diagnosis.networks' names {unknown[0]!r}; there is: {', '.join(rows)}"
         )
     cases = [case_of(name, rows, crop_px) for name in rows]
-    return [
+    found = [
         case
         for case in cases
         if case.base.name in named or (not named and _is_suspect(case, limits))
     ]
+    for case in found:
+        _check_epochs(case)
+    return found
+
+
+def _check_epochs(case: Case) -> None:
+    name, epochs = case.base.name, case.base.plan.recipe.epochs
+    if epochs < RUNNING:
+        raise FathomError(
+            f"params.yaml: '{name}' has {epochs} epochs, and whether a network left the plateau is "
+            f"seen from {RUNNING} on: raise recipe.epochs, or take it out of 'diagnosis.networks'"
+        )
 
 
 def evidence_table(rows: Mapping[str, Evidence], confidence: float) -> pd.DataFrame:
@@ -159,7 +185,7 @@ def case_of(name: str, rows: Mapping[str, TrainedRow], crop_px: int) -> Case:
         and own.items() <= row.run.interventions.items()
         and changes(base.plan, row.plan)
     ]
-    return Case(base.evidence, tuple(shallower), tuple(ladder), crop_px)
+    return Case(base.evidence, tuple(shallower), tuple(ladder), crop_px, taken=frozenset(rows))
 
 
 def _is_suspect(case: Case, limits: Diagnosis) -> bool:

@@ -111,7 +111,7 @@ def moderated(base: Evidence, rows: Sequence[Evidence], measure: str) -> Prior:
     half = (cells - 1) / 2
     centred = logs - special.digamma(half) + np.log(half)
     excess = centred.var(ddof=1) - special.polygamma(1, half)
-    if excess <= 0:  # no more different than chance makes them: they are all the same
+    if excess <= special.polygamma(1, MOST):  # no more different than chance makes them
         return Prior(float(np.exp(centred.mean())), together)
     half_prior = optimize.brentq(lambda x: special.polygamma(1, x) - excess, 1e-3, MOST)
     location = centred.mean() + special.digamma(half_prior) - np.log(half_prior)

@@ -48,7 +48,7 @@ class CellEvidence:
     losses: tuple[float, ...]  # running training loss by epoch; NaN after a divergence
     train_nuclei: int
     validation_nuclei: int
-    ended_early: bool = False  # it left the plateau, and no more was asked of it
+    only_left: bool = False  # asked only whether it leaves the plateau: it may have ended early
 
     @property
     def log_train_loss(self) -> float:
@@ -75,8 +75,12 @@ class Evidence:
 
     @cached_property
     def finished(self) -> tuple[CellEvidence, ...]:
-        """Return the cells that were trained to the end; all but `left` is asked of these."""
-        return tuple(cell for cell in self.cells if not cell.ended_early)
+        """Return the cells that were to be trained to the end; all but `left` is asked of these.
+
+        Those of which only `left` is asked are never among them: one that stays has all its epochs,
+        one that leaves has not, and counting the former alone would count failures.
+        """
+        return tuple(cell for cell in self.cells if not cell.only_left)
 
     @cached_property
     def left_at(self) -> tuple[int | None, ...]:
@@ -119,21 +123,25 @@ def evidence_of(
     predictions: pd.DataFrame,
     history: pd.DataFrame,
     probes: pd.DataFrame,
+    whole: int | None = None,
 ) -> Evidence:
     """Return the evidence of one row from its tables (`fathom.study.trained`).
 
-    `positive` is bool and indexed by nucleus. The final model, fold -1, is left out.
+    `positive` is bool and indexed by nucleus. The final model, fold -1, is left out. The first
+    `whole` units, by seed and fold, were to be trained to the end; None: all were.
     """
     keys = probes[["fold", "seed"]].drop_duplicates().itertuples(index=False)
+    units = sorted((int(seed), int(fold)) for fold, seed in keys)
     cells = []
-    for fold, seed in sorted((int(fold), int(seed)) for fold, seed in keys):
+    for unit, (seed, fold) in enumerate(units):
         own = (
             table[(table["fold"] == fold) & (table["seed"] == seed)]
             for table in (predictions, history, probes)
         )
         cell = _cell(fold, seed, positive, *own)
-        cells.append(replace(cell, ended_early=len(cell.losses) < plan.recipe.epochs))
-    return Evidence(name, plan, weight_layers, tuple(cells))
+        cells.append(replace(cell, only_left=whole is not None and unit >= whole))
+    in_order = sorted(cells, key=lambda cell: (cell.fold, cell.seed))
+    return Evidence(name, plan, weight_layers, tuple(in_order))
 
 
 def _cell(

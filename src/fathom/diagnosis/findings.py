@@ -16,6 +16,7 @@ from fathom.diagnosis.effects import effect
 from fathom.diagnosis.evidence import TINY
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
+from fathom.networks.recipe import Recipe
 
 SymptomNumbers = dict[str, float]
 Symptom = Callable[[Case, Diagnosis], SymptomNumbers | None]
@@ -59,9 +60,12 @@ def _first_step_in_spreads(case: Case) -> float:
     RMSProp and Adam divide a gradient by its own size, so that the first step moves every bias by
     the rate, times 1 / sqrt(1 - alpha) with RMSProp (Tieleman & Hinton 2012; Kingma & Ba 2015,
     section 2.1), however weak the signal is. Above 1 the step drowns the differences between
-    nuclei. SGD has no such step: NaN, which is above nothing.
+    nuclei. SGD has no such step, and under warm-up it is many times shorter: NaN, which is above
+    nothing.
     """
     recipe = case.base.plan.recipe
+    if recipe.warmup_epochs:
+        return nan
     first = {"rmsprop": (1 - recipe.alpha) ** -0.5, "adam": 1.0}.get(recipe.optimiser, nan)
     return float(first) * recipe.learning_rate / max(case.base.median("spread"), TINY)
 
@@ -79,11 +83,15 @@ def _first_gradient(case: Case, limits: Diagnosis) -> float:
     its size, warm-up and clipping shorten that step, a large decay is most of it.
     """
     recipe, decay = case.base.plan.recipe, case.base.plan.recipe.weight_decay
-    shortened = recipe.warmup_epochs or recipe.clip_norm or decay >= limits.vanishing_gradient
-    if recipe.optimiser != "sgd" or shortened:
+    if recipe.optimiser != "sgd" or _is_shortened(recipe) or decay >= limits.vanishing_gradient:
         return nan
     step = case.base.median("first_update") / recipe.learning_rate
     return float(np.sqrt(max(0.0, step**2 - decay**2)))
+
+
+def _is_shortened(recipe: Recipe) -> bool:
+    """Whether the first step is shorter than the rate says: by warm-up; of SGD also by clipping."""
+    return bool(recipe.warmup_epochs or (recipe.optimiser == "sgd" and recipe.clip_norm))
 
 
 def saturates(case: Case, _: Diagnosis) -> SymptomNumbers | None:
@@ -186,7 +194,9 @@ def rate_too_high(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
 
 
 def rate_too_low(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
-    """Say how little the first step moves the weights."""
+    """Say how little the first step moves the weights, where nothing else shortens it."""
+    if _is_shortened(case.base.plan.recipe):
+        return None
     update = case.base.median("first_update")
     found = {"relative change of the weights in the first step": update}
     return found if update < limits.small_update else None
@@ -216,8 +226,10 @@ def imbalance(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
 
 def stopped_early(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     """Extrapolate the training loss to three times the epochs; see `extrapolated`."""
-    curves = [extrapolated(np.array(cell.losses), 3, 0.95) for cell in case.base.finished]
-    falls = [1 - high / now for now, _, high in curves if now > 0]
+    curves = [
+        extrapolated(np.array(cell.losses), 3, limits.confidence) for cell in case.base.finished
+    ]
+    falls = [1 - high / now if now > 0 else 0.0 for now, _, high in curves]
     fall = float(np.median(falls)) if falls else 0.0
     found = {"sure fall of the training loss in three times the epochs, share": fall}
     return found if fall > limits.falling_loss else None

@@ -30,6 +30,7 @@ from fathom.diagnosis.verdict import judge, needs_cure
 from fathom.networks.interventions import Plan
 
 CONTROL = "shuffled-labels"
+BY_LADDER = "-by-ladder"  # after the name of a trial, where a row of params.yaml has that name
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ class Wanted:
 
     plan: Plan
     networks: int
-    # So many are trained to the end, None: those of the recipe's own seeds. The others end soon
-    # after they left the plateau: nothing else is asked of them.
-    whole: int | None
+    whole: int  # so many at least are trained to the end
 
-    def until_left(self, unit: int, own: int) -> bool:
-        """Whether a unit's network ends when it left; `own` is how many the recipe's seeds make."""
-        return unit >= (own if self.whole is None else self.whole)
+    def to_the_end(self, own: int) -> int:
+        """Return how many units are trained to the end; `own` is how many the recipe's seeds make.
+
+        The others end soon after they left the plateau: nothing else is asked of them.
+        """
+        return max(own, self.whole)
 
 
 Trainer = Callable[[Mapping[str, Wanted]], Mapping[str, Evidence]]
@@ -144,15 +146,15 @@ class _Ladder:
         if not trials:
             self._say("all left and fit the training nuclei: no cure is tried")
         allowed, waiting = self._allowed(trials)
+        left_out: tuple[Trial, ...] = ()
         for turn in sorted({trial.turn for trial in allowed}):
-            left_out = self._try([one for one in allowed if one.turn == turn])
-            waiting = (*left_out, *waiting)
+            left_out += self._try([one for one in allowed if one.turn == turn])
             if cured := self._cured():
                 self._say(f"cured by {', '.join(cured)}: no more is tried")
-                waiting = left_out
+                waiting = ()
                 break
         self._control()
-        return self._ended(waiting)
+        return self._ended((*left_out, *waiting))
 
     def _ended(self, waiting: tuple[Trial, ...]) -> Climbed:
         return Climbed(self.case, tuple(self.steps), self.limits.budget, self.spent, waiting)
@@ -192,7 +194,15 @@ class _Ladder:
         yield from self._of_kinds(kinds, 1, 1)
 
     def _general_cures(self) -> Iterator[Trial]:
-        yield from self._of_kinds(GENERAL, 0, 2)
+        """Yield what is tried without a finding; what proves a cause by itself first.
+
+        Of networks that all left the plateau a longer training is asked first: any other cure that
+        no finding calls for names no cause. One that stays on the plateau is asked last, for the
+        plateau has no slope that a longer training would follow.
+        """
+        proving = [kind for cause in CAUSES if cause.cure_proves for kind in cause.cures]
+        first = proving if self.outcome == "loss and accuracy" else []
+        yield from self._of_kinds(list(dict.fromkeys([*first, *GENERAL])), 0, 2)
 
     def _of_kinds(
         self, kinds: list[str] | tuple[str, ...], place: int, turn: int
@@ -201,7 +211,13 @@ class _Ladder:
         for kind in kinds:
             found = list(trials(kind, self.base.plan, self.given.crop_px).items())
             for name, plan in found[place : place + 1]:
-                yield Trial(f"{self.base.name}-{name}", name, kind, plan, turn)
+                yield Trial(self._free(f"{self.base.name}-{name}"), name, kind, plan, turn)
+
+    def _free(self, name: str) -> str:
+        """Return a name that no row of params.yaml has, which may be another plan's."""
+        while name in self.given.taken:
+            name += BY_LADDER
+        return name
 
     def _try(self, arms: list[Trial]) -> tuple[Trial, ...]:
         """Train arms until all of them are decided; return those that the budget left out."""
@@ -252,7 +268,7 @@ class _Ladder:
         recipe = best.plan.recipe.model_copy(update={"training_labels": "shuffled"})
         plan = Plan(best.plan.line, recipe)
         same = [name for name, row in self.rows.items() if _same(row.plan, plan)]
-        name = same[0] if same else f"{best.name}-{CONTROL}"
+        name = same[0] if same else self._free(f"{best.name}-{CONTROL}")
         self.plans[name] = plan
         folds = len({cell.fold for cell in best.finished})
         have = len(self.rows[name].cells) if name in self.rows else 0
@@ -279,9 +295,8 @@ class _Ladder:
         return True
 
     def _wanted(self, name: str, networks: int) -> Wanted:
-        if self.outcome == "loss and accuracy" or is_control(self.plans[name]):
-            return Wanted(self.plans[name], networks, networks)
-        return Wanted(self.plans[name], networks, FIRST if name == self.base.name else None)
+        whole = self.outcome == "loss and accuracy" or is_control(self.plans[name])
+        return Wanted(self.plans[name], networks, networks if whole else FIRST)
 
 
 def _asked(base: Evidence) -> str:

@@ -69,7 +69,8 @@ def write_climbed(folder: Path, climbed: Climbed) -> None:
 
 def _in_words(row: Evidence) -> dict[str, Any]:
     recipe = row.plan.recipe.model_dump(mode="json")
-    return {"name": row.name, "line": row.plan.line, "recipe": recipe}
+    whole = len(row.finished)  # its first so many units were trained to the end
+    return {"name": row.name, "line": row.plan.line, "recipe": recipe, "whole": whole}
 
 
 def read_climbed(
@@ -90,7 +91,8 @@ def read_climbed(
         name = row["name"]
         if (folder / name).is_dir():
             plan = Plan(row["line"], Recipe.model_validate(row["recipe"]))
-            found[name], probes[name] = read_evidence(name, plan, folder / name, nuclei, group)
+            own = folder / name, nuclei, group, row["whole"]
+            found[name], probes[name] = read_evidence(name, plan, *own)
         else:
             found[name] = known[name]
     base = found.pop(content["network"])

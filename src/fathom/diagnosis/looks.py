@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
 from math import inf, sqrt
 
 import numpy as np
@@ -189,10 +188,19 @@ def earlier_p_value(
         # Twice the ranks: whole numbers, ties included.
         ranks = (2 * stats.rankdata([*_ordered(after), *_ordered(before)])).astype(int).tolist()
         observed += sum(ranks[: len(after)])
-        own = Counter(sum(chosen) for chosen in combinations(ranks, len(after)))
-        sums = _added(sums, own)
+        sums = _added(sums, _sums_of(ranks, len(after)))
     total = sum(sums.values())
     return sum(number for value, number in sums.items() if value <= observed) / total
+
+
+def _sums_of(ranks: Sequence[int], chosen: int) -> Counter[int]:
+    """Count the sums of all choices of so many ranks, without listing the choices."""
+    sums = [Counter({0: 1}), *(Counter[int]() for _ in range(chosen))]  # by how many were chosen
+    for rank in ranks:
+        for n in range(chosen, 0, -1):
+            for total, number in sums[n - 1].items():
+                sums[n][total + rank] += number
+    return sums[chosen]
 
 
 def _added(one: Counter[int], other: Counter[int]) -> Counter[int]:

@@ -38,11 +38,16 @@ class Rung:
     earlier: float | None  # p value that they leave earlier; of arms of the same rate and epochs
     p_value: float  # paired, of loss or accuracy, after Holm's correction; 1 in the other outcome
     state: State
+    shuffled: bool = False  # a control: it was trained on other labels than it is measured by
 
     @property
     def repairs(self) -> bool:
         """Whether this rung is a cure."""
         return self.state == "cure"
+
+
+def _is_comparable(case: Case, row: Evidence) -> bool:
+    return not is_control(row.plan) and not is_smaller_task(case.base.plan, row.plan)
 
 
 def outcome_of(base: Evidence) -> Outcome:
@@ -61,8 +66,7 @@ class _Compared:
 
     @property
     def comparable(self) -> bool:
-        base, plan = self.case.base.plan, self.row.plan
-        return not is_control(plan) and not is_smaller_task(base, plan)
+        return _is_comparable(self.case, self.row)
 
     def effect(self, measure: str) -> Effect:
         confidence, prior = self.limits.confidence, self.priors[measure]
@@ -72,7 +76,9 @@ class _Compared:
         loss, fit, validation = (self.effect(measure) for measure in MEASURES)
         left_at = self.row.left_at
         when = median_epoch(left_at), self.earlier()
-        return Rung(self.row.name, loss, fit, validation, self.row.tally, *when, p_value, state)
+        shuffled = is_control(self.row.plan)
+        numbers = loss, fit, validation, self.row.tally, *when, p_value, state
+        return Rung(self.row.name, *numbers, shuffled)
 
     def paired_p(self) -> float:
         """Return the p value that the loss is lower or validation higher, Bonferroni of the two."""
@@ -108,7 +114,8 @@ def _one_sided(found: Effect, sign: int) -> float:
 
 def judged_rungs(case: Case, limits: Diagnosis) -> tuple[Rung, ...]:
     """Return the rungs of a case with their states; which outcome decides was fixed by the base."""
-    rows = (*case.shallower, *case.ladder)
+    # Controls and smaller tasks vary for reasons of their own: what they add is no prior.
+    rows = (*case.shallower, *(row for row in case.ladder if _is_comparable(case, row)))
     priors = {measure: moderated(case.base, rows, measure) for measure in MEASURES}
     compared = [_Compared(case, row, priors, limits) for row in case.ladder]
     cures = max(case.cures_allowed, sum(one.comparable for one in compared))
@@ -148,11 +155,7 @@ def _state(base: Evidence, row: Evidence, shown: dict[str, int], cures: int) -> 
 
 def _recovers(case: Case, gain: Effect, measure: str, limits: Diagnosis) -> bool:
     """Whether a gain is worth having, and goes far enough towards the best row there is."""
-    rows = [
-        row
-        for row in (*case.shallower, *case.ladder)
-        if not is_control(row.plan) and not is_smaller_task(case.base.plan, row.plan)
-    ]
+    rows = [row for row in (*case.shallower, *case.ladder) if _is_comparable(case, row)]
     best = max((row.median(measure) for row in rows), default=0.0)
     missing = best - case.base.median(measure)
     return gain.estimate >= max(limits.least_gain, limits.least_recovery * missing)

@@ -3,7 +3,7 @@
 The order: faults of the data, a control that nothing beats, whether there is any trouble at all,
 then the table of causes (`fathom.diagnosis.causes`) from top to bottom. A fault of the data takes
 away none of the causes after it. A cause holds where its finding is there and one of its cures
-repairs the network; overfitting alone is its own evidence.
+repairs the network. Overfitting and hanging on the seed need no cure: they are what is counted.
 Nothing here is drawn at random: the same tables give the same verdict, byte for byte.
 """
 
@@ -27,6 +27,7 @@ from fathom.diagnosis.rungs import Outcome, Rung, judged_rungs, outcome_of
 DATA_FAULT = "data fault"
 NOTHING = "nothing to learn"
 NO_EFFECT = "no depth effect"
+NOT_COMPARED = "no shallower network to compare with"
 UNEXPLAINED = "unexplained"
 
 
@@ -70,6 +71,7 @@ class Verdict:
     cures_allowed: int  # arms that the budget allowed
     together: tuple[str, ...]  # all rungs that are cures; they are not told apart
     not_excluded: float | None  # the largest difference of their shares that is not excluded
+    control: str | None  # the row on shuffled labels that it was held against
     data_warnings: tuple[str, ...] = ()  # of the audit
 
     @property
@@ -99,8 +101,9 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
             or (in_trouble and _control(case) is None)
         )
         causes = (
-            _unexplained(case, rungs, limits) if open_question else _no_effect(depth, limits),
+            _unexplained(case, rungs, limits) if open_question else _no_trouble(depth, limits),
         )
+    control = _control(case)
     return Verdict(
         case.base.name,
         (*_faults(case), *causes),
@@ -115,6 +118,7 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
         case.cures_allowed,
         tuple(rung.name for rung in rungs if rung.repairs),
         _not_excluded(rungs, limits),
+        control.name if control else None,
         data_warnings=case.faults.warnings,
     )
 
@@ -180,7 +184,17 @@ def _nothing_to_learn(case: Case, limits: Diagnosis) -> list[Established]:
 
 
 def _control(case: Case) -> Evidence | None:
-    return next((row for row in case.ladder if is_control(row.plan)), None)
+    """Return the control that the network is held against, whatever the order of the rows.
+
+    Its own, else that of one of its rungs, else any; of several the one of most networks.
+    """
+
+    def rank(control: Evidence) -> tuple[bool, bool, int, str]:
+        of_base = _is_control_of(control, case.base)
+        of_rung = any(_is_control_of(control, row) for row in case.ladder)
+        return of_base, of_rung, len(control.finished), control.name
+
+    return max((row for row in case.ladder if is_control(row.plan)), key=rank, default=None)
 
 
 def _true_labels_free_more(case: Case, limits: Diagnosis) -> bool:
@@ -286,22 +300,22 @@ def _worth(case: Case, rung: Rung) -> tuple[bool, float]:
 
 
 def _control_of(case: Case, rung: Rung) -> Evidence | None:
-    return next((row for row in case.ladder if _is_control_of(row, _row(case, rung))), None)
+    own = [row for row in case.ladder if _is_control_of(row, _row(case, rung))]
+    return max(own, key=lambda row: (len(row.finished), row.name), default=None)
 
 
 def _row(case: Case, rung: Rung) -> Evidence:
     return next(row for row in case.ladder if row.name == rung.name)
 
 
-def _no_effect(depth: Effect | None, limits: Diagnosis) -> Established:
-    numbers: SymptomNumbers = {}
-    if depth:
-        numbers = {
-            "balanced accuracy against the shallower network": depth.estimate,
-            "smallest difference that would have been seen": smallest_visible(
-                depth, limits.confidence
-            ),
-        }
+def _no_trouble(depth: Effect | None, limits: Diagnosis) -> Established:
+    if depth is None:
+        refuted = "a shallower network under the same recipe does better"
+        return Established(NOT_COMPARED, {}, None, refuted, "")
+    numbers = {
+        "balanced accuracy against the shallower network": depth.estimate,
+        "smallest difference that would have been seen": smallest_visible(depth, limits.confidence),
+    }
     refuted = "more folds, seeds or patients give an interval that excludes 0"
     return Established(NO_EFFECT, numbers, None, refuted, "Cohen 1988")
 

@@ -354,6 +354,8 @@ def next_steps(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
         yield "Look for a label that the crops can show: no depth helps with this one."
     if main == "unexplained" and not verdict["next"]:
         yield "Train more seeds (recipe.seeds), so that less can be luck."
+    if main == "no shallower network to compare with":
+        yield "Make a shallower architecture a row of runs, under the same interventions."
     if main == "no depth effect":
         yield "Nothing: take the shallower one, which is cheaper."
 

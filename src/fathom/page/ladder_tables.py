@@ -28,7 +28,8 @@ def ladder_table(content: Content, network: str) -> Table:
                 median_epoch_in_words(rung["median_epoch"], Tally(**rung["left"])),
                 rung["median_epoch"],
             ),
-            effect_cell(rung["train_accuracy"]),
+            # A control was trained on other labels: its fit to the true ones says nothing.
+            Cell("") if rung["shuffled"] else effect_cell(rung["train_accuracy"]),
             effect_cell(rung["validation"]),
             Cell(_state(rung)),
         )

@@ -103,6 +103,7 @@ CAUSES: dict[str, str] = {
     "data fault": "The data have a fault that comes before any question of depth.",
     "nothing to learn": "No network does better than one that was trained on shuffled labels.",
     "no depth effect": "It is not worse than the shallower networks.",
+    "no shallower network to compare with": "It trains, and no shallower network stands beside it.",
     "unexplained": "It fails, and nothing that was tried tells why.",
 }
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fathom.diagnosis.causes import CAUSES
 from fathom.diagnosis.cures import CURES, GENERAL, is_control, is_cure, trials
-from fathom.diagnosis.ladder import CONTROL
+from fathom.diagnosis.ladder import BY_LADDER, CONTROL
 from fathom.ground.section import validated
 from fathom.networks.interventions import Plan, planned
 from fathom.networks.recipe import Recipe
@@ -63,7 +63,7 @@ def _plans_of_rungs(
     }
     for rung in content.verdicts[network]["rungs"]:
         name = rung["name"]
-        plan = plan_of(content, name) or own.get(name)
+        plan = plan_of(content, name) or own.get(name.removesuffix(BY_LADDER))
         if plan is not None:
             yield name, plan
 
@@ -81,6 +81,6 @@ def plan_of(content: Content, name: str) -> Plan | None:
 def learns_nothing_by_design(content: Content, name: str) -> bool:
     """Whether a row was trained on shuffled labels."""
     if name not in content.runs:
-        return name.endswith(f"-{CONTROL}")
+        return name.removesuffix(BY_LADDER).endswith(f"-{CONTROL}")
     plan = plan_of(content, name)
     return plan is not None and is_control(plan)

@@ -42,7 +42,7 @@ def write_diagnosis(
         name = given.base.name
         case, told, own = read_climbed(ladders / name, given, nuclei, group)
         verdict = judge(replace(case, faults=faults), limits)
-        following = next_lines(told, rows[name].run)
+        following = next_lines(told, name, {row: one.run for row, one in rows.items()})
         explained.append(Explained(verdict, told, following, would_find))
         evidence |= {row.name: row for row in (case.base, *case.ladder)}
         probes |= own
@@ -52,11 +52,20 @@ def write_diagnosis(
     draw_verdicts([one.verdict for one in explained], probes, verdicts)
 
 
-def next_lines(told: Told, run: Run) -> tuple[str, ...]:
-    """Return the rows that a ladder did not come to, as lines of `runs` in params.yaml."""
+def next_lines(told: Told, network: str, runs: Mapping[str, Run]) -> tuple[str, ...]:
+    """Return the rows that the ladder of `network` did not come to, as lines of `runs`.
+
+    A row of `runs` that waits is there as it stands.
+    """
     lines = []
     for row in told.next_rows:
-        changes = dict(run.interventions) | row.interventions
+        run = runs[network if row.interventions else row.name]
+        changes = dict(run.interventions)
+        for name, change in row.interventions.items():
+            own = name
+            while own in changes:  # the network has an intervention of that name
+                own += "-more"
+            changes[own] = change
         content = {"architecture": run.architecture, "interventions": changes}
         lines.append(f"{row.name}: {json.dumps(content)}")
     return tuple(lines)

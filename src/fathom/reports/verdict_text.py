@@ -9,11 +9,12 @@ from fathom.diagnosis.causes import CAUSES
 from fathom.diagnosis.effects import Effect
 from fathom.diagnosis.findings import SymptomNumbers
 from fathom.diagnosis.ladder_file import Told
-from fathom.diagnosis.looks import Tally
+from fathom.diagnosis.looks import FIRST, Tally
 from fathom.diagnosis.rungs import Rung
 from fathom.diagnosis.verdict import (
     DATA_FAULT,
     NO_EFFECT,
+    NOT_COMPARED,
     NOTHING,
     UNEXPLAINED,
     Established,
@@ -83,7 +84,7 @@ def numbers(
     found["cures"] = sum(rung.repairs for rung in rungs)
     found["undecided"] = sum(rung.state in {"open", "undecided"} for rung in rungs)
     causes = [cause.name for one in explained for cause in one.verdict.causes]
-    for cause in (*(row.name for row in CAUSES), NOTHING, NO_EFFECT, UNEXPLAINED):
+    for cause in (*(row.name for row in CAUSES), NOTHING, NO_EFFECT, NOT_COMPARED, UNEXPLAINED):
         found[f"cause.{cause}"] = causes.count(cause)
     found[f"cause.{DATA_FAULT}"] = sum(name.startswith(DATA_FAULT) for name in causes)
     return found
@@ -112,6 +113,9 @@ def _paragraphs(one: Explained) -> Iterator[str]:
     yield ""
     for cause in verdict.causes:
         yield from _established(cause)
+    if verdict.control is None and not any(cause.repaired_by for cause in verdict.causes):
+        yield "*Whether it learned is open: no network was trained on shuffled labels.*"
+        yield ""
     yield from _together(verdict)
     yield one.texture
     yield ""
@@ -154,8 +158,10 @@ def bought(one: Explained) -> str:
         return f"A larger `diagnosis.budget` would try: {names}."
     if open_rungs := [rung.name for rung in one.verdict.rungs if rung.state == "open"]:
         return f"A larger `diagnosis.budget` would go on with {', '.join(open_rungs)}."
+    if one.verdict.left.networks < FIRST:
+        return f"A larger `diagnosis.budget` would train more networks of {one.verdict.network}."
     named = next((cause for cause in one.verdict.causes if cause.repaired_by), None)
-    if named and not named.learned:
+    if one.verdict.control is None or (named and not named.learned):
         return "A larger `diagnosis.budget` would train the control on shuffled labels."
     return "A larger budget would try nothing more."
 
@@ -205,20 +211,22 @@ def _ladder(verdict: Verdict) -> Iterator[str]:
     )
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     for rung in verdict.rungs:
-        accuracies = f"{_interval(rung.train_accuracy)} | {_interval(rung.validation)}"
+        # A control was trained on other labels: its loss and fit on the true ones say nothing.
+        loss = "" if rung.shuffled else _factor(rung.log_train_loss)
+        fit = "" if rung.shuffled else _interval(rung.train_accuracy)
         state = "" if rung.state == "no cure" else rung.state
         epoch = median_epoch_in_words(rung.median_epoch, rung.left)
         change = rung.name.removeprefix(f"{verdict.network}-")
         earlier = "" if rung.earlier is None else f"{rung.earlier:.2g}"
-        numbers = f"{rung.left} | {epoch} | {earlier} | {_factor(rung.log_train_loss)}"
-        numbers = f"{numbers} | {accuracies}"
-        yield f"| {change} | {numbers} | {state} |"
+        numbers = f"{rung.left} | {epoch} | {earlier} | {loss} | {fit}"
+        yield f"| {change} | {numbers} | {_interval(rung.validation)} | {state} |"
     yield ""
     yield (
         "Against the network itself, paired over folds and seeds, with intervals: the factor of "
         "the training loss and the differences of balanced accuracy. *p of earlier*: of leaving "
         "earlier by chance alone, where rate and epochs are the network's own; it decides nothing."
     )
+    yield ""
 
 
 def median_epoch_in_words(epoch: float | None, left: Tally) -> str:
