@@ -250,7 +250,8 @@ class _Trainer:
         tables, to_the_end = _tables(pairs, names), wanted.to_the_end(FOLDS)
         evidence = evidence_of(name, plan, layers, positive, *tables, to_the_end)
         whole = [pair for pair in pairs if not pair[0].until_left]
-        return replace(evidence, held_out=_held_out(whole, given.positive, given.patient))
+        held_out = _held_out(whole, given.positive, given.patient)
+        return replace(evidence, held_out=held_out, tested=len(whole))
 
 
 def _held_out(pairs, positive, patient) -> tuple[tuple[float, ...], ...]:

@@ -138,6 +138,7 @@ def test_the_table_of_rows_has_what_each_came_to(trained):
         tested.low,
         tested.high,
     )
+    assert line["tested"] == 2
     fits = [cell.train_accuracy for cell in rows["one"].evidence.cells]
     assert line["training_accuracy"] == pytest.approx(np.median(fits))
 

@@ -81,7 +81,7 @@ def read_evidence(
     scored = read_cells(folder / PREDICTIONS, study, seeds)
     counts = sum(cell.test.counts(cell.threshold, study.groups) for cell in scored)
     held_out = tuple(tuple(row) for row in np.asarray(counts).tolist())
-    return replace(evidence, held_out=held_out), probes
+    return replace(evidence, held_out=held_out, tested=len(scored)), probes
 
 
 def _whole_seeds(evidence: Evidence, predictions: pd.DataFrame, nuclei: int) -> set[int]:
@@ -139,7 +139,7 @@ def evidence_table(rows: Mapping[str, Evidence], confidence: float) -> pd.DataFr
 
     Columns: row, layers, epochs, networks, left (how many left the plateau), training_accuracy,
     validation_balanced_accuracy, and balanced_accuracy of the test nuclei with its interval over
-    groups, low and high.
+    groups, low and high, and tested, the networks that it is of.
     """
     lines = []
     for name, row in rows.items():
@@ -156,6 +156,7 @@ def evidence_table(rows: Mapping[str, Evidence], confidence: float) -> pd.DataFr
                 "balanced_accuracy": tested.estimate if tested else nan,
                 "low": tested.low if tested else nan,
                 "high": tested.high if tested else nan,
+                "tested": row.tested,
             }
         )
     return pd.DataFrame(lines)

@@ -67,6 +67,7 @@ class Evidence:
     # Of the held-out nuclei, a row a group: decisions counted as in `fathom.statistics.metrics`,
     # all cells together, each at its own threshold.
     held_out: tuple[tuple[float, ...], ...] | None = None
+    tested: int = 0  # networks that `held_out` is of
 
     @cached_property
     def by_seed_and_fold(self) -> tuple[CellEvidence, ...]:

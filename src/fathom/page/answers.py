@@ -240,7 +240,7 @@ def _depth(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
     run, networks, key = content.results.get(name, {}), content.tested(name), "difference_to_first"
     if other == content.first and key in run and run["cells"] < networks:
         said += (
-            f" with all {networks} networks, {signed_with_interval(run, key)} with the "
+            f" with {networks} networks, {signed_with_interval(run, key)} with the "
             f"{run['cells']:.0f} of the run alone, which tables show"
         )
     yield f"{said}."

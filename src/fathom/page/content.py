@@ -141,18 +141,13 @@ class Content:
     def tested(self, name: str) -> int:
         """Return how many networks of a row its accuracy on held-out nuclei is of.
 
-        Of a seed whose networks were not all trained to the end, none is scored
-        (`fathom.diagnosis.diagnosis.read_evidence`). All of a row where the table of networks is
-        absent.
+        Of a seed whose networks were not all to be trained to the end, none is scored
+        (`fathom.diagnosis.diagnosis.read_evidence`).
         """
-        networks = self.tables.get(files.NETWORKS)
-        if networks is None or self.rows is None or name not in self.left:
+        if self.rows is None or name not in self.left:
             return self.left.get(name, (0, 0))[1]
-        epochs = self.rows.set_index("row").loc[name, "epochs"]
-        own = networks[networks["run"] == name]
-        whole = (own["epochs"] >= epochs).groupby(own["seed"]).agg(["all", "size"])
-        folds = own["fold"].nunique()
-        return int(whole["size"][whole["all"] & (whole["size"] == folds)].sum())
+        place = self.rows["row"].tolist().index(name)
+        return int(self.rows["tested"].tolist()[place])
 
     @property
     def confidence(self) -> float:
