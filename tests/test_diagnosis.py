@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import replace
-from math import inf, log
+from math import inf, log, nan
 from pathlib import Path
 
 import numpy as np
@@ -371,16 +371,12 @@ def test_an_arm_of_three_networks_can_be_read_whatever_the_folds(folds, tmp_path
     assert _whole_seeds(asked, own, 40) == set()
 
 
-def test_a_network_of_two_epochs_is_refused_before_anything_is_trained():
-    deep = ROWS["deep+he"].evidence
-    short = deep.plan.recipe.model_copy(update={"epochs": 2})
-    rows = dict(ROWS)
-    rows["deep+he"] = replace(
-        ROWS["deep+he"], evidence=replace(deep, plan=replace(deep.plan, recipe=short))
-    )
-    limits = LIMITS.model_copy(update={"networks": ("deep+he",)})
-    with pytest.raises(FathomError, match=r"'deep\+he' has 2 epochs, .* from 3 on"):
-        suspects(rows, limits, 48)
+@pytest.mark.parametrize(
+    ("losses", "left"), [((0.3, 0.05), 2), ((0.1,), 1), ((0.69, 0.69), None), ((nan, nan), None)]
+)
+def test_networks_of_one_or_two_epochs_leave_by_the_epochs_that_there_are(losses, left):
+    cells = tuple(replace(cell, losses=losses) for cell in CONTROL.cells)
+    assert set(replace(CONTROL, cells=cells).left_at) == {left}
 
 
 def test_seeds_go_on_from_those_of_the_recipe():

@@ -20,7 +20,6 @@ from fathom.networks.interventions import Plan, planned
 from fathom.networks.recipe import Recipe
 from fathom.statistics.scores import read_cells, study_of
 from fathom.study.nuclei import Nuclei
-from fathom.study.plateau import RUNNING
 from fathom.study.rows import Run
 from fathom.study.splits import FINAL
 from fathom.study.trained import HISTORY, PREDICTIONS, PROBES
@@ -115,23 +114,11 @@ def suspects(rows: Mapping[str, TrainedRow], limits: Diagnosis, crop_px: int) ->
             f"params.yaml: 'diagnosis.networks' names {unknown[0]!r}; there is: {', '.join(rows)}"
         )
     cases = [case_of(name, rows, crop_px) for name in rows]
-    found = [
+    return [
         case
         for case in cases
         if case.base.name in named or (not named and _is_suspect(case, limits))
     ]
-    for case in found:
-        _check_epochs(case)
-    return found
-
-
-def _check_epochs(case: Case) -> None:
-    name, epochs = case.base.name, case.base.plan.recipe.epochs
-    if epochs < RUNNING:
-        raise FathomError(
-            f"params.yaml: '{name}' has {epochs} epochs, and whether a network left the plateau is "
-            f"seen from {RUNNING} on: raise recipe.epochs, or take it out of 'diagnosis.networks'"
-        )
 
 
 def evidence_table(rows: Mapping[str, Evidence], confidence: float) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from fathom.ground.arrays import Bools, Floats
 from fathom.networks.interventions import Plan
 from fathom.statistics.metrics import EVEN, balanced_accuracy_of
 from fathom.statistics.scores import is_constant
-from fathom.study.plateau import constant_loss, fell_back, left_at
+from fathom.study.plateau import RUNNING, constant_loss, fell_back, left_at
 
 LAST_EPOCHS = 5  # accuracies of single epochs jump (.99, .53, 1.0 in a healthy net): their median
 LEAST_PROBABILITY = 1e-7  # a cross-entropy of a certain mistake is 16, not infinite, as in Keras
@@ -86,7 +86,7 @@ class Evidence:
     @cached_property
     def left_at(self) -> tuple[int | None, ...]:
         """Return the epoch at which each network left the plateau, in that order."""
-        return tuple(left_at(cell.losses, self._constant(cell)) for cell in self.by_seed_and_fold)
+        return tuple(self._left_at(cell) for cell in self.by_seed_and_fold)
 
     @property
     def left(self) -> tuple[bool, ...]:
@@ -102,6 +102,13 @@ class Evidence:
     def fell_back(self) -> int:
         """Return how many networks left the plateau and came back to it."""
         return sum(fell_back(cell.losses, self._constant(cell)) for cell in self.finished)
+
+    def _left_at(self, cell: CellEvidence) -> int | None:
+        """Return when a network left; where a running mean has too few epochs, by what there is."""
+        losses = cell.losses
+        missing = max(0, RUNNING - len(losses))
+        found = left_at((*losses, *losses[-1:] * missing), self._constant(cell))
+        return None if found is None else min(found, len(losses))
 
     def _constant(self, cell: CellEvidence) -> float:
         return constant_loss(cell.majority, self.plan.recipe.loss_weights)
