@@ -348,7 +348,7 @@ def test_of_a_control_no_loss_is_printed_for_it_learned_other_labels():
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
-def test_an_arm_of_three_networks_can_be_read_whatever_the_folds(folds, tmp_path):
+def test_an_arm_of_three_networks_can_be_read_whatever_the_folds(folds):
     """Three of five folds test no nucleus of the others: nothing is held out, and all is read."""
     splits = [(fold, n) for fold in range(folds) for n in range(40)]
     parts = ["test" if n % folds == fold else "train" for fold, n in splits]
