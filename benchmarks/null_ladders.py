@@ -8,14 +8,23 @@ rules (`fathom.diagnosis.looks`) say how many networks it asks for and what it c
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 from pathlib import Path
 
 import numpy as np
 
 from fathom.diagnosis.ladder import cures_in_budget
-from fathom.diagnosis.looks import FIRST, LAST, SCREEN, Look, freed, in_turn, open_arms
+from fathom.diagnosis.looks import (
+    CALLED_FOR,
+    FIRST,
+    LAST,
+    SCREEN,
+    Look,
+    freed,
+    in_turn,
+    open_arms,
+)
 from fathom.ground.section import value_at
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -39,7 +48,8 @@ rules (`fathom.diagnosis.looks`) say how many networks it asks for and what it c
 FALSE_CLAIMS = """## False claims
 
 No arm does anything. The share of ladders in which any is called a cure; in the last column, what
-seven uncorrected tests at .05 and six networks an arm would call.
+seven uncorrected tests at .05 and six networks an arm would call. In this table and the next three
+all cures have the same part of each level.
 """
 POWER = """## Power
 
@@ -55,6 +65,12 @@ brackets the mean number of networks.
 POWER_BY_NETWORKS = """## Power by networks an arm
 
 One look at so many networks an arm, .05 shared among seven cures.
+"""
+WHAT_IS_CALLED_FOR = """## What a finding calls for
+
+A finding calls for some of the cures that are allowed, here for the first ones. They share {share}
+of each level and the others the rest, where both are there. One arm is a cure. The share of ladders
+that find it; in the last column, the share in which any is called a cure where none is one.
 """
 BUDGET = int(str(value_at(PARAMS, "diagnosis", "budget")))  # of the default study
 WITHIN = cures_in_budget(BUDGET, "leaving the plateau")
@@ -75,9 +91,10 @@ class Drawn:
             str(place): (rng.random(LAST) < rate).tolist() for place, rate in enumerate(arms)
         }
 
-    def climbed(self, cures: int, budget: float = inf) -> tuple[set[str], int]:
+    def climbed(self, cures: int, budget: float = inf, called_for: int = 0) -> tuple[set[str], int]:
         """Return the arms that were called cures, and how many networks it took."""
-        shown, arms, base = _climbed(self.base, self.arms, cures, budget)
+        wanted = list(self.arms)[:called_for]
+        shown, arms, base = _climbed(self.base, self.arms, cures, budget, wanted)
         return shown, arms + base
 
     def in_sequence(self) -> tuple[set[str], int]:
@@ -95,23 +112,27 @@ class Drawn:
 
 
 def _climbed(
-    base: list[bool], arms: Mapping[str, list[bool]], cures: int, budget: float = inf
+    base: list[bool],
+    arms: Mapping[str, list[bool]],
+    cures: int,
+    budget: float = inf,
+    called_for: Collection[str] = (),
 ) -> tuple[set[str], int, int]:
     """Return the arms that were called cures, and the networks of the arms and of the base."""
     seen = base[:FIRST]
     trained = {name: outcomes[:SCREEN] for name, outcomes in arms.items()}
-    while asked := open_arms(seen, trained, cures):
+    while asked := open_arms(seen, trained, cures, called_for):
         for name in in_turn(asked, trained):
             more = trained | {name: arms[name][: asked[name]]}
             longer = base[: max(len(seen), asked[name])]
             # The control's six are spared once a cure is shown, as the ladder does it.
-            spare = FIRST if freed(seen, trained, cures) else 0
+            spare = FIRST if freed(seen, trained, cures, called_for) else 0
             if _cost(longer, more) + spare <= budget:
                 seen, trained = longer, more
                 break
         else:
             break
-    return set(freed(seen, trained, cures)), sum(map(len, trained.values())), len(seen)
+    return set(freed(seen, trained, cures, called_for)), sum(map(len, trained.values())), len(seen)
 
 
 def _cost(base: list[bool], arms: Mapping[str, list[bool]]) -> int:
@@ -140,13 +161,14 @@ def false_claims(rng: np.random.Generator, ladders: int) -> list[list[object]]:
         ours = [called(rng, base, [base] * cures, ladders, cures)[1] for cures in CURES]
         # One test at six networks an arm and .05 each, as a reader of a table would do it.
         naive = [
-            bool(freed(one.base[:FIRST], {n: o[:FIRST] for n, o in one.arms.items()}, 1, ALONE))
+            bool(freed(one.base[:FIRST], {n: o[:FIRST] for n, o in one.arms.items()}, 1, (), ALONE))
             for one in (Drawn(rng, base, [base] * 7) for _ in range(ladders))
         ]
         rows.append([f"{base:.2f}", *(f"{one:.3f}" for one in ours), f"{np.mean(naive):.3f}"])
     return rows
 
 
+CALLED = ("none", "it alone", "it and another", "it and 2 others", "2 others, not it")
 ALONE = (Look(FIRST, UNCORRECTED),)
 
 
@@ -192,6 +214,7 @@ def power_by_networks(rng: np.random.Generator, ladders: int) -> list[list[objec
                             (rng.random(networks) < base).tolist(),
                             {"cure": (rng.random(networks) < rate).tolist()},
                             7,
+                            (),
                             look,
                         )
                     )
@@ -214,6 +237,28 @@ def sequences(rng: np.random.Generator, ladders: int) -> list[list[object]]:
                 for climb in (lambda one: one.climbed(7), Drawn.in_sequence)
             ]
             rows.append([f"{rate:.2f}", ", ".join(str(place + 1) for place in places), *cells])
+    return rows
+
+
+def called_for(rng: np.random.Generator, ladders: int) -> list[list[object]]:
+    """One arm is a cure: one of so many that a finding calls for, or a general one beside them."""
+    rows = []
+    for cures in (4, 7):
+        for base in (SIXTH, 0.5):
+            for rate in (0.98, 0.9):
+                row: list[object] = [cures, f"{base:.2f}", f"{rate:.2f}"]
+                for wanted, place in ((0, 0), (1, 0), (2, 0), (3, 0), (2, 2)):
+                    arms = [rate if one == place else base for one in range(cures)]
+                    found = [
+                        Drawn(rng, base, arms).climbed(cures, called_for=wanted)[0]
+                        for _ in range(ladders)
+                    ]
+                    row.append(f"{np.mean([str(place) in one for one in found]):.2f}")
+                null = [
+                    Drawn(rng, base, [base] * cures).climbed(cures, called_for=1)[0]
+                    for _ in range(ladders)
+                ]
+                rows.append([*row, f"{np.mean([bool(one) for one in null]):.3f}"])
     return rows
 
 
@@ -243,6 +288,10 @@ def page(ladders: int) -> str:
         table(["base", "cure", "1 works", "2 work", "3 work"], within_a_budget(rng, ladders)),
         POWER_BY_NETWORKS,
         table(["base", "cure", *networks], power_by_networks(rng, ladders)),
+        WHAT_IS_CALLED_FOR.format(share=CALLED_FOR),
+        table(
+            ["allowed", "base", "cure", *CALLED, "false, 1 called for"], called_for(rng, ladders)
+        ),
         SEQUENCES,
         table(["cure", "places of cures", "shared", "sequence"], sequences(rng, ladders)),
     ]

@@ -20,6 +20,15 @@ def test_holm_is_that_of_statsmodels(tests, monkeypatch):
 
 def test_nothing_is_adjusted_where_nothing_is_compared():
     assert holm(np.array([])).tolist() == []
+
+
+def test_holm_with_weights_by_hand():
+    """.01 / .8; then .004 / .1 with .2 left of the level, but no less than the first; .9."""
+    found = holm(np.array([0.01, 0.004, 0.9]), np.array([0.8, 0.1, 0.1]))
+    np.testing.assert_allclose(found, [0.0125, 0.0125, 0.9])
+    same = np.full(3, 1 / 3)
+    p_values = np.array([0.02, 0.5, 0.01])
+    np.testing.assert_allclose(holm(p_values, same), holm(p_values))
     assert claims({}, 0.95) == {}
 
 

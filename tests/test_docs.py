@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import typer
 from markdown_it import MarkdownIt
+from planted_causes import tally
 from test_pipeline import ENVIRONMENT
 
 from fathom.cli import app
@@ -108,18 +109,35 @@ def test_readme_keeps_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
 
 
+def scored_seed() -> pd.DataFrame:
+    """Return the planted causes that were run once, by rules that had not seen them."""
+    cases = pd.read_csv(DOCS / "planted-causes.csv", keep_default_na=False)
+    return cases[cases["seed"] == 3]
+
+
 def test_the_science_page_has_every_cause_and_what_was_measured_of_it():
     page = (DOCS / "science.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| (\d+ of \d+|not planted) \|$", page, re.M)
-    cases = pd.read_csv(DOCS / "planted-causes-0.1.csv")
+    measured = r"(\d+ of \d+|no harm|not planted)"
+    rows = re.findall(rf"^\| ([^|]+) \| [^|]+ \| [^|]+ \| {measured} \|$", page, re.M)
+    cases = scored_seed()
     assert [cause for cause, _ in rows] == [*(cause.name for cause in CAUSES), "nothing to learn"]
     for cause, said in rows:
-        planted = cases[cases["planted"] == cause]
-        right = (planted["result"] == "right").sum()
-        assert said == (f"{right} of {len(planted)}" if len(planted) else "not planted"), cause
-    healthy = cases[cases["planted"] == "healthy"]
+        planted = cases[cases["accepted"].str.split(" | ", regex=False).str[0] == cause]
+        counted = planted[planted["result"] != "did no harm"]
+        right = (counted["result"] == "right").sum()
+        unmeasured = "no harm" if len(planted) else "not planted"
+        assert said == (f"{right} of {len(counted)}" if len(counted) else unmeasured), cause
+    healthy = cases[cases["accepted"] == "healthy"]
     assert (healthy["result"] == "right").all()
     assert f"Of {len(healthy)} healthy networks none" in page
+
+
+def test_the_page_of_planted_causes_has_the_tally_of_its_table():
+    page = (DOCS / "planted-causes.md").read_text(encoding="utf-8")
+    found = page.partition("<!-- planted-causes.csv, seed 3 -->\n")[2].partition("\n<!-- end -->")[
+        0
+    ]
+    assert found == tally(scored_seed())
 
 
 def test_the_exit_codes_are_documented_once_each():

@@ -84,9 +84,8 @@ def test_the_ladder_finds_the_cures_of_what_it_suspects_and_stops_when_it_has_on
         {"deep": 6},
         # The first cure of each suspect; the second of the first one, a norm, comes after them.
         {"deep-he-init": 3},
-        {"deep-rate-tenth-long": 3},
         {"deep-no-dropout": 3},
-        {"deep-residual": 3},
+        {"deep-rate-tenth-long": 3},
         {"deep-batchnorm": 3},
         {"deep-he-init": 6},
         {"deep-batchnorm": 6},
@@ -99,8 +98,8 @@ def test_the_ladder_finds_the_cures_of_what_it_suspects_and_stops_when_it_has_on
     verdict = judge(found.case, LIMITS)
     assert verdict.main == "no signal reaches the output at initialisation"
     assert verdict.together == ("deep-he-init", "deep-batchnorm")
-    # Three of the base's six were there; five cures had three, two of them and a control six.
-    assert found.spent == 3 + 5 * 3 + 2 * 3 + 6 == found.steps[-1].spent
+    # Three of the base's six were there; four cures had three, two of them and a control six.
+    assert found.spent == 3 + 4 * 3 + 2 * 3 + 6 == found.steps[-1].spent
     assert found.waiting == ()
 
 
@@ -140,7 +139,7 @@ def test_the_budget_is_never_passed_and_what_it_left_out_is_named():
     few, _ = climbed({"he-init": 1}, 18)
     assert (few.spent, few.case.cures_allowed, few.waiting) == (15, 1, ())
     none, _ = climbed({}, 18)
-    assert (none.spent, none.waiting[0].name) == (12, "deep-rate-tenth-long")
+    assert (none.spent, none.waiting[0].name) == (12, "deep-no-dropout")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +181,7 @@ def test_rows_of_the_study_share_the_level_whatever_the_budget():
     """The budget allows one cure, and two rows are there: ladder and verdict count both."""
     trainer = Drawn({}, None, **WEAK)
     trainer.outcomes["norm"] = np.arange(12) != 2
-    changes = {"norm": {"norm": "batch"}, "skips": {"residual": True}}
+    changes = {"norm": {"norm": "batch"}, "lsuv": {"initialisation": "lsuv"}}
     rows = [trainer.evidence(name, row(name, changes=one).plan, 3) for name, one in changes.items()]
     limits = LIMITS.model_copy(update={"budget": 22})
     found = climb(case_of(trainer, rungs=rows), limits, trainer)
@@ -191,6 +190,34 @@ def test_rows_of_the_study_share_the_level_whatever_the_budget():
     # 5 of 6 against 0 of 6 is shown for one cure, not for two: both go on to nine.
     assert "deep 0 of 9, norm 8 of 9" in said(found)
     assert judge(found.case, limits).together == ("norm",)
+
+
+def test_what_a_finding_calls_for_has_most_of_the_level():
+    """5 of 6 against 0 of 6 is shown at .8 of the first level, where skips share the rest of it."""
+    trainer = Drawn({}, None, **WEAK)
+    trainer.outcomes["norm"] = np.arange(12) != 2
+    changes = {"norm": {"norm": "batch"}, "skips": {"residual": True}}
+    rows = [trainer.evidence(name, row(name, changes=one).plan, 3) for name, one in changes.items()]
+    limits = LIMITS.model_copy(update={"budget": 22})
+    found = climb(case_of(trainer, rungs=rows), limits, trainer)
+    assert found.case.called_for == {"norm"}
+    assert "deep 0 of 6, norm 5 of 6" in said(found)
+    assert judge(found.case, limits).together == ("norm",)
+    assert judge(replace(found.case, called_for=frozenset()), limits).together == ()
+
+
+@pytest.mark.parametrize(
+    ("first_update", "tried"),
+    [
+        (2.0, "rate-tenth-long"),
+        (11.0, "rate-hundredth-long"),
+        (500.0, "rate-hundredth-long"),  # the smallest there is
+    ],
+)
+def test_a_rate_is_lowered_as_far_as_its_first_step_asks(first_update, tried):
+    found, _ = climbed({}, first_update=first_update)
+    rates = [one.name for one in found.case.ladder if "rate-" in one.name]
+    assert rates[0] == f"deep-{tried}"
 
 
 def test_nothing_is_spared_for_a_control_before_there_is_a_cure():

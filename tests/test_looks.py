@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from fathom.diagnosis.looks import (
+    CALLED_FOR,
     FIRST,
     LAST,
     LOOKS,
@@ -19,6 +20,7 @@ from fathom.diagnosis.looks import (
     next_look,
     open_arms,
     p_value,
+    part_of_level,
     tally,
 )
 
@@ -90,20 +92,47 @@ def test_more_cures_that_were_allowed_ask_for_more():
     assert sum(counts[:13]) > sum(counts[13:])
 
 
+@pytest.mark.parametrize("cures", [1, 2, 5, 9])
+def test_the_parts_of_a_level_are_never_more_than_the_whole(cures):
+    names = [f"arm {number}" for number in range(cures)]
+    for called in range(cures + 1):
+        for shown in range(cures):
+            part = part_of_level(cures, names[:called], names[:shown])
+            assert sum(map(part, names)) == pytest.approx(1)
+            assert max(map(part, names)) == pytest.approx(max(map(part, names[shown:])))
+    called_for = part_of_level(cures, names[:1], ())("arm 0")
+    assert called_for == pytest.approx(CALLED_FOR if cures > 1 else 1)
+
+
+def test_many_called_for_cures_have_no_less_than_the_others():
+    part = part_of_level(10, [str(number) for number in range(9)], ())
+    assert part("0") == pytest.approx(part("9")) == pytest.approx(0.1)
+
+
+def test_a_called_for_cure_is_shown_where_a_general_one_is_not():
+    """12 of 12 against 6 of 12, p .007: more than .025 / 4, less than .8 of .025."""
+    base = outcomes(6, 12)
+    assert freed(base, {"norm": ALL}, 4) == {}
+    assert freed(base, {"norm": ALL}, 4, {"norm"}) == {"norm": 12}
+    assert freed(base, {"norm": ALL}, 4, {"another"}) == {}
+    assert open_arms(outcomes(4, 9), {"norm": ALL[:9]}, 4, {"norm"}) == {"norm": 12}
+    assert open_arms(outcomes(7, 9), {"norm": ALL[:9]}, 4, {"another"}) == {}
+
+
 def test_an_open_arm_goes_to_the_next_look():
     base = outcomes(1, 6)
-    assert next_look(base, ALL[:6], 7) == 9
-    assert next_look(outcomes(1, 9), outcomes(8, 9), 7) == 12
-    assert next_look(base, [], 7) == 6
+    assert next_look(base, ALL[:6], 1 / 7) == 9
+    assert next_look(outcomes(1, 9), outcomes(8, 9), 1 / 7) == 12
+    assert next_look(base, [], 1 / 7) == 6
 
 
 def test_an_arm_of_which_more_are_no_use_stops():
-    assert next_look(NONE[:6], outcomes(3, 6), 7) is None  # half a cure
-    assert next_look(NONE, ALL, 7) is None  # no look is left
+    assert next_look(NONE[:6], outcomes(3, 6), 1 / 7) is None  # half a cure
+    assert next_look(NONE, ALL, 1 / 7) is None  # no look is left
     # 5 of 6 of the base left: 12 of 12 against 5 of 12 is .0023, enough for one cure alone.
-    assert next_look(outcomes(5, 6), outcomes(6, 6), 1) == 9
-    assert next_look(outcomes(6, 6), outcomes(6, 6), 7) is None
-    assert next_look(outcomes(6, 6), [], 7) is None
+    assert next_look(outcomes(5, 6), outcomes(6, 6), 1 / 1) == 9
+    assert next_look(outcomes(6, 6), outcomes(6, 6), 1 / 7) is None
+    assert next_look(outcomes(6, 6), [], 1 / 7) is None
 
 
 def test_the_interval_of_a_share_is_exact():

@@ -245,7 +245,7 @@ def test_methods_and_bibtex_are_filled_in_from_the_run(committed, study):
 def test_methods_have_ladder_controls_and_texture(committed, study):
     assert (
         "Why vgg-13 fails was asked by changing one thing at a time: batchnorm, residual, he-init, "
-        "rate-tenth-long, no-dropout, warm-up, clipped and batchnorm-shuffled-labels. This took "
+        "no-dropout, rate-tenth-long, warm-up, clipped and batchnorm-shuffled-labels. This took "
         "45 more networks, of a budget of 45"
     ) in committed
     assert "at 6, 9 and 12 networks each" in committed

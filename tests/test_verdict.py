@@ -203,6 +203,33 @@ def test_no_degradation_where_signals_are_lost():
     assert "true degradation" not in [one.name for one in (*found.causes, *found.suspected)]
 
 
+def test_no_degradation_of_networks_that_stay_on_the_plateau():
+    base, ladder = case_of("true degradation")
+    found = verdict(staying(base, 3), *ladder)
+    assert "true degradation" not in [one.name for one in (*found.causes, *found.suspected)]
+
+
+def test_two_networks_of_the_shallower_one_are_enough_to_suspect_degradation():
+    """What a study has of it may be few: the finding is no test, the cure is one."""
+    base, ladder = case_of("true degradation")
+    assert verdict(base, *ladder, shallower=(shallow(cells=2),)).main == "true degradation"
+    assert verdict(base, shallower=(shallow(cells=2),)).main == UNEXPLAINED
+
+
+@pytest.mark.parametrize(
+    ("usual", "cause"),
+    [
+        ({"dropout": 0.2}, "dropout too strong"),
+        ({"weight_decay": 0.001}, "weight decay too strong"),
+    ],
+)
+def test_a_usual_setting_is_not_suspected_but_its_cure_proves_it(usual, cause):
+    base = row("deep", changes=usual, **STUCK)
+    without = row("without", changes=usual | dict.fromkeys(usual, 0.0), **REPAIRED)
+    assert cause not in [one.name for one in verdict(base).suspected]
+    assert verdict(base, without).main == cause
+
+
 def test_a_fitted_network_far_from_validation_overfits():
     base = row("deep", train_accuracy=0.99, validation=0.6)
     found = verdict(base)
@@ -475,8 +502,12 @@ def test_every_cure_is_told_by_what_changes():
         assert not is_cure(kind, base, both, 48)
 
 
+# What shows once networks left the plateau.
+OF_TRAINED = {"stopped too early", "true degradation"}
+
+
 # The same causes where no network left the plateau: a cure is what makes them leave.
-@pytest.mark.parametrize("cause", sorted(set(FINDINGS) - {"stopped too early"}))
+@pytest.mark.parametrize("cause", sorted(set(FINDINGS) - OF_TRAINED))
 def test_a_cure_that_frees_a_network_from_the_plateau_proves_the_finding(cause):
     base, ladder = case_of(cause)
     found = verdict(staying(base), *ladder)
@@ -484,6 +515,14 @@ def test_a_cure_that_frees_a_network_from_the_plateau_proves_the_finding(cause):
     assert found.main == cause
     assert (found.left.left, found.causes[0].repaired_by.left.left) == (0, 6)
     assert verdict(staying(base), *map(staying, ladder)).main == UNEXPLAINED
+
+
+def test_a_network_that_is_right_and_sure_of_its_mistakes_has_a_cause_as_well():
+    """Huge weights: its accuracy is high and its loss above that of a constant answer."""
+    base = staying(row("deep", growth=2e5, train_accuracy=0.99, validation=0.97))
+    cured = row("he", changes={"initialisation": "he"}, train_accuracy=0.99, validation=0.97)
+    assert verdict(base, cured).main == "signal explodes"
+    assert "signal explodes" in [one.name for one in verdict(base).suspected]
 
 
 def staying(one, leave=0):

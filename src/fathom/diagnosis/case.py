@@ -38,6 +38,8 @@ class Diagnosis(Section):
     silent: Share
     overfitting_gap: Share
     majority: Share
+    strong_dropout: Share
+    strong_decay: Positive
     falling_loss: NonNegative
 
 
@@ -62,6 +64,7 @@ class Case:
     crop_px: int
     faults: DataFaults = NO_FAULTS
     cures_allowed: int = 1  # arms that the budget allowed before the first was trained
+    called_for: frozenset[str] = frozenset()  # those of them that a finding called for then
     taken: frozenset[str] = frozenset()  # names of all rows of params.yaml
 
 

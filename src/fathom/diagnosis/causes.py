@@ -79,6 +79,23 @@ CAUSES: tuple[Cause, ...] = (
         "an initialisation or a norm that bounds the signal trains no better",
         "Glorot & Bengio 2010; Mishkin & Matas 2016",
     ),
+    # A setting out of the usual range says more than what a rate leaves behind.
+    Cause(
+        "dropout too strong",
+        findings.dropout,
+        ("less dropout",),
+        "without dropout the training nuclei are fitted no better",
+        "Srivastava et al. 2014, section 7.3",
+        cure_proves=True,  # also a dropout that is usual
+    ),
+    Cause(
+        "weight decay too strong",
+        findings.weight_decay,
+        ("less weight decay",),
+        "without weight decay the training nuclei are fitted no better",
+        "Krogh & Hertz 1992",
+        cure_proves=True,
+    ),
     Cause(
         "learning rate too high",
         findings.rate_too_high,
@@ -106,20 +123,6 @@ CAUSES: tuple[Cause, ...] = (
         ("a constant rate",),
         "at a constant rate it fits the training nuclei no better",
         "Loshchilov & Hutter 2017; Bengio 2012, section 3.1.1",
-    ),
-    Cause(
-        "dropout too strong",
-        findings.dropout,
-        ("less dropout",),
-        "without dropout the training nuclei are fitted no better",
-        "Srivastava et al. 2014, section 7.3",
-    ),
-    Cause(
-        "weight decay too strong",
-        findings.weight_decay,
-        ("less weight decay",),
-        "without weight decay the training nuclei are fitted no better",
-        "Krogh & Hertz 1992",
     ),
     # After the settings that may be what takes the signal away: those name what to change.
     Cause(

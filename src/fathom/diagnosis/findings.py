@@ -12,7 +12,6 @@ import numpy.typing as npt
 from scipy import stats
 
 from fathom.diagnosis.case import Case, Diagnosis
-from fathom.diagnosis.effects import effect
 from fathom.diagnosis.evidence import TINY
 from fathom.networks.architecture import parse
 from fathom.networks.architecture_cost import cost
@@ -202,16 +201,16 @@ def rate_too_low(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
     return found if update < limits.small_update else None
 
 
-def dropout(case: Case, _: Diagnosis) -> SymptomNumbers | None:
-    """Say how much dropout there is."""
+def dropout(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how much dropout there is, where it is strong."""
     rate = case.base.plan.recipe.dropout
-    return {"dropout": rate} if rate > 0 else None
+    return {"dropout": rate} if rate >= limits.strong_dropout else None
 
 
-def weight_decay(case: Case, _: Diagnosis) -> SymptomNumbers | None:
-    """Say how much weight decay there is."""
+def weight_decay(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
+    """Say how much weight decay there is, where it is strong."""
     decay = case.base.plan.recipe.weight_decay
-    return {"weight decay": decay} if decay > 0 else None
+    return {"weight decay": decay} if decay >= limits.strong_decay else None
 
 
 def imbalance(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
@@ -236,19 +235,25 @@ def stopped_early(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
 
 
 def degradation(case: Case, limits: Diagnosis) -> SymptomNumbers | None:
-    """Say how much worse the network fits than a shallower one, signals being healthy."""
+    """Say how much worse the network fits than a shallower one, signals being healthy.
+
+    Degraded networks train, and fit worse (He et al. 2015, section 1): most of them have left the
+    plateau. The few networks that a study has of the shallower one are no sure measure; what is
+    sure is asked of the cure.
+    """
     healthy = (
         case.base.median("signal") >= limits.lost_signal
         and case.base.median("growth") <= limits.exploding_growth
+        and 2 * case.base.tally.left > case.base.tally.networks
     )
     if not case.shallower or not healthy:
         return None
     best = max(case.shallower, key=lambda one: one.median("train_accuracy"))
-    found = effect(best, case.base, "train_accuracy", limits.confidence)
-    if not found.is_below or -found.estimate < limits.least_gain:
+    behind = best.median("train_accuracy") - case.base.median("train_accuracy")
+    if behind < limits.least_gain:
         return None
     numbers = {
-        f"training accuracy against {best.name}": found.estimate,
+        f"training accuracy against {best.name}": -behind,
         "signal in the last hidden layer at the start": case.base.median("signal"),
     }
     skips = [row.median("identity_distance") for row in case.ladder]

@@ -1,11 +1,12 @@
 """The ladder finds its own rungs: it trains what decides, and stops when that is decided.
 
 It begins with a network of `runs` and asks the table of causes (`fathom.diagnosis.causes`) what it
-suspects. The cures of all suspects are tried first, then what cures most things. The list and the
-number of cures that count in the tests are fixed by the rows of `runs`, the budget and the
-network's own first six trainings, before any cure is looked at. Where leaving the plateau is asked,
-an arm has 3 networks first, and the best of them grow to 6, 9 and 12, one by one, while that could
-decide. Nothing is drawn at random: the same rows, params and nuclei give the same steps.
+suspects. The cures of all suspects are tried first, then what cures most things. The list, the
+number of cures that count in the tests and which of them a finding calls for are fixed by the rows
+of `runs`, the budget and the network's own first six trainings, before any cure is looked at. Where
+leaving the plateau is asked, an arm has 3 networks first, and the best of them grow to 6, 9 and 12,
+one by one, while that could decide. Nothing is drawn at random: the same rows, params and nuclei
+give the same steps.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
 from fathom.diagnosis.case import Case, Diagnosis
-from fathom.diagnosis.causes import CAUSES
+from fathom.diagnosis.causes import CAUSES, Cause
 from fathom.diagnosis.cures import (
     CURES,
     GENERAL,
@@ -118,13 +119,15 @@ class _Ladder:
         self.base = case.base
         self.rows = {row.name: row for row in case.ladder}
         self.plans = {row.name: row.plan for row in case.ladder} | {case.base.name: case.base.plan}
+        self.called_for: frozenset[str] = frozenset()
         self.spent = 0
         self.steps: list[Step] = []
 
     @property
     def case(self) -> Case:
         rows = tuple(self.rows.values())
-        return replace(self.given, base=self.base, ladder=rows, cures_allowed=self.cures_allowed)
+        found = replace(self.given, base=self.base, ladder=rows)
+        return replace(found, cures_allowed=self.cures_allowed, called_for=self.called_for)
 
     @property
     def outcome(self) -> Outcome:
@@ -146,6 +149,7 @@ class _Ladder:
         if not trials:
             self._say("all left and fit the training nuclei: no cure is tried")
         allowed, waiting = self._allowed(trials)
+        self.called_for = self._called_for(allowed)
         left_out: tuple[Trial, ...] = ()
         for turn in sorted({trial.turn for trial in allowed}):
             left_out += self._try([one for one in allowed if one.turn == turn])
@@ -169,6 +173,14 @@ class _Ladder:
         room = len(own) + self.cures_allowed - len(list(self._own_rows()))
         return trials[:room], trials[room:]
 
+    def _called_for(self, allowed: tuple[Trial, ...]) -> frozenset[str]:
+        """Return the trials that are the first to repair what is suspected."""
+        kinds = {kind for one in self._suspects() for kind in one.cures}
+        return frozenset(one.name for one in allowed if not one.turn and one.kind in kinds)
+
+    def _suspects(self) -> list[Cause]:
+        return [one for one in CAUSES if one.finding(self.case, self.limits) is not None]
+
     def _trials(self) -> tuple[Trial, ...]:
         """Return all that may be tried, in order, each plan once."""
         found: dict[Plan, Trial] = {}
@@ -183,8 +195,7 @@ class _Ladder:
                 yield Trial(row.name, "", kind, row.plan, 0)
 
     def _suspects_cures(self) -> Iterator[Trial]:
-        suspects = [one for one in CAUSES if one.finding(self.case, self.limits) is not None]
-        if suspects:
+        if suspects := self._suspects():
             names = ", ".join(f"'{one.name}'" for one in suspects)
             self._say(f"suspected: {names}")
         # One cure of each suspect, then another of each: what tells suspects apart comes first.
@@ -194,14 +205,13 @@ class _Ladder:
         yield from self._of_kinds(kinds, 1, 1)
 
     def _general_cures(self) -> Iterator[Trial]:
-        """Yield what is tried without a finding; what proves a cause by itself first.
+        """Yield what is tried without a finding.
 
-        Of networks that all left the plateau a longer training is asked first: any other cure that
-        no finding calls for names no cause. One that stays on the plateau is asked last, for the
-        plateau has no slope that a longer training would follow.
+        Of networks that all left the plateau a longer training is asked first: most other cures
+        that no finding calls for name no cause. One that stays on the plateau is asked last, for
+        the plateau has no slope that a longer training would follow.
         """
-        proving = [kind for cause in CAUSES if cause.cure_proves for kind in cause.cures]
-        first = proving if self.outcome == "loss and accuracy" else []
+        first = ["more epochs"] if self.outcome == "loss and accuracy" else []
         yield from self._of_kinds(list(dict.fromkeys([*first, *GENERAL])), 0, 2)
 
     def _of_kinds(
@@ -209,9 +219,20 @@ class _Ladder:
     ) -> Iterator[Trial]:
         """Yield the first (`place` 0) or second trial of each kind, if it has one."""
         for kind in kinds:
-            found = list(trials(kind, self.base.plan, self.given.crop_px).items())
-            for name, plan in found[place : place + 1]:
+            found = trials(kind, self.base.plan, self.given.crop_px)
+            enough = [name for name in found if not self._is_still_too_high(found[name])]
+            names = enough or list(found)[-1:]
+            for name in names[place : place + 1]:
+                plan = found[name]
                 yield Trial(self._free(f"{self.base.name}-{name}"), name, kind, plan, turn)
+
+    def _is_still_too_high(self, plan: Plan) -> bool:
+        """Whether a lower rate would move the weights by too much as well, in the first step.
+
+        That step is proportional to the rate.
+        """
+        times = plan.recipe.learning_rate / self.base.plan.recipe.learning_rate
+        return times < 1 and times * self.base.median("first_update") > self.limits.large_update
 
     def _free(self, name: str) -> str:
         """Return a name that no row of params.yaml has, which may be another plan's."""
@@ -239,7 +260,7 @@ class _Ladder:
 
     def _open(self, arms: list[Trial]) -> dict[str, int]:
         outcomes = {one.name: self.rows[one.name].left for one in arms if one.name in self.rows}
-        return open_arms(self.base.left, outcomes, self.cures_allowed)
+        return open_arms(self.base.left, outcomes, self.cures_allowed, self.called_for)
 
     def _goes_on(self, name: str, networks: int) -> bool:
         """Train an arm on, and the base with it: both are tested with as many networks."""

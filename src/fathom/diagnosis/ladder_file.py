@@ -61,6 +61,7 @@ def write_climbed(folder: Path, climbed: Climbed) -> None:
     content = {
         "network": climbed.case.base.name,
         "cures_allowed": climbed.case.cures_allowed,
+        "called_for": sorted(climbed.case.called_for),
         "rows": [_in_words(row) for row in rows],
         "told": asdict(told(climbed)),
     }
@@ -96,9 +97,9 @@ def read_climbed(
         else:
             found[name] = known[name]
     base = found.pop(content["network"])
-    case = replace(
-        given, base=base, ladder=tuple(found.values()), cures_allowed=content["cures_allowed"]
-    )
+    called_for = frozenset(content["called_for"])
+    case = replace(given, base=base, ladder=tuple(found.values()), called_for=called_for)
+    case = replace(case, cures_allowed=content["cures_allowed"])
     said = content["told"]
     steps = tuple(Step(**step) for step in said["steps"])
     rows = tuple(NextRow(**row) for row in said["next_rows"])

@@ -5,17 +5,18 @@ are compared with the base at 6, 9 and 12 networks by the share that left the pl
 exact test, one-sided. An arm of which no more than half left is not continued: after 3 networks
 that parts what does nothing from what may be a cure, and nothing else is said there. The alphas of
 the looks add up to .05, each is shared among all cures that the budget allows, and what is rejected
-hands its part to the others. That is the closed test of Marcus, Peritz & Gabriel 1976 with
-Bonferroni's bound over looks and cures (Holm 1979 at each look): a cure that does nothing is called
-one in at most 5 % of ladders, whatever is trained in which order, and the order of the arms does
-not matter. benchmarks/null_ladders.py measures it.
+hands its part to the others. The cures that the network's own findings call for have the larger
+part (`CALLED_FOR`). That is the closed test of Marcus, Peritz & Gabriel 1976 with Bonferroni's
+bound over looks and cures (Holm 1979 at each look, with weights): a cure that does nothing is
+called one in at most 5 % of ladders, whatever is trained in which order, and the order of the arms
+does not matter. benchmarks/null_ladders.py measures it.
 
 Beside it stands when networks left: medians, and an exact test of arms of one rate and budget. It
 decides nothing.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import inf, sqrt
@@ -41,6 +42,10 @@ FIRST, SECOND, LAST = (look.networks for look in LOOKS)
 SCREEN = 3  # networks of an arm before its first look; nothing is claimed of them
 # Alpha is shared: among more, not even six that all left against six of which none did were shown.
 MOST_CURES = 9
+# Of each level, to share among the cures that a finding calls for; the others share the rest. A
+# general cure that works where the called-for ones do not leaves the network unexplained.
+CALLED_FOR = 0.8
+TINY = 1e-9  # rounding
 
 
 @dataclass(frozen=True)
@@ -78,43 +83,60 @@ def freed(
     base: Sequence[bool],
     arms: Mapping[str, Sequence[bool]],
     cures: int,
+    called_for: Collection[str] = (),
     looks: Sequence[Look] = LOOKS,
 ) -> dict[str, int]:
     """Return the arms that free the network, and with how many networks an arm that was shown.
 
     `base` and `arms` are the outcomes, in the order of the units. `cures` is the number of arms
-    that were allowed before the first was trained, at least as many as there are.
+    that were allowed before the first was trained, at least as many as there are; `called_for` are
+    those that a finding called for then.
     """
     found: dict[str, int] = {}
-    while new := _rejected(base, arms, cures - len(found), looks, found):
+    while new := _rejected(base, arms, part_of_level(cures, called_for, found), looks):
         found |= new
     return found
+
+
+Part = Callable[[str], float]
+
+
+def part_of_level(cures: int, called_for: Collection[str], shown: Collection[str]) -> Part:
+    """Return which part of a look's level is that of an arm, by name; 0 of one that was shown."""
+    wanted = min(len(called_for), cures)
+    others = cures - wanted
+    together = max(CALLED_FOR, wanted / cures) if wanted and others else wanted / cures
+
+    def weight(name: str) -> float:
+        return together / wanted if name in called_for else (1 - together) / max(others, 1)
+
+    unshown = 1 - sum(map(weight, shown))
+    return lambda name: 0.0 if name in shown else min(1.0, weight(name) / max(unshown, TINY))
 
 
 def _rejected(
     base: Sequence[bool],
     arms: Mapping[str, Sequence[bool]],
-    unshown: int,
+    part: Part,
     looks: Sequence[Look],
-    already: Mapping[str, int],
 ) -> dict[str, int]:
     found = {}
     for name, outcomes in arms.items():
         for look in looks:
             n = look.networks
-            if name in already or name in found or len(outcomes) < n or len(base) < n:
+            if name in found or min(len(outcomes), len(base)) < n:
                 continue
-            if p_value(tally(outcomes, n), tally(base, n)) <= look.alpha / max(unshown, 1):
+            if p_value(tally(outcomes, n), tally(base, n)) <= look.alpha * part(name):
                 found[name] = n
     return found
 
 
-def next_look(base: Sequence[bool], outcomes: Sequence[bool], unshown: int) -> int | None:
+def next_look(base: Sequence[bool], outcomes: Sequence[bool], part: float) -> int | None:
     """Return how many networks an open arm should have next, or None where more are no use.
 
     None: all looks are done; or no more than half of its networks left, for a half cure is never
     shown by twelve; or it could not be shown if all further networks of the arm left and none of
-    the base did. `unshown` is the number of allowed cures that are not shown yet.
+    the base did. `part` of each look's level is the arm's.
     """
     ahead = [look for look in LOOKS if look.networks > len(outcomes)]
     if not ahead or (outcomes and 2 * sum(outcomes) <= len(outcomes)):
@@ -123,23 +145,24 @@ def next_look(base: Sequence[bool], outcomes: Sequence[bool], unshown: int) -> i
         n = look.networks
         best = Tally(n - len(outcomes) + sum(outcomes), n)
         worst = Tally(sum(base[:n]), n)
-        if p_value(best, worst) <= look.alpha / max(unshown, 1):
+        if p_value(best, worst) <= look.alpha * part:
             return ahead[0].networks
     return None
 
 
 def open_arms(
-    base: Sequence[bool], arms: Mapping[str, Sequence[bool]], cures: int
+    base: Sequence[bool],
+    arms: Mapping[str, Sequence[bool]],
+    cures: int,
+    called_for: Collection[str] = (),
 ) -> dict[str, int]:
     """Return the arms that are neither shown nor hopeless, and how many networks they ask for.
 
     The base is to have as many. An arm that is ahead of the base waits for it.
     """
-    shown = freed(base, arms, cures)
+    part = part_of_level(cures, called_for, freed(base, arms, cures, called_for))
     asked = {
-        name: next_look(base, outcomes[: len(base)], cures - len(shown))
-        for name, outcomes in arms.items()
-        if name not in shown
+        name: next_look(base, outcomes[: len(base)], part(name)) for name, outcomes in arms.items()
     }
     return {name: networks for name, networks in asked.items() if networks}
 

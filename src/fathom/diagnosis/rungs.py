@@ -17,7 +17,16 @@ from fathom.diagnosis.case import Case, Diagnosis
 from fathom.diagnosis.cures import changes, is_control, is_smaller_task
 from fathom.diagnosis.effects import Effect, Prior, effect, moderated
 from fathom.diagnosis.evidence import Evidence
-from fathom.diagnosis.looks import LAST, Tally, earlier_p_value, freed, median_epoch, next_look
+from fathom.diagnosis.looks import (
+    LAST,
+    Part,
+    Tally,
+    earlier_p_value,
+    freed,
+    median_epoch,
+    next_look,
+    part_of_level,
+)
 from fathom.statistics.claims import holm
 
 MEASURES = ("log_train_loss", "train_accuracy", "validation")
@@ -118,16 +127,18 @@ def judged_rungs(case: Case, limits: Diagnosis) -> tuple[Rung, ...]:
     rows = (*case.shallower, *(row for row in case.ladder if _is_comparable(case, row)))
     priors = {measure: moderated(case.base, rows, measure) for measure in MEASURES}
     compared = [_Compared(case, row, priors, limits) for row in case.ladder]
-    cures = max(case.cures_allowed, sum(one.comparable for one in compared))
+    names = {one.row.name for one in compared if one.comparable}
+    cures = max(case.cures_allowed, len(names | case.called_for))
     adjusted = _paired(compared, cures)
     arms = {one.row.name: one.row.left for one in compared if one.comparable}
-    shown = freed(case.base.left, arms, cures)
+    shown = freed(case.base.left, arms, cures, case.called_for)
+    part = part_of_level(cures, case.called_for, shown)
     leaving = outcome_of(case.base) == "leaving the plateau"
     rungs = []
     for one, p_value in zip(compared, adjusted, strict=True):
         row = one.row
         if leaving:
-            state = _state(case.base, row, shown, cures) if one.comparable else "no cure"
+            state = _state(case.base, row, shown, part) if one.comparable else "no cure"
         else:
             cured = one.comparable and p_value <= 1 - limits.confidence and one.is_worth_it()
             state = "cure" if cured else "no cure"
@@ -137,18 +148,25 @@ def judged_rungs(case: Case, limits: Diagnosis) -> tuple[Rung, ...]:
 
 def _paired(compared: list[_Compared], cures: int) -> list[float]:
     """Return the p values after Holm's correction over all `cures`; the untried ones count as 1."""
-    alone = [one.paired_p() if one.comparable else 1.0 for one in compared]
-    asked = np.array([p for p, one in zip(alone, compared, strict=True) if one.comparable])
-    adjusted = iter(holm(np.concatenate([asked, np.ones(cures - len(asked))])))
-    return [float(next(adjusted)) if one.comparable else 1.0 for one in compared]
+    alone = {one.row.name: one.paired_p() for one in compared if one.comparable}
+    if not alone:
+        return [1.0 for _ in compared]
+    called_for = compared[0].case.called_for
+    alone |= dict.fromkeys(sorted(called_for - alone.keys()), 1.0)
+    p_values = np.array([*alone.values(), *[1.0] * (cures - len(alone))])
+    part = part_of_level(cures, called_for, ())
+    others = [part("")] * (cures - len(alone))  # no row has this name
+    adjusted = holm(p_values, np.array([*map(part, alone), *others]))
+    found = dict(zip(alone, adjusted.tolist(), strict=False))
+    return [found[one.row.name] if one.comparable else 1.0 for one in compared]
 
 
-def _state(base: Evidence, row: Evidence, shown: dict[str, int], cures: int) -> State:
+def _state(base: Evidence, row: Evidence, shown: dict[str, int], part: Part) -> State:
     if row.name in shown:
         return "cure"
     if len(row.left) >= LAST:
         return "undecided"
-    if next_look(base.left, row.left, cures - len(shown)):
+    if next_look(base.left, row.left, part(row.name)):
         return "open"
     return "undecided"
 

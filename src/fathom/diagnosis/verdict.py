@@ -247,7 +247,7 @@ def _causes(
             numbers = {}
         if cause.any_cure:
             repairs = [rung for rung in rungs if rung.repairs]
-        if numbers is None or (cause.cures and case.base.median("train_accuracy") >= limits.fitted):
+        if numbers is None or (cause.cures and not needs_cure(case.base, limits)):
             continue
         if repairs or not cause.cures:
             best = max(repairs, key=lambda rung: _worth(case, rung), default=None)

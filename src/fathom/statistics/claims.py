@@ -51,10 +51,16 @@ def claims(differences: Mapping[str, Spread], confidence: float) -> dict[str, Cl
     }
 
 
-def holm(p_values: Floats) -> Floats:
-    """Return Holm's adjusted p values: (tests,), in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    stepped = p_values[order] * np.arange(len(p_values), 0, -1)
+def holm(p_values: Floats, weights: Floats | None = None) -> Floats:
+    """Return Holm's adjusted p values: (tests,), in the order given.
+
+    `weights` (tests,) are the parts of the level, fixed beforehand (Holm 1979, section 4); without
+    them all have the same.
+    """
+    parts = np.ones(len(p_values)) if weights is None else weights
+    order = np.argsort(p_values / parts, kind="stable")
+    left = np.cumsum(parts[order][::-1])[::-1]  # of the tests that were not rejected before
+    stepped = p_values[order] / parts[order] * left
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return adjusted
