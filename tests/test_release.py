@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ import pytest
 import tifffile
 import yaml
 from conftest import draw_field
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from tiny_model import write_model
 
 import fathom
@@ -70,6 +73,15 @@ def test_the_newest_section_of_the_changelog_is_of_this_version():
     numbers = [(tuple(map(int, of.groups()[:3])), of[4]) for of in released]
     assert numbers == sorted(numbers, reverse=True)
     assert len({number for number, _ in numbers}) == len(numbers)
+
+
+def test_every_pinned_package_installs_on_the_oldest_python_that_is_promised():
+    oldest = SpecifierSet(PROJECT["project"]["requires-python"])
+    assert str(oldest) == ">=3.11"
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    for pin in [Requirement(line) for line in lines if line and not line.startswith("#")]:
+        asked = metadata(pin.name)["Requires-Python"] or ""
+        assert "3.11.0" in SpecifierSet(asked), f"{pin} needs Python {asked}"
 
 
 def test_the_version_is_written_in_one_place():

@@ -672,6 +672,18 @@ def test_more_cures_that_were_allowed_ask_for_more_of_a_paired_effect():
     assert p_values[1] == pytest.approx(min(1, 7 * p_values[0]))
 
 
+@pytest.mark.parametrize(
+    ("called_for", "part"), [({"he"}, 0.8), ({"he", "norm"}, 0.4), ({"norm"}, 0.2 / 6)]
+)
+def test_a_paired_effect_has_its_part_of_the_level(called_for, part):
+    base = row("deep", jitter=3, **STUCK)
+    better = row("he", changes={"initialisation": "he"}, jitter=30, **REPAIRED)
+    case = Case(base, (shallow(),), (better,), 48)
+    alone = judge(case, LIMITS).rungs[0].p_value
+    shared = replace(case, cures_allowed=7, called_for=frozenset(called_for))
+    assert judge(shared, LIMITS).rungs[0].p_value == pytest.approx(min(1, alone / part))
+
+
 def test_what_the_ladder_tries_is_the_cure_that_it_is_for():
     for kind in CURES:
         line = POOLED if kind == "less pooling" else DEEP
