@@ -134,9 +134,8 @@ def test_the_science_page_has_every_cause_and_what_was_measured_of_it():
 
 def test_the_page_of_planted_causes_has_the_tally_of_its_table():
     page = (DOCS / "planted-causes.md").read_text(encoding="utf-8")
-    found = page.partition("<!-- planted-causes.csv, seed 3 -->\n")[2].partition("\n<!-- end -->")[
-        0
-    ]
+    after = page.partition("<!-- planted-causes.csv, seed 3 -->\n")[2]
+    found = after.partition("\n<!-- end -->")[0]
     assert found == tally(scored_seed())
 
 

@@ -130,7 +130,7 @@ def test_an_arm_of_which_more_are_no_use_stops():
     assert next_look(NONE[:6], outcomes(3, 6), 1 / 7) is None  # half a cure
     assert next_look(NONE, ALL, 1 / 7) is None  # no look is left
     # 5 of 6 of the base left: 12 of 12 against 5 of 12 is .0023, enough for one cure alone.
-    assert next_look(outcomes(5, 6), outcomes(6, 6), 1 / 1) == 9
+    assert next_look(outcomes(5, 6), outcomes(6, 6), 1) == 9
     assert next_look(outcomes(6, 6), outcomes(6, 6), 1 / 7) is None
     assert next_look(outcomes(6, 6), [], 1 / 7) is None
 
