@@ -71,6 +71,19 @@ def test_flipped_labels_are_found_where_classes_overlap(seed):
     assert list(audit_labels(names, errors, scores, audit_params()))
 
 
+@pytest.mark.parametrize("share", [0.2, 0.3])
+def test_many_flipped_labels_are_found_where_classes_are_apart(share):
+    """So many make a class wide that is measured on both sides of its median."""
+    scores, truth = scores_of(500, 4.0)
+    positive, wrong = flipped(truth, share)
+    errors = label_errors(scores, positive, NAMES)
+    names = pd.Series(np.arange(1000).astype(str))
+    found = list(audit_labels(names, errors, scores, audit_params()))
+    assert {one.where for one in found} == set(NAMES)
+    listed = [int(name) for one in found for name in one.rows]
+    assert wrong[listed].mean() > 0.9
+
+
 def test_scores_come_from_other_groups():
     """A feature that tells the group, not the class, is of no use across groups."""
     rng = np.random.default_rng(0)

@@ -3,9 +3,10 @@
 Northcutt, Jiang & Chuang (2021, JAIR 70:1373, section 3.1) count a nucleus of class i as
 confidently of class j if its out-of-sample probability of j is at least the mean that nuclei
 labelled j have. Where the classes overlap, correct labels are counted, too: a nucleus on the wrong
-side need not be labelled wrongly. How many those are is told by the bulk of each class, which a
-few wrong labels hardly move: its median and its quartiles, as those of a normal distribution (the
-binormal model of ROC analysis, Hanley 1988). Only more than those is a finding.
+side need not be labelled wrongly. How many those are is told by the half of each class that lies
+away from the other one, as that of a normal distribution (the binormal model of ROC analysis,
+Hanley 1988): wrong labels lie in the half towards it, and would widen a class by as much as they
+are. Only more than those is a finding.
 """
 
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from fathom.ground.arrays import Bools, Floats
 
 _FOLDS = 5
 _PENALTY = {"C": 1.0}
-_FEWEST = 20  # nuclei a class; fewer have no quartiles to speak of
+_FEWEST = 20  # nuclei a class; fewer have no spread to speak of
 _SLACK = 1.5  # the tails may be so much heavier than normal ones
 
 
@@ -94,7 +95,7 @@ def label_errors(scores: Floats, positive: Bools, names: tuple[str, str]) -> lis
         own, others = (towards * scores[positive == one] for one in (is_positive, not is_positive))
         threshold = max(_mean_confidence(others), float(np.median(others)))
         beyond = (positive == is_positive) & other & (towards * scores >= threshold)
-        middle, sd = _bulk(own)
+        middle, sd = _half(own)
         share = min(_SLACK * float(norm.sf((threshold - middle) / sd)), 1.0)
         rows = np.flatnonzero(beyond)
         chance = float(binom.sf(len(rows) - 1, len(own), share))
@@ -108,9 +109,11 @@ def _mean_confidence(log_odds: Floats) -> float:
     return max(float(np.log(mean / (1 - mean))), 0.0)
 
 
-def _bulk(values: Floats) -> tuple[float, float]:
-    low, middle, high = np.percentile(values, (25, 50, 75))
-    return float(middle), max(float(high - low) / (norm.ppf(0.75) * 2), 1e-9)
+def _half(towards_other: Floats) -> tuple[float, float]:
+    """Return the median, and the standard deviation by the half away from the other class."""
+    middle = float(np.median(towards_other))
+    away = towards_other[towards_other <= middle]
+    return middle, max(float(np.sqrt(np.mean((away - middle) ** 2))), 1e-9)
 
 
 def audit_labels(

@@ -196,4 +196,5 @@ GENERAL = (
     "skips",
     "less dropout",
     "more epochs",
+    "less weight decay",
 )
