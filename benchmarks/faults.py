@@ -196,7 +196,7 @@ FAULTS = (
     ),
     Fault(
         "a patient under two spellings",
-        ("pO000", "P-0", "P0", "P0000", "p0000 "),
+        ("pO000", "P-0", "P0", "P0000", "p_0"),
         "for p0000",
         ("patient_spellings",),
         of_folder=_spell,

@@ -544,6 +544,32 @@ def test_the_base_alone_chooses_the_outcome():
     assert verdict(staying(row("deep", **STUCK), 5), better).together == ()
 
 
+def unbalanced(leave, one_class):
+    """Return a network on 94 % negative nuclei: so many leave, so many of those answer one class.
+
+    The best constant answer has a loss of .227.
+    """
+    base = row("deep", majority=0.94, train_accuracy=0.5, validation=0.5)
+    cells = [
+        replace(c, losses=(0.2 if i < leave else 0.23,) * 10, one_class=i < one_class)
+        for i, c in enumerate(base.cells)
+    ]
+    return replace(base, cells=tuple(cells))
+
+
+@pytest.mark.parametrize(("one_class", "cured"), [(3, False), (4, True)])
+def test_networks_that_left_and_answer_one_class_lack_something_else(one_class, cured):
+    balanced = row("balanced", changes={"loss_weights": "balanced"}, **REPAIRED)
+    found = verdict(unbalanced(5, one_class), balanced)
+    assert found.outcome == ("loss and accuracy" if cured else "leaving the plateau")
+    assert (found.main == "classes out of balance") == cured
+    assert found.together == (("balanced",) if cured else ())
+
+
+def test_networks_that_stay_and_answer_one_class_are_asked_to_leave():
+    assert verdict(unbalanced(2, 6)).outcome == "leaving the plateau"
+
+
 def test_a_step_that_drowns_the_signal_is_a_finding_of_two_causes():
     """RMSProp's first step is the rate / sqrt(1 - .9) = .0032, whatever the gradient."""
     base = bistable("deep", 1, 12)

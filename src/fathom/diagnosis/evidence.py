@@ -103,6 +103,11 @@ class Evidence:
         """Return how many networks left the plateau and came back to it."""
         return sum(fell_back(cell.losses, self._constant(cell)) for cell in self.finished)
 
+    @property
+    def left_with_one_answer(self) -> int:
+        """Return how many finished networks left the plateau and still answer one class."""
+        return sum(c.one_class and self._left_at(c) is not None for c in self.finished)
+
     def _left_at(self, cell: CellEvidence) -> int | None:
         """Return when a network left; where a running mean has too few epochs, by what there is."""
         losses = cell.losses

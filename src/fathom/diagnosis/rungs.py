@@ -2,8 +2,8 @@
 
 The outcome is chosen by the network alone, before any cure is looked at. Where some of its networks
 never left the plateau, a cure is what makes more of them leave (`fathom.diagnosis.looks`). Where
-all left, it is the paired effect on training loss and accuracy, after Holm's correction over all
-cures that were allowed.
+all left, or most left and answer one class, it is the paired effect on training loss and accuracy,
+after Holm's correction over all cures that were allowed.
 """
 
 from dataclasses import dataclass
@@ -60,8 +60,14 @@ def _is_comparable(case: Case, row: Evidence) -> bool:
 
 
 def outcome_of(base: Evidence) -> Outcome:
-    """Return what a cure of this network has to change."""
-    return "loss and accuracy" if all(base.left) else "leaving the plateau"
+    """Return what a cure of this network has to change.
+
+    Where classes are out of balance, a loss falls below that of a constant answer while every
+    nucleus is still called the larger class. Where that is most networks, leaving is not what they
+    lack.
+    """
+    beyond = all(base.left) or 2 * base.left_with_one_answer > len(base.finished)
+    return "loss and accuracy" if beyond else "leaving the plateau"
 
 
 @dataclass(frozen=True)
