@@ -21,7 +21,7 @@ from pathlib import Path
 import pandas as pd
 from diagnosed_cases import BUDGET, Case, Outcome, diagnosed
 from planted_cases import CASES
-from studied_nuclei import are_there
+from studied_nuclei import FAULTS, are_there
 
 from fathom.training.store import Store
 
@@ -37,13 +37,19 @@ def that_can_be_run(cases: Iterable[Case], only: Sequence[str]) -> list[Case]:
 
 
 def tally(table: pd.DataFrame) -> str:
-    """Return how many of the planted and of the healthy cases came out how, as Markdown."""
+    """Return how many of the planted and of the healthy cases came out how, as Markdown.
+
+    *Warned*: the audit warns of something in nuclei in which no fault was planted.
+    """
     healthy = table["accepted"] == "healthy"
-    lines = [f"| | count | {' | '.join(COUNTED)} | do not count |", "| --- " * 7 + "|"]
+    sound = ~table["nuclei"].str.contains("|".join(filter(None, FAULTS)))
+    lines = [f"| | count | {' | '.join(COUNTED)} | do not count | warned |", "| --- " * 8 + "|"]
     for name, here in (("planted", table[~healthy]), ("healthy", table[healthy])):
         counts = [int((here["result"] == mark).sum()) for mark in COUNTED]
         out = len(here) - sum(counts)
-        lines.append(f"| {name} | {sum(counts)} | {' | '.join(map(str, counts))} | {out} |")
+        warned = int((here["warnings"].ne("") & sound).sum())
+        cells = (sum(counts), *counts, out, warned)
+        lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
@@ -86,6 +92,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(arguments.kept or Path(folder))
         cases = that_can_be_run(CASES, arguments.only)
+        if not cases:
+            parser.error("no case is left: --only takes names of benchmarks/planted_cases.py")
         for outcome in run(cases, store, arguments.seed, arguments.budget):
             rows.append({"seed": arguments.seed, **outcome.row()})
             if arguments.out:

@@ -77,7 +77,8 @@ def scores(rows: list[Row]) -> dict[str, float | int]:
     marks = [row["result"] for row in rows]
     counted = [row for row in rows if row["result"] in {"right", "partly", "wrong"}]
     right = marks.count("right")
-    named = [row for row in counted if row["verdict"] not in {NO_EFFECT, UNEXPLAINED}]
+    silent = {NO_EFFECT, UNEXPLAINED}  # a warning of the audit may be right beside these
+    named = [row for row in counted if row["verdict"] not in silent or row["result"] == "right"]
     return {
         "cases": len(rows),
         "reproduce": len(counted),

@@ -213,6 +213,13 @@ def test_networks_can_be_named():
         suspects(ROWS, LIMITS.model_copy(update={"networks": ("other",)}), 48)
 
 
+def test_a_control_is_no_network_to_explain():
+    rows = rows_of(shallow(), row("deep"), CONTROL)
+    limits = LIMITS.model_copy(update={"networks": ("control",)})
+    with pytest.raises(FathomError, match="'control', which trains on shuffled labels"):
+        suspects(rows, limits, 48)
+
+
 STEPS = (Step("0 of 6 networks of deep left the plateau", 3), Step("cured by deep+he", 9))
 NEXT = NextRow("deep-batchnorm", {"batchnorm": {"norm": "batch"}})
 SHARES = {"shallow": Tally(3, 3), "deep": Tally(0, 6)}

@@ -84,6 +84,13 @@ def test_many_flipped_labels_are_found_where_classes_are_apart(share):
     assert wrong[listed].mean() > 0.9
 
 
+def test_scores_that_are_certain_are_scored():
+    scores, positive = scores_of(500, 3.0)
+    certain = np.where(positive, 40.0, -40.0)
+    assert [len(one.rows) for one in label_errors(certain, positive, NAMES)] == [0, 0]
+    assert len(label_errors(40 * scores, positive, NAMES)) == 2
+
+
 def test_scores_come_from_other_groups():
     """A feature that tells the group, not the class, is of no use across groups."""
     rng = np.random.default_rng(0)

@@ -24,6 +24,7 @@ from fathom.diagnosis.ladder import Wanted, climb, cures_in_budget
 from fathom.diagnosis.looks import MOST_CURES, freed
 from fathom.diagnosis.verdict import NO_EFFECT, judge
 
+SHUFFLED = {"training_labels": "shuffled"}
 WEAK = {"spread": 0.001}  # the first step drowns the signal: two causes are suspected
 
 
@@ -284,6 +285,26 @@ def test_the_control_of_a_row_that_is_there_is_not_trained_twice():
     control = trainer.evidence("mine", plan, 6)
     climb(case_of(trainer, rungs=[control]), LIMITS, trainer)
     assert not [name for asked in trainer.asked for name in asked if "shuffled" in name]
+
+
+def test_a_control_that_is_there_does_not_keep_a_cure_from_its_own():
+    """Nothing validates yet: by the network's control alone there would be nothing to learn."""
+    trainer = Drawn({"shuffled": 0, "he-init": 1}, **WEAK, validation=0.5)
+    control = trainer.evidence("shuffled", row("c", DEEP, SHUFFLED).plan, 3)
+    found = climb(case_of(trainer, rungs=[control]), LIMITS, trainer)
+    assert trainer.asked[-1] == {"deep-he-init-shuffled-labels": 6}
+    assert judge(found.case, LIMITS).main == "no signal reaches the output at initialisation"
+
+
+def test_of_two_controls_of_one_plan_the_order_of_rows_chooses_none():
+    def grown(*names):
+        trainer = Drawn({}, **WEAK)
+        plan = row("c", DEEP, SHUFFLED).plan
+        rungs = [trainer.evidence(name, plan, 3) for name in names]
+        climb(case_of(trainer, rungs=rungs), LIMITS, trainer)
+        return [asked for asked in trainer.asked if set(asked) & set(names)]
+
+    assert grown("one", "other") == grown("other", "one") == [{"other": 6}]
 
 
 @pytest.mark.parametrize("rate", [0.17, 0.5])

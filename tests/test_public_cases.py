@@ -48,6 +48,12 @@ def test_recall_is_of_what_reproduces_and_precision_of_what_is_named():
     assert (found["recall"], found["precision"]) == (0.2, 0.25)
 
 
+def test_a_warning_that_is_right_is_named():
+    rows = [row("right", "no depth effect"), row("right", "input scale"), row("wrong", NOTHING)]
+    found = public_cases.scores(rows)
+    assert (found["named"], found["precision"]) == (3, 0.667)
+
+
 def test_the_first_run_stays(tmp_path):
     file = tmp_path / "results.json"
     first = public_cases.with_first(file, {"commit": "a"})

@@ -544,14 +544,14 @@ def test_the_base_alone_chooses_the_outcome():
     assert verdict(staying(row("deep", **STUCK), 5), better).together == ()
 
 
-def unbalanced(leave, one_class):
-    """Return a network on 94 % negative nuclei: so many leave, so many of those answer one class.
+def unbalanced(leave, one_class, majority=0.94, constant=0.227):
+    """Return a network of which so many leave, and so many of those answer one class.
 
-    The best constant answer has a loss of .227.
+    `constant` is the loss of the best constant answer where so many are negative.
     """
-    base = row("deep", majority=0.94, train_accuracy=0.5, validation=0.5)
+    base = row("deep", majority=majority, train_accuracy=0.5, validation=0.5)
     cells = [
-        replace(c, losses=(0.2 if i < leave else 0.23,) * 10, one_class=i < one_class)
+        replace(c, losses=((0.9 if i < leave else 1) * constant,) * 10, one_class=i < one_class)
         for i, c in enumerate(base.cells)
     ]
     return replace(base, cells=tuple(cells))
@@ -568,6 +568,12 @@ def test_networks_that_left_and_answer_one_class_lack_something_else(one_class, 
 
 def test_networks_that_stay_and_answer_one_class_are_asked_to_leave():
     assert verdict(unbalanced(2, 6)).outcome == "leaving the plateau"
+
+
+def test_of_balanced_classes_one_answer_is_no_reason_to_ask_for_accuracy():
+    """Weights are kept where validation is best: a network may answer one class there by chance."""
+    found = verdict(unbalanced(5, 5, majority=0.5, constant=0.693))
+    assert (found.outcome, found.left.left) == ("leaving the plateau", 5)
 
 
 def test_a_step_that_drowns_the_signal_is_a_finding_of_two_causes():
@@ -654,6 +660,12 @@ def test_an_open_arm_asks_for_more_and_is_undecided_at_twelve():
     assert state(1, 12, 12) == "cure"
 
 
+def test_an_arm_with_more_networks_than_the_base_is_open_while_the_base_can_grow():
+    he = bistable("he", 12, 12, {"initialisation": "he"})
+    case = Case(bistable("deep", 1, 6), (shallow(),), (he,), 48, cures_allowed=7)
+    assert [rung.state for rung in judge(case, LIMITS).rungs] == ["open"]
+
+
 def test_cures_that_worked_are_named_together_with_the_difference_that_is_not_excluded():
     base = bistable("deep", 1, 12)
     he = bistable("he", 12, 12, {"initialisation": "he"})
@@ -724,6 +736,9 @@ def test_what_the_ladder_tries_is_the_cure_that_it_is_for():
     assert trials("a lower learning rate", plan, 48)["rate-tenth-long"].recipe.epochs == 120
     assert (trials("a norm", plan, 48), trials("less dropout", plan, 48)) == ({}, {})
     assert list(trials("another initialisation", plan, 48)) == ["lsuv"]
+    # A leaky unit passes all it gets: ReLU in its place can die.
+    leaky = row("base", DEEP, {"activation": "leaky"}).plan
+    assert trials("another activation", leaky, 48) == {}
 
 
 def test_a_cure_called_as_an_intervention_of_params_is_that_intervention():

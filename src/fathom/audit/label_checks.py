@@ -5,8 +5,8 @@ confidently of class j if its out-of-sample probability of j is at least the mea
 labelled j have. Where the classes overlap, correct labels are counted, too: a nucleus on the wrong
 side need not be labelled wrongly. How many those are is told by the half of each class that lies
 away from the other one, as that of a normal distribution (the binormal model of ROC analysis,
-Hanley 1988): wrong labels lie in the half towards it, and would widen a class by as much as they
-are. Only more than those is a finding.
+Hanley 1988): wrong labels lie in the half towards it, and widen the other one little. Only more
+than those is a finding.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from fathom.ground.arrays import Bools, Floats
 
 _FOLDS = 5
 _PENALTY = {"C": 1.0}
-_FEWEST = 20  # nuclei a class; fewer have no spread to speak of
+_FEWEST = 100  # nuclei a class; of fewer the spread is so uncertain that sound labels are blamed
 _SLACK = 1.5  # the tails may be so much heavier than normal ones
 
 
@@ -105,7 +105,7 @@ def label_errors(scores: Floats, positive: Bools, names: tuple[str, str]) -> lis
 
 def _mean_confidence(log_odds: Floats) -> float:
     """Return a class' mean probability as log-odds, 0 where it is below one half."""
-    mean = float(expit(log_odds).mean())
+    mean = min(float(expit(log_odds).mean()), 1 - 1e-12)  # all may be certain
     return max(float(np.log(mean / (1 - mean))), 0.0)
 
 

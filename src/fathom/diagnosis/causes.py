@@ -6,8 +6,8 @@ without another training (`finding`) and the kinds of intervention that must the
 from top to bottom.
 
 Thresholds stand in params.yaml (`diagnosis`). They were set on simulated networks
-(benchmarks/planted_causes.py; `vanishing_gradient`: benchmarks/public_cases.py), never on the
-default data.
+(benchmarks/planted_causes.py; `vanishing_gradient`: benchmarks/public_cases.py). None was fitted to
+the default data; `large_step` was written down with it in view.
 """
 
 from dataclasses import dataclass

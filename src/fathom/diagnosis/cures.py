@@ -32,9 +32,12 @@ def is_control(plan: Plan) -> bool:
     return plan.recipe.training_labels == "shuffled"
 
 
-def is_smaller_task(base: Plan, plan: Plan) -> bool:
-    """Whether a plan trains on fewer nuclei than `base`: its training figures say another thing."""
-    return plan.recipe.training_nuclei != base.recipe.training_nuclei
+def is_comparable(base: Plan, plan: Plan) -> bool:
+    """Whether a plan can be a cure: it trains on true labels, and on as many nuclei as `base`.
+
+    On fewer nuclei, training figures say another thing.
+    """
+    return not is_control(plan) and plan.recipe.training_nuclei == base.recipe.training_nuclei
 
 
 def is_cure(kind: str, base: Plan, other: Plan, crop_px: int) -> bool:
@@ -68,6 +71,11 @@ class Cure:
     keys: frozenset[str]
     helps: Callable[[Plan, Plan, int], bool]
     tries: Mapping[str, Intervention] = field(default_factory=dict)  # by name
+
+
+def _keeps_units_alive(base: Plan, other: Plan, _crop_px: int) -> bool:
+    """Whether units pass what they get, and no leaky one is made a unit that can die."""
+    return other.recipe.activation in {"relu", "leaky"} and base.recipe.activation != "leaky"
 
 
 def _any(_base: Plan, _other: Plan, _crop_px: int) -> bool:
@@ -146,7 +154,7 @@ CURES = {
             "rate-hundredfold": {"learning_rate_times": 100},
         },
     ),
-    "more epochs": _higher("epochs", {"long": {"epochs_times": 3}}),
+    "more epochs": _higher("epochs", {"long": {"epochs_times": MOST_EPOCHS_TIMES}}),
     "less dropout": _lower("dropout", {"no-dropout": {"dropout": 0.0}}),
     "less weight decay": _lower("weight_decay", {"no-weight-decay": {"weight_decay": 0.0}}),
     "another input scale": Cure(
@@ -161,7 +169,7 @@ CURES = {
     "less pooling": Cure(frozenset({"line"}), _without_pooling, {"unpooled": {"unpooled": True}}),
     "another activation": Cure(
         frozenset({"activation"}),
-        lambda _, other, __: other.recipe.activation in {"relu", "leaky"},
+        _keeps_units_alive,
         {"relu-units": {"activation": "relu"}, "leaky-units": {"activation": "leaky"}},
     ),
     "warm-up": _higher("warmup_epochs", {"warm-up": {"warmup_epochs": 5}}),

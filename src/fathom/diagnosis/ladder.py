@@ -19,9 +19,9 @@ from fathom.diagnosis.cures import (
     CURES,
     GENERAL,
     changes,
+    is_comparable,
     is_control,
     is_cure,
-    is_smaller_task,
     trials,
 )
 from fathom.diagnosis.evidence import Evidence
@@ -86,8 +86,9 @@ class Climbed:
 def cures_in_budget(budget: int, outcome: Outcome) -> int:
     """Return how many cures a budget allows.
 
-    Where leaving the plateau is asked, one of them, the base and the control can reach the second
-    look, and all others can be screened. Else each of them, the base and the control have six.
+    Where leaving the plateau is asked, one of them and the base can reach the second look, all
+    others can be screened, and there are networks for the control. Else each of them, the base
+    and the control have six.
     """
     if outcome == "loss and accuracy":
         return max(1, budget // FIRST - 2)
@@ -131,7 +132,7 @@ class _Ladder:
 
     @property
     def outcome(self) -> Outcome:
-        return outcome_of(self.base)
+        return outcome_of(self.base, self.limits)
 
     @property
     def cures_allowed(self) -> int:
@@ -144,9 +145,11 @@ class _Ladder:
         if not self._trained({name: FIRST}):
             self._say(f"the budget of {self.limits.budget} networks is spent before {name} has six")
             return self._ended(())
-        self._say(f"{self.base.tally} networks of {name} left the plateau: {_asked(self.base)}")
-        trials = self._trials() if needs_cure(self.base, self.limits) else ()
-        if not trials:
+        self._say(f"{self.base.tally} networks of {name} left the plateau: {_ASKED[self.outcome]}")
+        trials: tuple[Trial, ...] = ()
+        if needs_cure(self.base, self.limits):
+            trials = self._trials()
+        else:
             self._say("all left and fit the training nuclei: no cure is tried")
         allowed, waiting = self._allowed(trials)
         self.called_for = self._called_for(allowed)
@@ -174,7 +177,7 @@ class _Ladder:
         return trials[:room], trials[room:]
 
     def _called_for(self, allowed: tuple[Trial, ...]) -> frozenset[str]:
-        """Return the trials that are the first to repair what is suspected."""
+        """Return the trials of the first turn that repair what is suspected, rows of it too."""
         kinds = {kind for one in self._suspects() for kind in one.cures}
         return frozenset(one.name for one in allowed if not one.turn and one.kind in kinds)
 
@@ -190,7 +193,7 @@ class _Ladder:
 
     def _own_rows(self) -> Iterator[Trial]:
         for row in sorted(self.given.ladder, key=lambda row: row.name):
-            if not is_control(row.plan) and not is_smaller_task(self.base.plan, row.plan):
+            if is_comparable(self.base.plan, row.plan):
                 kind = _kind(self.base.plan, row.plan, self.given.crop_px)
                 yield Trial(row.name, "", kind, row.plan, 0)
 
@@ -283,13 +286,16 @@ class _Ladder:
         Leaving the plateau is not learning. The control has as many networks as were trained to
         the end, or as whole folds as are left in the budget.
         """
-        causes = judge(self.case, self.limits).causes
+        # A control that is there already may call it "nothing to learn", which this one can refute.
+        uncontrolled = tuple(row for row in self.case.ladder if not is_control(row.plan))
+        causes = judge(replace(self.case, ladder=uncontrolled), self.limits).causes
         named = [one.repaired_by.name for one in causes if one.repaired_by]
         best = self.rows[named[0]] if named else self.base
         recipe = best.plan.recipe.model_copy(update={"training_labels": "shuffled"})
         plan = Plan(best.plan.line, recipe)
-        same = [name for name, row in self.rows.items() if _same(row.plan, plan)]
-        name = same[0] if same else self._free(f"{best.name}-{CONTROL}")
+        same = {name: row for name, row in self.rows.items() if not changes(row.plan, plan)}
+        most = max(same, key=lambda name: (len(same[name].cells), name), default=None)
+        name = most or self._free(f"{best.name}-{CONTROL}")
         self.plans[name] = plan
         folds = len({cell.fold for cell in best.finished})
         have = len(self.rows[name].cells) if name in self.rows else 0
@@ -320,10 +326,10 @@ class _Ladder:
         return Wanted(self.plans[name], networks, networks if whole else FIRST)
 
 
-def _asked(base: Evidence) -> str:
-    if outcome_of(base) == "loss and accuracy":
-        return "a cure lowers the loss or raises the accuracy"
-    return "a cure makes more of them leave"
+_ASKED: Mapping[Outcome, str] = {
+    "loss and accuracy": "a cure lowers the loss or raises the accuracy",
+    "leaving the plateau": "a cure makes more of them leave",
+}
 
 
 def _kind(base: Plan, plan: Plan, crop_px: int) -> str:
@@ -333,7 +339,3 @@ def _kind(base: Plan, plan: Plan, crop_px: int) -> str:
 
 def _without_seeds(plan: Plan) -> Plan:
     return Plan(plan.line, plan.recipe.model_copy(update={"seeds": (0,)}))
-
-
-def _same(one: Plan, other: Plan) -> bool:
-    return not changes(one, other)

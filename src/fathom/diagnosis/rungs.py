@@ -14,11 +14,10 @@ import numpy as np
 from scipy import stats
 
 from fathom.diagnosis.case import Case, Diagnosis
-from fathom.diagnosis.cures import changes, is_control, is_smaller_task
+from fathom.diagnosis.cures import changes, is_comparable, is_control
 from fathom.diagnosis.effects import Effect, Prior, effect, moderated
 from fathom.diagnosis.evidence import Evidence
 from fathom.diagnosis.looks import (
-    LAST,
     Part,
     Tally,
     earlier_p_value,
@@ -55,18 +54,20 @@ class Rung:
         return self.state == "cure"
 
 
-def _is_comparable(case: Case, row: Evidence) -> bool:
-    return not is_control(row.plan) and not is_smaller_task(case.base.plan, row.plan)
+def _comparable(case: Case) -> list[Evidence]:
+    return [row for row in case.ladder if is_comparable(case.base.plan, row.plan)]
 
 
-def outcome_of(base: Evidence) -> Outcome:
+def outcome_of(base: Evidence, limits: Diagnosis) -> Outcome:
     """Return what a cure of this network has to change.
 
     Where classes are out of balance, a loss falls below that of a constant answer while every
     nucleus is still called the larger class. Where that is most networks, leaving is not what they
     lack.
     """
-    beyond = all(base.left) or 2 * base.left_with_one_answer > len(base.finished)
+    unbalanced = base.median("majority") > limits.majority
+    one_answer = unbalanced and 2 * base.left_with_one_answer > len(base.finished)
+    beyond = all(base.left) or one_answer
     return "loss and accuracy" if beyond else "leaving the plateau"
 
 
@@ -81,7 +82,7 @@ class _Compared:
 
     @property
     def comparable(self) -> bool:
-        return _is_comparable(self.case, self.row)
+        return is_comparable(self.case.base.plan, self.row.plan)
 
     def effect(self, measure: str) -> Effect:
         confidence, prior = self.limits.confidence, self.priors[measure]
@@ -130,7 +131,7 @@ def _one_sided(found: Effect, sign: int) -> float:
 def judged_rungs(case: Case, limits: Diagnosis) -> tuple[Rung, ...]:
     """Return the rungs of a case with their states; which outcome decides was fixed by the base."""
     # Controls and smaller tasks vary for reasons of their own: what they add is no prior.
-    rows = (*case.shallower, *(row for row in case.ladder if _is_comparable(case, row)))
+    rows = (*case.shallower, *_comparable(case))
     priors = {measure: moderated(case.base, rows, measure) for measure in MEASURES}
     compared = [_Compared(case, row, priors, limits) for row in case.ladder]
     names = {one.row.name for one in compared if one.comparable}
@@ -139,7 +140,7 @@ def judged_rungs(case: Case, limits: Diagnosis) -> tuple[Rung, ...]:
     arms = {one.row.name: one.row.left for one in compared if one.comparable}
     shown = freed(case.base.left, arms, cures, case.called_for)
     part = part_of_level(cures, case.called_for, shown)
-    leaving = outcome_of(case.base) == "leaving the plateau"
+    leaving = outcome_of(case.base, limits) == "leaving the plateau"
     rungs = []
     for one, p_value in zip(compared, adjusted, strict=True):
         row = one.row
@@ -170,16 +171,13 @@ def _paired(compared: list[_Compared], cures: int) -> list[float]:
 def _state(base: Evidence, row: Evidence, shown: dict[str, int], part: Part) -> State:
     if row.name in shown:
         return "cure"
-    if len(row.left) >= LAST:
-        return "undecided"
-    if next_look(base.left, row.left, part(row.name)):
-        return "open"
-    return "undecided"
+    compared = row.left[: len(base.left)]  # an arm that is ahead waits for the network
+    return "open" if next_look(base.left, compared, part(row.name)) else "undecided"
 
 
 def _recovers(case: Case, gain: Effect, measure: str, limits: Diagnosis) -> bool:
     """Whether a gain is worth having, and goes far enough towards the best row there is."""
-    rows = [row for row in (*case.shallower, *case.ladder) if _is_comparable(case, row)]
+    rows = (*case.shallower, *_comparable(case))
     best = max((row.median(measure) for row in rows), default=0.0)
     missing = best - case.base.median(measure)
     return gain.estimate >= max(limits.least_gain, limits.least_recovery * missing)

@@ -112,7 +112,7 @@ def judge(case: Case, limits: Diagnosis) -> Verdict:
         best.name if best else None,
         depth,
         smallest_visible(depth, limits.confidence) if depth else None,
-        outcome_of(case.base),
+        outcome_of(case.base, limits),
         case.base.tally,
         case.base.tally.interval(limits.confidence),
         case.cures_allowed,
@@ -162,7 +162,7 @@ def _faults(case: Case) -> list[Established]:
 def _nothing_to_learn(case: Case, limits: Diagnosis) -> list[Established]:
     """Say "nothing to learn" where no row beats the control on validation nuclei.
 
-    Asked only when every cure that a finding calls for was tried: networks that cannot be trained
+    Asked only when of each suspect every kind of cure was tried: networks that cannot be trained
     beat nothing either. Nor is it said where more networks leave the plateau with the true labels
     than with shuffled ones: then the labels mean something.
     """
