@@ -83,44 +83,52 @@ class Verdict:
 def judge(case: Case, limits: Diagnosis) -> Verdict:
     """Return the verdict on `case.base`."""
     rungs = judged_rungs(case, limits)
-    best = best_shallower(case)
     depth = depth_effect(case, limits)
+    causes, suspected = _explained(case, rungs, depth, limits)
+    best, control = best_shallower(case), _control(case)
+    return Verdict(
+        network=case.base.name,
+        causes=(*_faults(case), *causes),
+        suspected=suspected,
+        rungs=rungs,
+        compared_with=best.name if best else None,
+        depth=depth,
+        smallest_visible=smallest_visible(depth, limits.confidence) if depth else None,
+        outcome=outcome_of(case.base, limits),
+        left=case.base.tally,
+        left_interval=case.base.tally.interval(limits.confidence),
+        cures_allowed=case.cures_allowed,
+        together=tuple(rung.name for rung in rungs if rung.repairs),
+        not_excluded=_not_excluded(rungs, limits),
+        control=control.name if control else None,
+        data_warnings=case.faults.warnings,
+    )
+
+
+def _explained(
+    case: Case, rungs: tuple[Rung, ...], depth: Effect | None, limits: Diagnosis
+) -> tuple[tuple[Established, ...], tuple[Suspected, ...]]:
+    """Return the causes that hold, or the one that stands for none, and what is suspected."""
     causes: tuple[Established, ...] = ()
     suspected: tuple[Suspected, ...] = ()
     in_trouble = _is_in_trouble(case, depth, limits)
     if in_trouble:
         causes, suspected = _causes(case, rungs, limits)
-    if not any(one.untried for one in suspected):
+    is_untried = any(one.untried for one in suspected)
+    if not is_untried:
         causes = tuple(_nothing_to_learn(case, limits)) or causes
-    if not causes:
-        open_question = (
-            is_worse(depth, limits)
-            or any(one.untried for one in suspected)
-            or any(rung.repairs for rung in rungs)
-            or _is_at_chance(case, limits)
-            or (in_trouble and _control(case) is None)
-        )
-        causes = (
-            _unexplained(case, rungs, limits) if open_question else _no_trouble(depth, limits),
-        )
-    control = _control(case)
-    return Verdict(
-        case.base.name,
-        (*_faults(case), *causes),
-        suspected,
-        rungs,
-        best.name if best else None,
-        depth,
-        smallest_visible(depth, limits.confidence) if depth else None,
-        outcome_of(case.base, limits),
-        case.base.tally,
-        case.base.tally.interval(limits.confidence),
-        case.cures_allowed,
-        tuple(rung.name for rung in rungs if rung.repairs),
-        _not_excluded(rungs, limits),
-        control.name if control else None,
-        data_warnings=case.faults.warnings,
+    if causes:
+        return causes, suspected
+    is_open = (
+        is_worse(depth, limits)
+        or is_untried
+        or any(rung.repairs for rung in rungs)
+        or _is_at_chance(case, limits)
+        or (in_trouble and _control(case) is None)
     )
+    return (
+        _unexplained(case, rungs, limits) if is_open else _no_trouble(depth, limits),
+    ), suspected
 
 
 def needs_cure(base: Evidence, limits: Diagnosis) -> bool:
