@@ -27,6 +27,12 @@ def flipped(positive, share, seed=1):
     return positive ^ wrong, wrong
 
 
+def findings_of(scores, positive):
+    names = pd.Series(np.arange(len(scores)).astype(str))
+    errors = label_errors(scores, positive, NAMES)
+    return list(audit_labels(names, errors, scores, audit_params()))
+
+
 def test_confidently_other_is_the_off_diagonal_of_the_confident_joint():
     """By hand, Northcutt et al. 2021, eq. 1: means are .8 (positive) and .7 (negative)."""
     p = np.array([0.95, 0.9, 0.55, 0.1, 0.15, 0.85])
@@ -41,18 +47,14 @@ def test_confidently_other_is_the_off_diagonal_of_the_confident_joint():
 @pytest.mark.parametrize("seed", range(3))
 def test_overlapping_classes_with_true_labels_are_no_finding(separation, seed):
     scores, positive = scores_of(500, separation, seed)
-    errors = label_errors(scores, positive, NAMES)
-    names = pd.Series(np.arange(1000).astype(str))
-    assert list(audit_labels(names, errors, scores, audit_params())) == []
+    assert findings_of(scores, positive) == []
 
 
 @pytest.mark.parametrize("separation", [4.0, 6.0])
 def test_flipped_labels_are_found_and_listed_first(separation):
     scores, truth = scores_of(500, separation)
     positive, wrong = flipped(truth, 0.05)
-    errors = label_errors(scores, positive, NAMES)
-    names = pd.Series(np.arange(1000).astype(str))
-    found = list(audit_labels(names, errors, scores, audit_params()))
+    found = findings_of(scores, positive)
     assert {one.where for one in found} == set(NAMES)
     listed = [int(name) for one in found for name in one.rows]
     assert wrong[listed].mean() > 0.6
@@ -66,9 +68,7 @@ def test_flipped_labels_are_found_and_listed_first(separation):
 def test_flipped_labels_are_found_where_classes_overlap(seed):
     scores, truth = scores_of(500, 3.0, seed)
     positive, _ = flipped(truth, 0.05, seed + 50)
-    errors = label_errors(scores, positive, NAMES)
-    names = pd.Series(np.arange(1000).astype(str))
-    assert list(audit_labels(names, errors, scores, audit_params()))
+    assert findings_of(scores, positive)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.3])
@@ -76,9 +76,7 @@ def test_many_flipped_labels_are_found_where_classes_are_apart(share):
     """So many make a class wide that is measured on both sides of its median."""
     scores, truth = scores_of(500, 4.0)
     positive, wrong = flipped(truth, share)
-    errors = label_errors(scores, positive, NAMES)
-    names = pd.Series(np.arange(1000).astype(str))
-    found = list(audit_labels(names, errors, scores, audit_params()))
+    found = findings_of(scores, positive)
     assert {one.where for one in found} == set(NAMES)
     listed = [int(name) for one in found for name in one.rows]
     assert wrong[listed].mean() > 0.9
