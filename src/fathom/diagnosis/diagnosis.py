@@ -113,12 +113,11 @@ def suspects(rows: Mapping[str, TrainedRow], limits: Diagnosis, crop_px: int) ->
         raise FathomError(
             f"params.yaml: 'diagnosis.networks' names {unknown[0]!r}; there is: {', '.join(rows)}"
         )
-    for name in named:
-        if is_control(rows[name].evidence.plan):
-            raise FathomError(
-                f"params.yaml: 'diagnosis.networks' names {name!r}, which trains on shuffled "
-                "labels: nothing can cure it. Name the row that it is the control of"
-            )
+    if controls := [name for name in named if is_control(rows[name].plan)]:
+        raise FathomError(
+            f"params.yaml: 'diagnosis.networks' names {controls[0]!r}, which trains on shuffled "
+            "labels: nothing can cure it. Name the row that it is the control of"
+        )
     cases = [case_of(name, rows, crop_px) for name in rows]
     return [
         case

@@ -98,8 +98,8 @@ def read_climbed(
             found[name] = known[name]
     base = found.pop(content["network"])
     allowed, called_for = content["cures_allowed"], frozenset(content["called_for"])
-    case = replace(given, base=base, ladder=tuple(found.values()))
-    case = replace(case, cures_allowed=allowed, called_for=called_for)
+    ladder = tuple(found.values())
+    case = replace(given, base=base, ladder=ladder, cures_allowed=allowed, called_for=called_for)
     said = content["told"]
     steps = tuple(Step(**step) for step in said["steps"])
     rows = tuple(NextRow(**row) for row in said["next_rows"])

@@ -2,8 +2,8 @@
 
 The outcome is chosen by the network alone, before any cure is looked at. Where some of its networks
 never left the plateau, a cure is what makes more of them leave (`fathom.diagnosis.looks`). Where
-all left, or most left and answer one class, it is the paired effect on training loss and accuracy,
-after Holm's correction over all cures that were allowed.
+all left, or classes are out of balance and most left and answer one, it is the paired effect on
+training loss and accuracy, after Holm's correction over all cures that were allowed.
 """
 
 from dataclasses import dataclass
@@ -67,8 +67,7 @@ def outcome_of(base: Evidence, limits: Diagnosis) -> Outcome:
     """
     unbalanced = base.median("majority") > limits.majority
     one_answer = unbalanced and 2 * base.left_with_one_answer > len(base.finished)
-    beyond = all(base.left) or one_answer
-    return "loss and accuracy" if beyond else "leaving the plateau"
+    return "loss and accuracy" if all(base.left) or one_answer else "leaving the plateau"
 
 
 @dataclass(frozen=True)

@@ -126,9 +126,8 @@ def _explained(
         or _is_at_chance(case, limits)
         or (in_trouble and _control(case) is None)
     )
-    return (
-        _unexplained(case, rungs, limits) if is_open else _no_trouble(depth, limits),
-    ), suspected
+    none = _unexplained(case, rungs, limits) if is_open else _no_trouble(depth, limits)
+    return (none,), suspected
 
 
 def needs_cure(base: Evidence, limits: Diagnosis) -> bool:
