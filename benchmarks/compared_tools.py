@@ -11,7 +11,9 @@ where no tool looks for it, and crops are not turned. It is *named* if any issue
 an accepted cause. The rules read the six networks of fathom's own first look.
 
 What `--out` holds already is not asked again. Counted are the cases that count for fathom. Chance
-names a cause, or none, as often as it is planted in the same table.
+names a cause, or none, as often as it is planted in the same table. *By others' answers* is what a
+tool would be expected to name if each faulty case got its answer to another one: as many as that
+are named by an answer that does not look.
 """
 
 import fathom.ground.stage  # noqa: F401  first: it chooses the instruction sets  # isort: skip
@@ -27,7 +29,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from diagnosed_cases import Case, six_networks
-from other_tools import causes, installed, judge, verdicts
+from other_tools import CAUSES, causes, installed, judge, verdicts
 from planted_cases import CASES
 from planted_causes import COUNTED, that_can_be_run, with_other_rows
 from public_cases import RESULTS, read_cases
@@ -47,6 +49,7 @@ from fathom.training.optimisers import scheduled
 from fathom.training.store import Store
 
 FATHOM, RULES, CHANCE = "fathom", "ten rules of thumb", "chance"
+FIRST_RUN = "fathom, first run"  # of the strangers' cases: its rules knew none of them
 KEYS = ["benchmark", "seed", "case", "tool"]
 # fathom's names of causes, as the table of `other_tools` writes them.
 TOKENS = {
@@ -162,7 +165,12 @@ def of_fathom(benchmark: str, rows: pd.DataFrame) -> pd.DataFrame:
         covers.append(0 if silent else str(row["verdict"]).count(" + ") + 1)
     counts = rows["result"].isin(COUNTED)
     return rows[["seed", "case", "accepted"]].assign(
-        benchmark=benchmark, tool=FATHOM, judged=judged, covers=covers, counts=counts, said=""
+        benchmark=benchmark,
+        tool=FATHOM,
+        judged=judged,
+        covers=covers,
+        counts=counts,
+        said=rows["verdict"].str.partition(" + ")[0],
     )
 
 
@@ -177,7 +185,32 @@ def scored(rows: pd.DataFrame) -> dict[str, str]:
         "precision": f"{named / spoke:.2f}" if spoke else "-",
         "alarms": f"{alarms} of {int(healthy.sum())}" if healthy.any() else "-",
         "causes a case": f"{faulty['covers'].mean():.1f}" if len(faulty) else "-",
+        "by others' answers": f"{by_others_answers(faulty):.1f}" if len(faulty) > 1 else "-",
     }
+
+
+def by_others_answers(rows: pd.DataFrame) -> float:
+    """Return the number of cases expected to be named if each got the answer to another one.
+
+    `rows` are the faulty cases of one tool; each other answer is as likely.
+    """
+    answers = [_answer(tool, said) for tool, said in zip(rows["tool"], rows["said"], strict=True)]
+    accepted = [{token(one) for one in text.split(" | ")} for text in rows["accepted"]]
+    named = sum(
+        bool(answer & right)
+        for i, answer in enumerate(answers)
+        for j, right in enumerate(accepted)
+        if i != j
+    )
+    return named / (len(rows) - 1)
+
+
+def _answer(tool: str, said: str) -> set[str]:
+    """Return the causes any of which counts as named: of fathom and of the rules the first."""
+    if tool in CAUSES:
+        return causes(tool, said.split("; "))
+    known = said.partition(":")[0] in TOKENS
+    return {token(said)} if known else set()
 
 
 def by_chance(accepted: list[str]) -> dict[str, str]:
@@ -191,6 +224,7 @@ def by_chance(accepted: list[str]) -> dict[str, str]:
         "precision": f"{named / len(faulty):.2f}",  # a cause is named as often as one is planted
         "alarms": f"{healthy * len(faulty) / n:.1f} of {healthy}" if healthy else "-",
         "causes a case": f"{len(faulty) / n:.1f}",
+        "by others' answers": "-",
     }
 
 
@@ -200,8 +234,8 @@ def _overlap(one: str, other: str) -> bool:
 
 def table(rows: pd.DataFrame) -> str:
     """Return the table of all tools and both benchmarks, Markdown; `rows` are counted ones."""
-    columns = ["named", "precision", "alarms", "causes a case"]
-    lines = ["| benchmark | who | " + " | ".join(columns) + " |", "| --- " * 6 + "|"]
+    columns = ["named", "by others' answers", "precision", "alarms", "causes a case"]
+    lines = ["| benchmark | who | " + " | ".join(columns) + " |", "| --- " * 7 + "|"]
     for benchmark, here in rows.groupby("benchmark", sort=False):
         found = {str(tool): scored(own) for tool, own in here.groupby("tool", sort=False)}
         accepted = here.loc[here["tool"] == FATHOM, "accepted"].tolist()
@@ -218,8 +252,10 @@ def fathoms_rows(planted: Path, public: Path, seed: int) -> pd.DataFrame:
         rows = pd.read_csv(planted, keep_default_na=False)
         tables.append(of_fathom("planted", rows[rows["seed"] == seed]))
     if public.is_file():
-        last = json.loads(public.read_text(encoding="utf-8"))["last"]["rows"]
-        tables.append(of_fathom("public", pd.DataFrame(last).assign(seed=0)))
+        runs = json.loads(public.read_text(encoding="utf-8"))
+        for run, tool in (("first", FIRST_RUN), ("last", FATHOM)):
+            rows = pd.DataFrame(runs[run]["rows"]).assign(seed=0)
+            tables.append(of_fathom("public", rows).assign(tool=tool))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -252,7 +288,8 @@ def main() -> None:
     if fathom.empty:
         sys.exit("the table needs fathom's own rows: run planted_causes.py and public_cases.py")
     others = pd.read_csv(arguments.out, keep_default_na=False, dtype={"case": str})
-    known = fathom[["benchmark", "seed", "case", "accepted", "counts"]]
+    last = fathom["tool"] == FATHOM
+    known = fathom.loc[last, ["benchmark", "seed", "case", "accepted", "counts"]]
     every = pd.concat([fathom, others.merge(known, on=["benchmark", "seed", "case"])])
     print(table(every[every["counts"]]))
 

@@ -229,7 +229,7 @@ def judge(
     "alarm": the network is healthy and there is more than advice; "nothing": nothing is said, or
     the tool failed.
     """
-    said = [text for text in said if not text.startswith("failed: ")]
+    said = _without_failures(said)
     if not accepted:
         return "nothing" if all(text.startswith("info: ") for text in said) else "alarm"
     if causes(tool, said) & set(accepted):
@@ -239,7 +239,12 @@ def judge(
 
 def causes(tool: str, said: Sequence[str]) -> set[str]:
     """Return every cause that the issues cover: who names them all has named none."""
-    return {cause for text in said for cause in CAUSES[tool].get(_issue(tool, text), set())}
+    issues = [_issue(tool, text) for text in _without_failures(said)]
+    return {cause for issue in issues for cause in CAUSES[tool].get(issue, set())}
+
+
+def _without_failures(said: Sequence[str]) -> list[str]:
+    return [text for text in said if not text.startswith("failed: ")]
 
 
 def _texts(tool: str, training: Training, seed: int) -> list[str]:

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from compared_tools import (
+    FIRST_RUN,
     FATHOM,
     TOKENS,
     asked,
     by_chance,
+    by_others_answers,
     of_fathom,
     scored,
     table,
@@ -16,6 +18,7 @@ from compared_tools import (
 )
 from diagnosed_cases import BUDGET, FOLDS, Case, Setting, diagnosed
 from other_tools import CAUSES as COVERED
+from other_tools import causes as covered
 from other_tools import judge
 from planted_cases import CASES
 from public_cases import read_cases
@@ -159,8 +162,30 @@ def test_the_table_has_all_on_the_cases_that_count():
         "precision": "1.00",
         "alarms": "0 of 1",
         "causes a case": "1.0",
+        "by others' answers": "0.0",
     }
-    assert f"| planted | {FATHOM} | 1 of 2 | 1.00 | 0 of 1 | 1.0 |" in table(counted)
+    assert f"| planted | {FATHOM} | 1 of 2 | 0.0 | 1.00 | 0 of 1 | 1.0 |" in table(counted)
+
+
+def test_a_tool_that_always_says_the_same_names_as_much_by_others_answers():
+    said = "warning: Dead units × 3; info: Catapult phase detected × 1"
+    accepted = ["initial bias", "learning rate too high | input scale", "overfitting"]
+    rows = pd.DataFrame({"tool": "torchmortem", "said": said, "accepted": accepted})
+    assert by_others_answers(rows) == 2.0
+
+
+@pytest.mark.parametrize("tool", [FATHOM, FIRST_RUN, "ten rules of thumb"])
+def test_of_the_answer_to_another_case_the_first_cause_counts(tool):
+    said = ["input scale", "unexplained", "data fault: refused", "input scale"]
+    accepted = ["overfitting", "input scale", "nothing to learn", "data fault"]
+    rows = pd.DataFrame({"tool": tool, "said": said, "accepted": accepted})
+    # Two answers of the three others name the second case, one names the fourth.
+    assert by_others_answers(rows) == pytest.approx(2 / 3 + 1 / 3)
+
+
+def test_a_tool_that_fails_covers_nothing():
+    said = ["failed: ValueError: Dead units"]
+    assert covered("torchmortem", said) == set()
 
 
 def test_chance_names_as_often_as_is_planted():
