@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from compared_tools import (
-    FIRST_RUN,
     FATHOM,
+    FIRST_RUN,
     TOKENS,
     asked,
     by_chance,

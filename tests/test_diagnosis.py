@@ -270,7 +270,11 @@ def test_the_page_names_shares_cures_and_how_it_came_to_them():
     spent = "9 networks were trained, of a budget of 54. A larger "
     assert f"{spent}`diagnosis.budget` would train the control on shuffled labels." in page
     waiting = verdict_markdown(explained(FREED, next_rows=(NEXT,)))
-    assert "A larger `diagnosis.budget` would try: deep-batchnorm" in waiting
+    assert "A larger `diagnosis.budget` would try deep-batchnorm." in waiting
+    both = verdict_markdown(
+        explained(bistable("deep+half", 2, 3, {"norm": "batch"}), next_rows=(NEXT,))
+    )
+    assert "would go on with deep+half, and would try deep-batchnorm." in both
 
 
 def test_where_the_control_was_trained_a_larger_budget_would_try_nothing():

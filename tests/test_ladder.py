@@ -138,7 +138,7 @@ def test_the_budget_is_never_passed_and_what_it_left_out_is_named():
         if budget >= 3:
             assert found.spent == networks
     few, _ = climbed({"he-init": 1}, 18)
-    assert (few.spent, few.case.cures_allowed, few.waiting) == (15, 1, ())
+    assert (few.spent, few.case.cures_allowed) == (15, 1)
     none, _ = climbed({}, 18)
     assert (none.spent, none.waiting[0].name) == (12, "deep-no-dropout")
 
@@ -387,6 +387,26 @@ def test_what_would_come_next_stands_in_the_order_of_the_ladder():
     turns = [trial.turn for trial in found.waiting]
     assert turns == sorted(turns)
     assert set(turns) == {0, 1, 2}
+
+
+def test_a_cure_leaves_waiting_what_a_larger_budget_would_have_tried_beside_it():
+    few, _ = climbed({"he-init": 1}, budget=18)
+    more, trainer = climbed({"he-init": 1}, budget=63)
+    tried = {name for asked in trainer.asked for name in asked if not name.endswith("labels")}
+    assert [trial.name for trial in few.waiting] == [
+        trial.name for trial in more.case.ladder if trial.name in tried - {"deep-he-init"}
+    ]
+    assert more.waiting == ()
+
+
+def test_what_waits_is_no_more_than_the_largest_budget_would_try():
+    silent = {"silent": 0.95}  # more cures are called for than are ever tried
+    found, _ = climbed({}, budget=18, **silent)
+    endless, _ = climbed({}, budget=999, **silent)
+    tried = [one.name for one in endless.case.ladder if not is_control(one.plan)]
+    assert [trial.name for trial in found.waiting] == tried[1:]
+    assert len(tried) == MOST_CURES
+    assert endless.waiting == ()
 
 
 def test_a_paired_ladder_finds_a_cure_of_networks_that_all_left():

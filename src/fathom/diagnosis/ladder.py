@@ -9,6 +9,7 @@ one by one, while that could decide. Nothing is drawn at random: the same rows, 
 give the same steps.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
@@ -137,8 +138,11 @@ class _Ladder:
     @property
     def cures_allowed(self) -> int:
         """How many cures share the level of the tests: rows of params.yaml are among them."""
+        return self._cures_within(self.limits.budget)
+
+    def _cures_within(self, budget: int) -> int:
         own = len(list(self._own_rows()))
-        return max(own, cures_in_budget(self.limits.budget, self.outcome))
+        return max(own, cures_in_budget(budget, self.outcome))
 
     def climbed(self) -> Climbed:
         name = self.base.name
@@ -158,7 +162,8 @@ class _Ladder:
             left_out += self._try([one for one in allowed if one.turn == turn])
             if cured := self._cured():
                 self._say(f"cured by {', '.join(cured)}: no more is tried")
-                waiting = ()
+                # A larger budget would have had these before the cure was known.
+                waiting = tuple(one for one in waiting if one.turn <= turn)
                 break
         self._control()
         return self._ended((*left_out, *waiting))
@@ -171,10 +176,13 @@ class _Ladder:
         self.tell(f"ladder of {self.base.name}, {self.spent} networks: {said}")
 
     def _allowed(self, trials: tuple[Trial, ...]) -> tuple[tuple[Trial, ...], tuple[Trial, ...]]:
-        """Part what may be tried from what waits: all rows of the study, and as many as count."""
-        own = [one for one in trials if not one.intervention]
-        room = len(own) + self.cures_allowed - len(list(self._own_rows()))
-        return trials[:room], trials[room:]
+        """Part what may be tried from what a larger budget would allow.
+
+        All rows of the study may be tried, and of the others as many as count in the tests.
+        """
+        repeated = len(list(self._own_rows())) - sum(not one.intervention for one in trials)
+        room = self.cures_allowed - repeated
+        return trials[:room], trials[room : self._cures_within(sys.maxsize) - repeated]
 
     def _called_for(self, allowed: tuple[Trial, ...]) -> frozenset[str]:
         """Return the trials of the first turn that repair what is suspected, rows of it too."""

@@ -153,11 +153,11 @@ def _log(one: Explained) -> Iterator[str]:
 
 def bought(one: Explained) -> str:
     """Say what more networks would buy."""
-    if waiting := one.told.next_rows:
-        names = ", ".join(row.name for row in waiting)
-        return f"A larger `diagnosis.budget` would try: {names}."
-    if open_rungs := [rung.name for rung in one.verdict.rungs if rung.state == "open"]:
-        return f"A larger `diagnosis.budget` would go on with {', '.join(open_rungs)}."
+    open_rungs = ", ".join(rung.name for rung in one.verdict.rungs if rung.state == "open")
+    waiting = ", ".join(row.name for row in one.told.next_rows)
+    would = [f"go on with {open_rungs}"] * bool(open_rungs) + [f"try {waiting}"] * bool(waiting)
+    if would:
+        return f"A larger `diagnosis.budget` would {', and would '.join(would)}."
     if one.verdict.left.networks < FIRST:
         return f"A larger `diagnosis.budget` would train more networks of {one.verdict.network}."
     named = next((cause for cause in one.verdict.causes if cause.repaired_by), None)
