@@ -322,11 +322,9 @@ def beside(verdict: Mapping[str, Any], tried: Tried) -> Iterator[str]:
 def next_steps(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
     """Yield what to do next about a network, the nearest first."""
     cures, main = verdict["together"], verdict["causes"][0]["name"]
-    waiting = ""
-    if verdict["next"]:
-        waiting = ", ".join(row["name"] for row in verdict["ladder"]["next_rows"])
-    if waiting and not cures:
-        yield f"Raise diagnosis.budget: the ladder would go on with {waiting}."
+    if verdict["next"] and not cures:
+        names = ", ".join(row["name"] for row in verdict["ladder"]["next_rows"])
+        yield f"Raise diagnosis.budget: the ladder would go on with {names}."
     compared = [one for one in verdict["causes"] if one["learned"]]
     taught = any(_is_above(one["learned"]) for one in compared)
     if cures and not compared:
@@ -360,8 +358,6 @@ def next_steps(content: Content, verdict: Mapping[str, Any]) -> Iterator[str]:
         yield "Make a shallower architecture a row of runs, under the same interventions."
     if main == "no depth effect":
         yield "Nothing: take the shallower one, which is cheaper."
-    if waiting and cures:
-        yield f"For other cures, raise diagnosis.budget: the ladder would try {waiting}."
 
 
 def _unrun(content: Content, cures: Sequence[str]) -> Iterator[str]:
