@@ -209,8 +209,7 @@ def _answer(tool: str, said: str) -> set[str]:
     """Return the causes any of which counts as named: of fathom and of the rules the first."""
     if tool in CAUSES:
         return causes(tool, said.split("; "))
-    known = said.partition(":")[0] in TOKENS
-    return {token(said)} if known else set()
+    return {token(said)} if said.partition(":")[0] in TOKENS else set()
 
 
 def by_chance(accepted: list[str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ def why(
     ),
     next_row: Annotated[
         bool,
-        typer.Option("--next", help="Print the row of params.yaml that would decide, alone."),
+        typer.Option("--next", help="Print the row that a larger budget would train next, alone."),
     ] = False,
     as_json: Json = False,
 ) -> None:
